@@ -1,0 +1,57 @@
+# FastK: `make help` lists the targets. Needed: Python 3.11 or newer, git and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-for-
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test check format bench clean
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@echo
+	@echo "Everything is installed into $(VENV). Another Python: make clean, then PYTHON=python3.12 make test"
+
+demo: $(READY)demo ## store and read real market data, and show how fast (CSV=path.csv takes your own bars)
+	@$(BIN)/fastk demo $(if $(CSV),--csv "$$CSV")
+
+test: $(READY)dev ## run the whole test suite
+	$(BIN)/python -m pytest
+
+check: $(READY)dev ## lint, formatting, strict types, structure and the fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -m "not slow"
+
+format: $(READY)dev ## let ruff format the code and mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)dev ## run the benchmarks
+	$(BIN)/python -m pytest bench --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
+
+clean: ## remove all that these targets made, .venv included
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	find fastk kernels tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+# The dev extra contains the demo extra, so its stamp stands for both.
+$(READY)demo: pyproject.toml
+	$(call install,demo)
+
+$(READY)dev: pyproject.toml
+	$(call install,dev)
+	@touch $(READY)demo
+
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "FastK needs Python 3.11 or newer, and \`$(PYTHON)\` is missing or older. Name another: PYTHON=python3.12 make ..." >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { echo "Making $(VENV) ..."; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "Installing FastK for $(1) into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --editable '.[$(1)]'
+	@touch $@
+endef

@@ -1,0 +1,55 @@
+"""FastK: a memory-mapped columnar storage engine for fixed-width market data.
+
+Every public name is importable from here and loaded when it is first used, so that ``import fastk`` stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "fastk.errors": "FastKError InvalidData InvalidInput LockTimeout NotFound SnapshotExpired StoreClosed "
+    "UnsupportedVersion",
+    "fastk.times": "TimeUnit",
+    "fastk.partition": "PartitionPolicy PartitionUnit",
+    "fastk.keys": "ScalarSeriesKey SeriesKey factor_series_key feature_series_key indicator_series_key "
+    "metric_series_key portfolio_series_key reserved_scalar_categories risk_series_key "
+    "scoped_scalar_series_key signal_series_key BBO_CATEGORY BOOK_DELTA_CATEGORY FACTOR_CATEGORY "
+    "FEATURE_CATEGORY INDICATOR_CATEGORY KLINE_CATEGORY METRIC_CATEGORY PORTFOLIO_CATEGORY "
+    "PORTFOLIO_SYMBOL RISK_CATEGORY SIGNAL_CATEGORY TRADE_CATEGORY",
+    "fastk.schema.schema": "BBO BOOK_DELTA KLINE SCALAR TRADE Field RecordType Schema",
+    "fastk.schema.records": "BboRecord BookDeltaRecord KlineRecord Record ScalarRecord TradeRecord",
+    "fastk.schema.settings": "SeriesSettings",
+    "fastk.schema.scaling": "decode encode find_scale",
+    "fastk.kernels": "warmup",
+    "fastk.format.tables": "ChunkKind ChunkState",
+    "fastk.engine.rows": "Rows",
+    "fastk.engine.lookup": "Matches RangesResult",
+    "fastk.engine.writer": "PutResult",
+    "fastk.store.reports": "ChunkMeta IndicatorInventoryEntry MonthInventoryEntry SeriesInventoryEntry StoreStats "
+    "VerificationReport",
+    "fastk.store.original_names": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE",
+    "fastk.store.series": "Series",
+    "fastk.store.store": "FastKStore",
+}
+_HOME_OF = {name: home for home, listed in _HOMES.items() for name in listed.split()}
+
+__all__ = ["__version__", "open", *sorted(_HOME_OF)]
+
+__version__ = "0.1.0.dev0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "open":
+        from fastk.store.store import open_store as value
+    elif name in _HOME_OF:
+        value = getattr(import_module(_HOME_OF[name]), name)
+    else:
+        raise AttributeError(f"module 'fastk' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,109 @@
+"""The `fastk` command: its arguments, and one way to fail.
+
+A subcommand's module is imported when it runs, so that `fastk --help` costs no pandas. Whatever goes wrong outside of
+the program ends as one line on stderr and exit status 1; wrong arguments end with argparse's usage and 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastk.errors import FastKError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+INTERRUPTED = 130  # as shells report SIGINT
+PIPE_CLOSED = 141  # and SIGPIPE
+DEMO_NEEDS = ("pandas", "rich", "bokeh_sampledata")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    options = build_parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        status = command(options)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _discard_output()
+        return PIPE_CLOSED
+    except (FastKError, OSError) as error:
+        print(f"fastk: {_one_line(error)}", file=sys.stderr)
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    parser = argparse.ArgumentParser(prog="fastk", description="FastK stores and reads fixed-width market data.")
+    parser.add_argument("--version", action="store_true", help="show the version")
+    parser.set_defaults(command=functools.partial(_without_command, parser))
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_demo(commands)
+    _add_warmup(commands)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    demo = commands.add_parser("demo", help="store, read and verify real market data, and show how fast")
+    demo.add_argument("--csv", metavar="FILE", type=_path, help="your own bars: time, open, high, low, close[, volume]")
+    demo.add_argument("--root", metavar="FOLDER", type=_path, help="keep the store in this new folder")
+    demo.add_argument("--keep", action="store_true", help="keep the store in the temporary folder")
+    demo.set_defaults(command=_run_demo)
+
+
+def _add_warmup(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    warmup = commands.add_parser("warmup", help="compile the kernels now, so that no read has to wait for it")
+    warmup.set_defaults(command=_run_warmup)
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    missing = [name for name in DEMO_NEEDS if importlib.util.find_spec(name) is None]
+    if missing:
+        raise FastKError(f"the demo needs {', '.join(missing)}: pip install 'fastk-engine[demo]'")
+    from fastk.cli import demo
+
+    return demo.run(options)
+
+
+def _run_warmup(options: argparse.Namespace) -> int:
+    from fastk.cli import warmup
+
+    return warmup.run(options)
+
+
+def _without_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if not options.version:
+        parser.print_help()
+        return 0
+    import fastk
+
+    print(f"fastk {fastk.__version__}")
+    return 0
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _one_line(error: Exception) -> str:
+    """The message without line breaks and control characters. The system's errors: what they concern, then why."""
+    text = str(error)
+    if isinstance(error, OSError) and not isinstance(error, FastKError) and error.filename is not None:
+        text = f"{error.filename}: {error.strerror}"
+    line = " ".join(text.split()) or type(error).__name__
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+
+
+def _discard_output() -> None:
+    """Whoever read the output has gone; without this, the interpreter complains at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

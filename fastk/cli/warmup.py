@@ -1,0 +1,20 @@
+"""`fastk warmup`: compile the kernels, or load them from the cache, and say what each took."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import fastk
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints a line per kernel, and the sum."""
+    seconds = fastk.warmup()
+    width = max(map(len, seconds), default=0)
+    for name, duration in seconds.items():
+        print(f"{name:{width}}  {1e3 * duration:10,.1f} ms")
+    print(f"{len(seconds)} kernels ready in {sum(seconds.values()):.2f} s")
+    return 0

@@ -1,0 +1,1 @@
+"""The generic engine: reader (snapshot, maps, verification, rows) and writer (commit)."""

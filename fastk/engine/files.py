@@ -1,0 +1,51 @@
+"""Where the files of one series lie."""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING
+
+from fastk.format import names, tables
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastk.keys import SeriesKey
+    from fastk.partition import PartitionUnit
+
+
+class SeriesFiles:
+    """Paths of one series below a store's root."""
+
+    __slots__ = ("chunks", "folder", "key", "manifest", "manifest_temporary", "parents")
+
+    def __init__(self, root: str, key: SeriesKey) -> None:
+        symbol, category, name = names.series_path(key)
+        series = os.path.join(root, names.SERIES_FOLDER)
+        self.key = key
+        self.parents = (series, os.path.join(series, symbol), os.path.join(series, symbol, category))
+        self._place(os.path.join(self.parents[-1], name))
+
+    def _place(self, folder: str) -> None:
+        self.folder = folder
+        self.chunks = os.path.join(folder, names.CHUNKS_FOLDER)
+        self.manifest = os.path.join(folder, names.MANIFEST_FILE)
+        self.manifest_temporary = os.path.join(folder, names.MANIFEST_TEMPORARY)
+
+    def chunk(self, item: np.void, partition: PartitionUnit) -> str:
+        """Path of a chunk of the chunk table."""
+        return os.path.join(self.chunks, tables.chunk_name(item, partition.key(int(item["partition"]))))
+
+    def table(self, kind: str, table_id: int) -> str:
+        """Path of a table file (``chunks`` or ``retired``)."""
+        return os.path.join(self.folder, names.table_file_name(kind, table_id))
+
+    def retired(self, item: np.void, partition: PartitionUnit) -> str:
+        """Path of a file that a retired entry names."""
+        kind, identity = int(item["kind"]), int(item["identity"])
+        if kind == tables.RetiredKind.CHUNK_TABLE:
+            return self.table("chunks", identity)
+        if kind == tables.RetiredKind.RETIRED_TABLE:
+            return self.table("retired", identity)
+        name = names.chunk_file_name(partition.key(int(item["partition"])), tables.ChunkKind(kind).label, identity)
+        return os.path.join(self.chunks, name)

@@ -1,0 +1,77 @@
+"""Who may write: one thread of one process at a time, and nobody after a failed sync."""
+
+from __future__ import annotations
+
+import os.path
+import threading
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+from fastk.errors import InvalidInput, LockTimeout, StoreClosed
+from fastk.format import names
+from fastk.io.disk import SyncFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastk.io.disk import Disk
+
+
+class WriteGate:
+    """Every mutation passes here. After a failed sync what lies on the medium is unknown, so the gate stays shut."""
+
+    def __init__(self, disk: Disk, root: str, *, writable: bool, timeout: float) -> None:
+        self._disk = disk
+        self._root = root
+        self._writable = writable
+        self._timeout = timeout
+        self._threads = threading.RLock()
+        self._depth = 0
+        self._shut = ""
+        self.crashes = 0
+
+    def check_open(self) -> None:
+        """Raise unless this store object may write."""
+        if self._shut:
+            raise StoreClosed(f"{self._root}: {self._shut}")
+        if not self._writable:
+            raise InvalidInput(f"{self._root} was opened with mode='r'; open it with mode='rw' to write")
+
+    def shut(self, why: str) -> None:
+        """Let nobody in from here on."""
+        self._shut = self._shut or why
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the store's lock; the store's folder must exist. LockTimeout if another writer keeps it.
+
+        ``crashes`` then counts the writers so far that ended while they held it.
+        """
+        self.check_open()
+        if not self._threads.acquire(timeout=self._timeout):
+            raise LockTimeout(
+                f"another thread of this process has been writing to {self._root} for {self._timeout:g} s"
+            )
+        self._depth += 1
+        try:
+            self.check_open()
+            with self._locked() if self._depth == 1 else nullcontext():
+                yield
+        except SyncFailed as error:
+            self.shut(
+                f"an earlier sync failed ({error}), so that the state of the medium is unknown; open the "
+                f"store again to read and write what was committed"
+            )
+            raise
+        finally:
+            self._depth -= 1
+            self._threads.release()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = self._disk.lock(os.path.join(self._root, names.LOCK_FILE), self._timeout)
+        self.crashes = lock.crashes
+        try:
+            yield
+        finally:
+            lock.release()

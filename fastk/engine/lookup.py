@@ -1,0 +1,220 @@
+"""Batch reads: many timestamps or many ranges in one call, without a Python step for each of them.
+
+Keys are grouped by chunk, searched per chunk by one kernel call, and columns are gathered the same way when they are
+first taken. A batch verifies the columns of the chunks that it touches whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastk import kernels
+from fastk.engine.rows import FilledRows, Rows, rows_class
+from fastk.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from fastk.engine.reader import SeriesReader
+
+    Int64 = NDArray[np.int64]
+
+
+class Matches(NamedTuple):
+    """Answer to a batch of points: ``found`` says which were there, ``rows`` are those, in the order asked."""
+
+    rows: Rows
+    found: NDArray[np.bool_]
+
+
+class RangesResult:
+    """Answer to a batch of ranges: ``result[i]`` are the rows of range i.
+
+    ``rows`` are the rows of all ranges one after the other (``rows.column(name)`` is gathered once), and
+    ``rows[offsets[i]:offsets[i + 1]]`` belong to range i.
+    """
+
+    __slots__ = ("offsets", "rows")
+
+    def __init__(self, rows: Rows, offsets: Int64) -> None:
+        self.rows = rows
+        self.offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> Rows:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"range {index} of {len(self):,}")
+        index %= len(self)
+        rows: Rows = self.rows[int(self.offsets[index]) : int(self.offsets[index + 1])]
+        return rows
+
+    def __iter__(self) -> Iterator[Rows]:
+        return (self[index] for index in range(len(self)))
+
+
+def at_many(reader: SeriesReader, ts: Int64) -> Matches:
+    """The first row of each ts. Cost: one binary search a key, plus a few microseconds a chunk touched."""
+    kernels.load()
+    groups = _Groups(_owners(reader, ts, last_of_equal=False))
+    keys, found, rows = groups.sort(ts), np.zeros(ts.size, bool), np.zeros(ts.size, np.int64)
+    for chunk, start, stop in groups.of(reader):
+        stored = chunk.column(0, 0, chunk.rows)
+        kernels.active.lower_bounds(stored, keys[start:stop], rows[start:stop])
+        np.minimum(rows[start:stop], chunk.rows - 1, out=rows[start:stop])
+        np.equal(stored[rows[start:stop]], keys[start:stop], out=found[start:stop])
+    asked = groups.unsort(found)
+    targets = groups.sort(np.cumsum(asked) - 1)
+    kept = groups.keep(found)
+    source = _Gather(reader, kept, rows[found], targets[found])
+    return Matches(_filled(reader, source), asked)
+
+
+def ranges(reader: SeriesReader, starts: Int64, ends: Int64) -> RangesResult:
+    """The rows of many ranges, inclusive at both ends. Cost: two binary searches a range, then one copy a column."""
+    if starts.shape != ends.shape:
+        raise InvalidInput(f"ranges need as many starts as ends, not {starts.size:,} and {ends.size:,}")
+    kernels.load()
+    low = _positions(reader, starts, last_of_equal=False)
+    high = np.maximum(_positions(reader, ends, last_of_equal=True), low)
+    offsets = np.zeros(low.size + 1, np.int64)
+    np.cumsum(high - low, out=offsets[1:])
+    return RangesResult(_filled(reader, _Pieces(reader, low, high, offsets)), offsets)
+
+
+def _filled(reader: SeriesReader, source: _Gather | _Pieces) -> Rows:
+    return rows_class(FilledRows, reader.snapshot.settings.schema)(reader.snapshot.settings, source)
+
+
+def _owners(reader: SeriesReader, keys: Int64, *, last_of_equal: bool) -> Int64:
+    """For each key the chunk in which its bound lies; the number of chunks where it lies behind all rows."""
+    ends = np.ascontiguousarray(reader.snapshot.table["end_ts"])
+    ends.flags.writeable = False
+    owners = np.empty(keys.size, np.int64)
+    search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
+    search(ends, _read_only(keys), owners)
+    return owners
+
+
+def _positions(reader: SeriesReader, keys: Int64, *, last_of_equal: bool) -> Int64:
+    """For each key its bound as a row number of the whole series."""
+    groups = _Groups(_owners(reader, keys, last_of_equal=last_of_equal))
+    search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
+    total = reader.snapshot.rows
+    sorted_keys, found = groups.sort(keys), np.full(keys.size, total, np.int64)
+    for chunk_index, start, stop in groups.spans(reader.snapshot.chunk_count):
+        chunk = reader.open_chunk(reader.snapshot.refs[chunk_index])
+        search(chunk.column(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
+        found[start:stop] += int(reader.snapshot.row_ends[chunk_index]) - chunk.rows
+    return groups.unsort(found)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only view: kernels are compiled for read-only inputs alone."""
+    view = np.ascontiguousarray(array)
+    view = view.view() if view is array else view
+    view.flags.writeable = False
+    return view
+
+
+class _Groups:
+    """Items grouped by chunk: a stable order in which items of one chunk stand together."""
+
+    def __init__(self, owners: Int64) -> None:
+        ascending = owners.size < 2 or kernels.active.first_disorder(_read_only(owners), False) < 0
+        self._order = None if ascending else _stable_order(owners)
+        self._owners = self.sort(owners)
+
+    def sort(self, items: NDArray[Any]) -> NDArray[Any]:
+        """Items in grouped order, read-only."""
+        return _read_only(items if self._order is None else items[self._order])
+
+    def unsort(self, items: NDArray[Any]) -> NDArray[Any]:
+        """Items in the order asked."""
+        if self._order is None:
+            return items
+        asked = np.empty_like(items)
+        asked[self._order] = items
+        return asked
+
+    def keep(self, mask: NDArray[np.bool_]) -> _Groups:
+        """The groups of the items that a mask in grouped order keeps."""
+        return _Groups(self._owners[mask])
+
+    def spans(self, limit: int) -> Iterator[tuple[int, int, int]]:
+        """(chunk, first item, one past the last) of each group whose chunk is below ``limit``."""
+        if not self._owners.size:
+            return
+        cuts = np.flatnonzero(np.diff(self._owners)) + 1
+        starts, stops = np.append(0, cuts).tolist(), np.append(cuts, self._owners.size).tolist()
+        for start, stop in zip(starts, stops, strict=True):
+            chunk = int(self._owners[start])
+            if chunk < limit:
+                yield chunk, start, stop
+
+    def of(self, reader: SeriesReader) -> Iterator[tuple[Any, int, int]]:
+        """The same with the mapped chunk itself."""
+        snapshot = reader.snapshot
+        for chunk, start, stop in self.spans(snapshot.chunk_count):
+            yield reader.open_chunk(snapshot.refs[chunk]), start, stop
+
+
+def _stable_order(owners: Int64) -> Int64:
+    """Stable argsort. Of 16-bit values it is a radix sort: 60 us for 10,000 items, a tenth of the comparison sort."""
+    narrow = owners.astype(np.uint16) if int(owners.max()) < 2**16 else owners
+    return np.argsort(narrow, kind="stable")
+
+
+class _Gather:
+    """Single rows of chunks, each with its place in the result."""
+
+    def __init__(self, reader: SeriesReader, groups: _Groups, rows: Int64, targets: Int64) -> None:
+        self.rows = int(rows.size)
+        self._reader = reader
+        self._groups = groups
+        self._rows = _read_only(rows)
+        self._targets = _read_only(targets)
+
+    def fill(self, index: int, out: NDArray[Any]) -> None:
+        """Gather one column."""
+        for chunk, start, stop in self._groups.of(self._reader):
+            column = chunk.column(index, 0, chunk.rows)
+            kernels.active.take(column, self._rows[start:stop], self._targets[start:stop], out)
+
+
+class _Pieces:
+    """Ranges of rows of the whole series, cut at the borders of chunks."""
+
+    def __init__(self, reader: SeriesReader, low: Int64, high: Int64, offsets: Int64) -> None:
+        self.rows = int(offsets[-1])
+        self._reader = reader
+        self._plan = _cut_at_chunks(reader.snapshot.row_ends, low, high, offsets)
+
+    def fill(self, index: int, out: NDArray[Any]) -> None:
+        """Copy one column."""
+        groups, low, high, targets = self._plan
+        for chunk, start, stop in groups.of(self._reader):
+            column = chunk.column(index, 0, chunk.rows)
+            kernels.active.copy_ranges(column, low[start:stop], high[start:stop], targets[start:stop], out)
+
+
+def _cut_at_chunks(row_ends: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:
+    """Every range as pieces within one chunk: groups, first and last row within the chunk, place in the result."""
+    full = np.flatnonzero(high > low)
+    low, high, offsets = low[full], high[full], offsets[full]
+    first, last = row_ends.searchsorted(low, "right"), row_ends.searchsorted(high - 1, "right")
+    pieces = last - first + 1
+    owner_range = np.repeat(np.arange(full.size), pieces)
+    within = np.arange(owner_range.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    owners = first[owner_range] + within
+    bases = np.append(0, row_ends)[owners]
+    piece_low = np.maximum(low[owner_range], bases)
+    piece_high = np.minimum(high[owner_range], row_ends[owners])
+    targets = offsets[owner_range] + (piece_low - low[owner_range])
+    groups = _Groups(owners)
+    return groups, groups.sort(piece_low - bases), groups.sort(piece_high - bases), groups.sort(targets)

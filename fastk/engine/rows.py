@@ -1,0 +1,313 @@
+"""What every range read returns: rows as columns, zero-copy within a chunk, joined per column on first use otherwise.
+
+``Rows`` is the face; its forms differ only in where the columns come from. Each schema gets subclasses with a property
+a field, made once, so that ``rows.close`` costs one python call and one slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fastk.errors import InvalidInput
+from fastk.schema.scaling import decode
+from fastk.times import format_ts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastk.engine.mapped import MappedChunk
+    from fastk.engine.snapshot import ChunkRef
+    from fastk.schema.schema import Schema
+    from fastk.schema.settings import SeriesSettings
+
+
+class Rows:
+    """Some rows of one series in ascending order of ts.
+
+    ``rows.ts``, ``rows["close"]`` and ``rows.column("close")`` are 1-D arrays of the field's dtype; those that lie in
+    one chunk are read-only views of the mapped file. ``rows[3]`` is a record, ``rows[2:5]`` rows again. Fields whose
+    names are also methods are reachable as ``rows["segments"]``. A column is verified when it is first taken, and
+    taking a damaged one raises InvalidData; the others stay usable.
+    """
+
+    __slots__ = ("__weakref__",)
+
+    settings: SeriesSettings
+
+    def __len__(self) -> int:
+        raise AssertionError("each form of rows counts its own")
+
+    def _take(self, index: int) -> NDArray[Any]:
+        """The column at a place of the schema."""
+        raise AssertionError("each form of rows has its own columns")
+
+    def _fill(self, index: int, out: NDArray[Any]) -> None:
+        """Write the column into a buffer."""
+        out[:] = self._take(index)
+
+    def _cut(self, start: int, stop: int) -> Rows:
+        """A contiguous part."""
+        raise AssertionError("each form of rows cuts its own")
+
+    def _record(self, row: int) -> Any:
+        schema = self.schema
+        return schema.record_class(*[self._take(index)[row].item() for index in range(len(schema.fields))])
+
+    @property
+    def schema(self) -> Schema:
+        """The record type; ``rows.schema.names`` are the columns."""
+        return self.settings.schema
+
+    @property
+    def segments(self) -> Sequence[Rows]:
+        """The zero-copy pieces, one a chunk, each of them rows; opened as they are asked for."""
+        return (self,) if len(self) else ()
+
+    def column(self, name: str, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """One column; with ``out`` (1-D, writable, same length and dtype) copied there, and ``out`` returned."""
+        index = self.schema.position(name)
+        if out is None:
+            return self._take(index)
+        _check_buffer(out, len(self), self.schema.fields[index].dtype)
+        self._fill(index, out)
+        return out
+
+    def decoded(self, name: str) -> NDArray[np.float64]:
+        """One column in natural units: float64, divided by the series' scale (1 for fields without one). A copy."""
+        return decode(self.column(name), self.settings.scale_of(name))
+
+    def to_numpy(self) -> NDArray[np.void]:
+        """All columns as one packed structured array, a copy."""
+        table = np.empty(len(self), self.schema.dtype)
+        for name in self.schema.names:
+            table[name] = self.column(name)
+        return table
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            return self.column(key)
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step != 1:
+                raise InvalidInput(f"rows are cut without a step, not {key!r}; index the columns instead")
+            return self._cut(start, max(start, stop))
+        return self._record(_checked_row(key, len(self)))
+
+    def __iter__(self) -> Iterator[Any]:
+        record = self.schema.record_class
+        for piece in self.segments:
+            columns = (piece.column(name).tolist() for name in self.schema.names)
+            yield from map(record, *columns)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(f"rows of {self.schema.name} have no {name!r}; columns: {', '.join(self.schema.names)}")
+
+    def __repr__(self) -> str:
+        span = ""
+        if len(self):
+            ts = self.column("ts")
+            first, last = (format_ts(int(ts[row]), self.settings.time_unit) for row in (0, -1))
+            span = f", {first} to {last}"
+        return f"<{len(self):,} rows of {self.settings.key}{span}>"
+
+
+class ChunkRows(Rows):
+    """Rows of one chunk: three words, no search, no copy. Holding them keeps the chunk mapped."""
+
+    __slots__ = ("_chunk", "_start", "_stop")
+
+    def __init__(self, chunk: MappedChunk, start: int, stop: int) -> None:
+        self._chunk = chunk
+        self._start = start
+        self._stop = stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    @property
+    def settings(self) -> SeriesSettings:  # type: ignore[override]
+        """Name, schema, units and scales of the series."""
+        return self._chunk.settings
+
+    def _take(self, index: int) -> NDArray[Any]:
+        return self._chunk.column(index, self._start, self._stop)
+
+    def _cut(self, start: int, stop: int) -> Rows:
+        return type(self)(self._chunk, self._start + start, self._start + stop)
+
+    def _record(self, row: int) -> Any:
+        return self._chunk.row(self._start + row)
+
+
+class ArrayRows(Rows):
+    """Rows held in memory: the result of gathering, or no rows at all."""
+
+    __slots__ = ("_columns", "settings")
+
+    def __init__(self, settings: SeriesSettings, columns: Sequence[NDArray[Any]]) -> None:
+        self.settings = settings
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def _take(self, index: int) -> NDArray[Any]:
+        return self._columns[index]
+
+    def _cut(self, start: int, stop: int) -> Rows:
+        return type(self)(self.settings, [column[start:stop] for column in self._columns])
+
+
+class ColumnSource(Protocol):
+    """Whatever can write a column of known length into a buffer."""
+
+    rows: int
+
+    def fill(self, index: int, out: NDArray[Any]) -> None:
+        """Write the column at ``index`` of the schema."""
+
+
+class FilledRows(Rows):
+    """Rows whose columns are assembled when first taken, and kept."""
+
+    __slots__ = ("_kept", "_source", "settings")
+
+    def __init__(self, settings: SeriesSettings, source: ColumnSource) -> None:
+        self.settings = settings
+        self._source = source
+        self._kept: dict[int, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        return self._source.rows
+
+    def _fill(self, index: int, out: NDArray[Any]) -> None:
+        self._source.fill(index, out)
+
+    def _take(self, index: int) -> NDArray[Any]:
+        kept = self._kept.get(index)
+        if kept is None:
+            kept = np.empty(len(self), self.schema.fields[index].dtype)
+            self._source.fill(index, kept)
+            kept.flags.writeable = False
+            self._kept[index] = kept
+        return kept
+
+    def _cut(self, start: int, stop: int) -> Rows:
+        columns = [self._take(index)[start:stop] for index in range(len(self.schema.fields))]
+        return rows_class(ArrayRows, self.schema)(self.settings, columns)
+
+
+class JoinedRows(FilledRows):
+    """Rows of several chunks."""
+
+    __slots__ = ()
+
+    _source: JoinedPieces
+
+    @property
+    def segments(self) -> Sequence[Rows]:
+        """The zero-copy pieces, one a chunk; each is mapped when it is asked for."""
+        return self._source
+
+    def _cut(self, start: int, stop: int) -> Rows:
+        return self._source.cut(start, stop)
+
+
+class JoinedPieces(Sequence[Rows]):
+    """Consecutive parts of chunks, opened lazily where they are too many to stay mapped.
+
+    ``open_chunk`` maps a chunk or finds it mapped; ``pinned`` holds the chunks that these rows keep mapped.
+    """
+
+    def __init__(self, opener: ChunkOpener, pieces: list[tuple[ChunkRef, int, int]], pin: bool) -> None:
+        self._opener = opener
+        self._pieces = pieces
+        self._pinned = {ref.chunk_id: opener.open_chunk(ref) for ref, _, _ in pieces} if pin else {}
+        self.rows = sum(stop - start for _, start, stop in pieces)
+
+    def __len__(self) -> int:
+        return len(self._pieces)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        ref, start, stop = self._pieces[index]
+        return self._opener.rows_of(self._chunk(ref), start, stop)
+
+    def _chunk(self, ref: ChunkRef) -> MappedChunk:
+        return self._pinned.get(ref.chunk_id) or self._opener.open_chunk(ref)
+
+    def fill(self, index: int, out: NDArray[Any]) -> None:
+        """Write one column of all pieces, one after the other."""
+        position = 0
+        for ref, start, stop in self._pieces:
+            out[position : position + stop - start] = self._chunk(ref).column(index, start, stop)
+            position += stop - start
+
+    def cut(self, start: int, stop: int) -> Rows:
+        """The pieces of a contiguous part, as rows."""
+        pieces, position = [], 0
+        for ref, first, last in self._pieces:
+            low, high = max(start - position, 0), min(stop - position, last - first)
+            if low < high:
+                pieces.append((ref, first + low, first + high))
+            position += last - first
+        return self._opener.rows_of_pieces(pieces)
+
+
+class ChunkOpener(Protocol):
+    """What lazily opened rows need of a reader."""
+
+    def open_chunk(self, ref: ChunkRef) -> MappedChunk:
+        """The chunk, mapped."""
+
+    def rows_of(self, chunk: MappedChunk, start: int, stop: int) -> Rows:
+        """Rows of one chunk."""
+
+    def rows_of_pieces(self, pieces: list[tuple[ChunkRef, int, int]]) -> Rows:
+        """Rows of several chunks."""
+
+
+@cache
+def rows_class(form: type[Any], schema: Schema) -> type[Any]:
+    """A form of rows (a subclass of Rows) with a property for each field of the schema."""
+    make = _chunk_property if form is ChunkRows else _column_property
+    properties = {name: make(index) for index, name in enumerate(schema.names) if not hasattr(form, name)}
+    return type(form.__name__, (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
+
+
+def _column_property(index: int) -> property:
+    return property(lambda rows: rows._take(index))
+
+
+def _chunk_property(index: int) -> property:
+    """``_take`` of ChunkRows written out: it halves the cost of a column of a fully verified chunk."""
+
+    def take(rows: ChunkRows) -> NDArray[Any]:
+        chunk = rows._chunk
+        column = chunk.clean[index]
+        if column is None:
+            column = chunk.ensure_verified(index, rows._start, rows._stop)
+        return column[rows._start : rows._stop]
+
+    return property(take)
+
+
+def _checked_row(key: Any, length: int) -> int:
+    try:
+        row = key.__index__()
+    except AttributeError:
+        raise InvalidInput(f"rows are indexed by a column's name, a row number or a slice, not {key!r}") from None
+    if not -length <= row < length:
+        raise IndexError(f"row {row} of {length:,}")
+    return int(row % length)
+
+
+def _check_buffer(out: Any, rows: int, dtype: np.dtype[Any]) -> None:
+    if not isinstance(out, np.ndarray) or out.shape != (rows,) or out.dtype != dtype or not out.flags.writeable:
+        found = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise InvalidInput(f"out must be a writable {dtype} array of shape ({rows},), not {found}")

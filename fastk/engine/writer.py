@@ -1,0 +1,283 @@
+"""Commits: from checked columns to one new durable state, or to the old one.
+
+Order of effects: chunks, each synced; their folder synced; table files, synced with theirs; the manifest under a
+temporary name, synced; renamed; the series folder synced. Until the rename nothing names the new files, so a crash
+leaves the old state; after it, all that the manifest names is durable.
+"""
+
+from __future__ import annotations
+
+import os.path
+import secrets
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastk.engine import append, chunk_tables, retired
+from fastk.errors import InvalidInput, SnapshotExpired
+from fastk.format import names, tables
+from fastk.format.chunk import ChunkIdentity, EncodedChunk, encode_chunk
+from fastk.format.manifest import Manifest, parse_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastk.engine.files import SeriesFiles
+    from fastk.engine.gate import WriteGate
+    from fastk.engine.reader import SeriesReader
+    from fastk.io.disk import Disk
+    from fastk.schema.columns import Columns
+    from fastk.schema.settings import SeriesSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """What became of the rows of one put; the first four counts sum to the rows given.
+
+    ``chunks`` files were written, and ``sequence`` is the series' commit number after the put.
+    """
+
+    accepted: int
+    identical: int
+    replaced: int
+    rejected: int
+    chunks: int
+    sequence: int
+
+
+def now_ms() -> int:
+    """Wall-clock time in ms."""
+    return time.time_ns() // 1_000_000
+
+
+class Writer:
+    """Mutations of one store. ``grace_ms`` is how long files stay after a commit stopped naming them."""
+
+    def __init__(self, disk: Disk, root: str, gate: WriteGate, grace_ms: int) -> None:
+        self._disk = disk
+        self._root = root
+        self._gate = gate
+        self._grace_ms = grace_ms
+        self._durable_folders: set[str] = set()
+        self._highest: dict[int, int] = {}
+        self._known_crashes = 0
+
+    def check_open(self) -> None:
+        """Raise unless this store object may write."""
+        self._gate.check_open()
+
+    # Series come and go
+
+    def register(self, files: SeriesFiles, wanted: SeriesSettings) -> bool:
+        """Create a series; False if it exists with these settings. InvalidInput if it exists with others."""
+        with self._gate.hold():
+            if self._disk.exists(files.manifest):
+                stored = parse_manifest(self._disk.read(files.manifest), files.manifest).settings
+                differences = stored.differences(wanted)
+                if differences:
+                    raise InvalidInput(
+                        f"series {files.key} is registered with other settings: {'; '.join(differences)}. "
+                        f"Use those, or another name"
+                    )
+                return False
+            self._make_folders(files)
+            settings = wanted.renamed(series_id=secrets.randbits(64), created_at=now_ms())
+            self._publish(files, Manifest(settings, 1, 1, now_ms()), [])
+            return True
+
+    def _make_folders(self, files: SeriesFiles) -> None:
+        """The folders of a series, durable by name: a leftover of a crash may not be, so all are synced once."""
+        for folder in (*files.parents, files.folder):
+            self._disk.make_folder(folder)
+            if folder not in self._durable_folders:
+                self._disk.sync_folder(os.path.dirname(folder))
+                self._durable_folders.add(folder)
+        self._disk.make_folder(files.chunks)
+
+    def drop(self, files: SeriesFiles) -> None:
+        """Take a series out of the store in one rename; its files stay aside for the grace period."""
+        with self._gate.hold():
+            series_id = parse_manifest(self._disk.read(files.manifest), files.manifest).settings.series_id
+            aside = os.path.join(self._root, names.DROPPED_FOLDER)
+            self._disk.make_folder(aside)
+            self._disk.sync_folder(self._root)
+            self._disk.rename(files.folder, os.path.join(aside, f"{series_id:016x}-{now_ms()}"))
+            self._disk.sync_folder(aside)
+            self._disk.sync_folder(files.parents[-1])
+            self._durable_folders.discard(files.folder)
+            for folder in files.parents[:0:-1]:
+                if not self._disk.remove_folder(folder):
+                    break
+                self._durable_folders.discard(folder)
+            self._purge_dropped(aside)
+
+    def _purge_dropped(self, aside: str) -> None:
+        """Remove series that were dropped longer than the grace period ago."""
+        for name in self._disk.list(aside):
+            stamp = name.partition("-")[2]
+            if stamp.isdigit() and int(stamp) <= now_ms() - self._grace_ms:
+                folder = os.path.join(aside, name)
+                for below in (os.path.join(folder, names.CHUNKS_FOLDER), folder):
+                    for file in self._disk.list(below):
+                        self._disk.remove_file_or_folder(os.path.join(below, file))
+                self._disk.remove_folder(folder)
+
+    # Rows
+
+    def put(self, reader: SeriesReader, columns: Columns) -> PutResult:
+        """Append checked columns: all of them in one commit, or InvalidInput and nothing."""
+        settings = reader.snapshot.settings
+        rows = len(columns[0])
+        if rows:
+            append.check_order(columns[0], settings)
+        with self._gate.hold():
+            newest = reader.newest()
+            if newest.snapshot.settings.series_id != settings.series_id:
+                raise SnapshotExpired(f"series {settings.key} was dropped and registered again; call refresh() first")
+            if not rows:
+                return PutResult(0, 0, 0, 0, 0, newest.snapshot.manifest.sequence)
+            planned = append.plan_append(newest, columns)
+            manifest, data = self._commit_append(newest, columns, planned)
+            reader.install(manifest, data)
+            return PutResult(rows, 0, 0, 0, len(planned), manifest.sequence)
+
+    def _next_sequence(self, files: SeriesFiles, manifest: Manifest) -> int:
+        """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
+
+        The folders are listed at the first write of this store object, and again after any writer crashed.
+        """
+        if self._gate.crashes != self._known_crashes:
+            self._known_crashes = self._gate.crashes
+            self._highest.clear()
+        highest = self._highest.get(manifest.settings.series_id)
+        if highest is None:
+            highest = max((0, *self._sequences_on_disk(files)))
+        sequence = max(highest, manifest.sequence) + 1
+        self._highest[manifest.settings.series_id] = sequence
+        return sequence
+
+    def _sequences_on_disk(self, files: SeriesFiles) -> Iterator[int]:
+        for name in self._disk.list(files.chunks):
+            chunk = names.parse_chunk_file_name(name.removesuffix(".zmap").removesuffix(".vix"))
+            if chunk is not None:
+                yield names.sequence_and_part(chunk.identity)[0]
+        for name in self._disk.list(files.folder):
+            table = names.parse_table_file_name(name)
+            if table is not None:
+                yield names.sequence_and_part(table)[0]
+
+    def _commit_append(
+        self, newest: SeriesReader, columns: Columns, planned: list[append.PlannedChunk]
+    ) -> tuple[Manifest, bytes]:
+        files, old = newest.files, newest.snapshot.manifest
+        if len(planned) > names.MAX_PARTS:
+            raise InvalidInput(
+                f"{old.settings.key}: one put may touch {names.MAX_PARTS:,} partitions, not "
+                f"{len(planned):,}; write it in parts"
+            )
+        sequence = self._next_sequence(files, old)
+        created: list[str] = []
+        try:
+            added = self._write_chunks(files, old, sequence, columns, planned, created)
+            edit = chunk_tables.insert(old, newest.snapshot.load_table, added, sequence)
+            manifest, expired = self._next_manifest(newest, edit, created)
+            data = self._publish(files, manifest, created)
+        except BaseException:
+            for path in created:
+                self._disk.remove(path)
+            raise
+        for item in expired:
+            self._disk.remove(files.retired(item, old.settings.partition))
+        return manifest, data
+
+    def _write_chunks(
+        self,
+        files: SeriesFiles,
+        old: Manifest,
+        sequence: int,
+        columns: Columns,
+        planned: list[append.PlannedChunk],
+        created: list[str],
+    ) -> tables.Table:
+        """Write the chunks of a commit, and return their items of the chunk table."""
+        settings = old.settings
+        description = settings.to_json()
+        items = np.zeros(len(planned), tables.CHUNK)
+        for part, plan in enumerate(planned):
+            rows = [column[plan.start : plan.stop] for column in columns]
+            identity = ChunkIdentity(
+                settings.series_id,
+                names.chunk_id(sequence, part),
+                old.sequence,
+                part,
+                len(planned),
+                plan.generation,
+                plan.kind,
+                plan.partition,
+            )
+            encoded = encode_chunk(description, settings.schema, rows, identity)
+            items[part] = _chunk_item(plan, identity, rows[0], encoded)
+            path = files.chunk(items[part], settings.partition)
+            created.append(path)
+            self._disk.create(path, encoded.buffers)
+        self._disk.sync_folder(files.chunks)
+        return items
+
+    def _next_manifest(
+        self, newest: SeriesReader, edit: chunk_tables.TableEdit, created: list[str]
+    ) -> tuple[Manifest, list[np.void]]:
+        """The manifest after an edit that changed rows, its table files written; and what nobody may need any more."""
+        files, old, now = newest.files, newest.snapshot.manifest, now_ms()
+        newly = [retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, now) for table_id in edit.left]
+        gone = retired.advance(old, newest.load_retired, newly, now, self._grace_ms, edit.sequence)
+        for kind, written in (("chunks", edit.files), ("retired", gone.files)):
+            for table_id, data in written:
+                path = files.table(kind, table_id)
+                created.append(path)
+                self._disk.create(path, [data])
+        if edit.files or gone.files:
+            self._disk.sync_folder(files.folder)
+        manifest = replace(
+            old,
+            sequence=edit.sequence,
+            content_sequence=edit.sequence,
+            updated_at=now,
+            leaves=edit.leaf_table,
+            chunks=edit.chunks,
+            retired_table=gone.table,
+            retired=gone.inline,
+        )
+        return manifest, gone.expired
+
+    def _publish(self, files: SeriesFiles, manifest: Manifest, created: list[str]) -> bytes:
+        """The commit point. ``created`` is emptied at the rename: from there on the files belong to the store."""
+        data = manifest.encode()
+        self._disk.replace_unnamed(files.manifest_temporary, [data])
+        self._disk.rename(files.manifest_temporary, files.manifest)
+        created.clear()
+        self._disk.sync_folder(files.folder)
+        return data
+
+
+def _chunk_item(
+    plan: append.PlannedChunk,
+    identity: ChunkIdentity,
+    ts: np.ndarray[tuple[int], np.dtype[np.int64]],
+    encoded: EncodedChunk,
+) -> tuple[object, ...]:
+    return (
+        identity.chunk_id,
+        ts[0],
+        ts[-1],
+        ts.size,
+        encoded.file_length,
+        plan.partition,
+        encoded.header_crc,
+        plan.generation,
+        plan.kind,
+        plan.state,
+        0,
+        b"",
+    )

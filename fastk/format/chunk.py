@@ -1,0 +1,293 @@
+"""Chunk files: a header that describes and guards everything, then one contiguous array a column, then a trailer.
+
+::
+
+    head (fixed) | settings JSON | superseded ids | first ts, zones, flags, CRCs of the blocks | CRC-32C of the header
+    column | column | ...          each 64-byte aligned, widest dtypes first, so that equal ones share one stride
+    trailer                        header CRC, version, magic
+
+A *block* is ``block_rows`` rows of one column: the unit of verification and of the coarse zones.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastk import kernels
+from fastk.errors import InvalidData
+from fastk.format.binary import VERSION, check_magic, check_seal, padding, sealed, take_array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastk.schema.schema import Schema
+
+CHUNK_MAGIC = b"FKCHK003"
+TRAILER_MAGIC = b"FKEND003"
+BLOCK_ROWS = 4096
+ALIGNMENT = 64
+NO_ZONE = 2  # flag of a (column, block) without zones: text
+HAS_NAN = 1  # flag of a (column, block) whose zones leave NaN out
+
+_HEAD = struct.Struct("<8sIIQQQQIIIIqQqqIIII")
+_TRAILER = struct.Struct("<II8s")
+TRAILER_BYTES = _TRAILER.size
+_SMALLEST = _HEAD.size + TRAILER_BYTES
+
+
+class ChunkIdentity(NamedTuple):
+    """Who a chunk is: its series, its place in a commit, and what it takes the place of.
+
+    ``base_sequence`` is the commit that this one was made upon. A commit between the two was never published, so that
+    a rebuild from files knows a complete but unpublished commit from a published one.
+    """
+
+    series_id: int
+    chunk_id: int
+    base_sequence: int
+    part: int
+    parts: int
+    generation: int
+    kind: int
+    partition: int
+    superseded: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkHeader:
+    """The verified description of a chunk.
+
+    ``first_ts`` is int64 per block. ``minima`` and ``maxima`` (columns x blocks) hold 8 raw bytes a value: int64,
+    uint64 (bool too) or float64 by the column's kind. ``zone_flags`` is uint8 and ``crcs`` uint32, of that shape.
+    """
+
+    identity: ChunkIdentity
+    settings: bytes
+    rows: int
+    start_ts: int
+    end_ts: int
+    block_rows: int
+    first_ts: NDArray[np.int64]
+    minima: NDArray[np.uint64]
+    maxima: NDArray[np.uint64]
+    zone_flags: NDArray[np.uint8]
+    crcs: NDArray[np.uint32]
+    length: int
+    crc: int
+    file_length: int
+
+
+class EncodedChunk(NamedTuple):
+    """A chunk ready to be written: buffers in file order, and what the manifest will say of them."""
+
+    buffers: list[Any]
+    header_crc: int
+    file_length: int
+
+
+def column_offsets(schema: Schema, rows: int, header_length: int) -> tuple[list[int], int]:
+    """Offset of each column (in schema order), and the offset behind the last one."""
+    offsets, position = [0] * len(schema.fields), header_length
+    for index in _disk_order(schema):
+        offsets[index] = position
+        size = rows * schema.fields[index].dtype.itemsize
+        position += size + padding(size, ALIGNMENT)
+    return offsets, position
+
+
+def _disk_order(schema: Schema) -> list[int]:
+    return sorted(range(len(schema.fields)), key=lambda index: -schema.fields[index].dtype.itemsize)
+
+
+def encode_chunk(
+    settings: bytes,
+    schema: Schema,
+    columns: Sequence[NDArray[Any]],
+    identity: ChunkIdentity,
+    block_rows: int = BLOCK_ROWS,
+) -> EncodedChunk:
+    """Lay out one chunk. ``columns`` are checked ones (see :mod:`fastk.schema.columns`), sorted by ts.
+
+    Costs one pass over the data for zones and one for checksums; the columns are referred to, not copied.
+    """
+    rows = len(columns[0])
+    header = _encode_header(settings, schema, columns, identity, block_rows)
+    crc = int.from_bytes(header[-4:], "little")
+    buffers: list[Any] = [header]
+    for index in _disk_order(schema):
+        buffers.append(columns[index].view(np.uint8))
+        buffers.append(bytes(padding(columns[index].nbytes, ALIGNMENT)))
+    buffers.append(_TRAILER.pack(crc, VERSION, TRAILER_MAGIC))
+    _, end = column_offsets(schema, rows, len(header))
+    return EncodedChunk(buffers, crc, end + TRAILER_BYTES)
+
+
+def _encode_header(
+    settings: bytes, schema: Schema, columns: Sequence[NDArray[Any]], identity: ChunkIdentity, block_rows: int
+) -> bytes:
+    ts = columns[0]
+    index = _block_index(columns, block_rows)
+    variable = b"".join(
+        (
+            settings,
+            bytes(padding(len(settings), 8)),
+            np.array(identity.superseded, "<u8").tobytes(),
+            *(array.tobytes() for array in index),
+        )
+    )
+    length = _HEAD.size + len(variable) + 4
+    filler = padding(length, ALIGNMENT)
+    length += filler
+    _, end = column_offsets(schema, len(ts), length)
+    start_ts, end_ts = (int(ts[0]), int(ts[-1])) if len(ts) else (0, 0)
+    head = _HEAD.pack(
+        CHUNK_MAGIC,
+        VERSION,
+        length,
+        end + TRAILER_BYTES,
+        identity.series_id,
+        identity.chunk_id,
+        identity.base_sequence,
+        identity.part,
+        identity.parts,
+        identity.generation,
+        identity.kind,
+        identity.partition,
+        len(ts),
+        start_ts,
+        end_ts,
+        block_rows,
+        len(columns),
+        len(settings),
+        len(identity.superseded),
+    )
+    return sealed(head + variable + bytes(filler))
+
+
+def _block_index(columns: Sequence[NDArray[Any]], block_rows: int) -> tuple[NDArray[Any], ...]:
+    """First ts, minima, maxima, CRCs and flags of all blocks, in the order of the header."""
+    blocks = block_count(len(columns[0]), block_rows)
+    shape = (len(columns), blocks)
+    minima, maxima = np.zeros(shape, np.uint64), np.zeros(shape, np.uint64)
+    crcs, flags = np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
+    for index, column in enumerate(columns):
+        kernels.active.crc32c_blocks(column.view(np.uint8), block_rows * column.itemsize, crcs[index])
+        if column.dtype.kind == "S":
+            flags[index] = NO_ZONE
+        else:
+            minima[index], maxima[index] = _zones(column, block_rows, flags[index])
+    return columns[0][::block_rows], minima, maxima, crcs, flags
+
+
+def _zones(column: NDArray[Any], block_rows: int, flags: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+    low, high = np.empty(flags.size, column.dtype), np.empty(flags.size, column.dtype)
+    kernels.active.zones(column, block_rows, low, high, flags)
+    wide = zone_dtype(column.dtype)
+    return low.astype(wide).view(np.uint64), high.astype(wide).view(np.uint64)
+
+
+def zone_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The 8-byte dtype in which zones of a column are stored."""
+    return np.dtype({"i": "<i8", "u": "<u8", "b": "<u8", "f": "<f8"}[dtype.kind])
+
+
+def block_count(rows: int, block_rows: int) -> int:
+    """Blocks of a column."""
+    return -(-rows // block_rows)
+
+
+def parse_chunk(data: NDArray[np.uint8], path: str) -> ChunkHeader:
+    """Verify and read the header of a mapped chunk; no column is touched.
+
+    Raises InvalidData if the file is damaged, truncated or foreign, UnsupportedVersion if it is another format's.
+    """
+    check_magic(data[:8].tobytes(), CHUNK_MAGIC, path)
+    length = int(data[12:16].view("<u4")[0]) if data.size >= _SMALLEST else 0
+    if not _HEAD.size < length <= data.size - TRAILER_BYTES:
+        raise InvalidData(f"{path} is truncated or damaged: {data.size:,} bytes cannot hold its header")
+    header = data[:length].tobytes()
+    check_seal(header, path, "header")
+    try:
+        parsed = _parse_header(header)
+    except ValueError as error:
+        raise InvalidData(f"{path}: {error}") from error
+    if parsed.file_length != data.size:
+        raise InvalidData(f"{path} has {data.size:,} bytes, but its header says {parsed.file_length:,}")
+    if data[-TRAILER_BYTES:].tobytes() != _TRAILER.pack(parsed.crc, VERSION, TRAILER_MAGIC):
+        raise InvalidData(f"{path}: its end does not belong to its header: the file was not written to its end")
+    return parsed
+
+
+def _parse_header(header: bytes) -> ChunkHeader:
+    (
+        _,
+        _,
+        length,
+        file_length,
+        series_id,
+        chunk_id,
+        base_sequence,
+        part,
+        parts,
+        generation,
+        kind,
+        partition,
+        rows,
+        start_ts,
+        end_ts,
+        block_rows,
+        columns,
+        settings_length,
+        superseded_count,
+    ) = _HEAD.unpack_from(header)
+    if not block_rows or not columns:
+        raise ValueError("the header describes no columns")
+    blocks = block_count(rows, block_rows)
+    if blocks * columns > length:
+        raise ValueError("the header is too short for its blocks")
+    offset = _HEAD.size + settings_length
+    settings = header[_HEAD.size : offset]
+    offset += padding(settings_length, 8)
+    superseded, offset = take_array(header, np.dtype("<u8"), superseded_count, offset)
+    first_ts, offset = take_array(header, np.dtype("<i8"), blocks, offset)
+    grids = []
+    for dtype in ("<u8", "<u8", "<u4", "u1"):
+        grid, offset = take_array(header, np.dtype(dtype), columns * blocks, offset)
+        grids.append(grid.reshape(columns, blocks))
+    minima, maxima, crcs, flags = grids
+    identity = ChunkIdentity(
+        series_id, chunk_id, base_sequence, part, parts, generation, kind, partition, tuple(superseded.tolist())
+    )
+    return ChunkHeader(
+        identity,
+        settings,
+        rows,
+        start_ts,
+        end_ts,
+        block_rows,
+        first_ts,
+        minima,
+        maxima,
+        flags,
+        crcs,
+        length,
+        int.from_bytes(header[-4:], "little"),
+        file_length,
+    )
+
+
+def map_columns(data: NDArray[np.uint8], header: ChunkHeader, schema: Schema, path: str) -> list[NDArray[Any]]:
+    """Unverified views of the columns of a mapped chunk, in schema order."""
+    offsets, end = column_offsets(schema, header.rows, header.length)
+    if end + TRAILER_BYTES != header.file_length or header.crcs.shape[0] != len(schema.fields):
+        raise InvalidData(f"{path} is a chunk of another schema than {schema.name}")
+    return [
+        data[offset : offset + header.rows * field.dtype.itemsize].view(field.dtype)
+        for offset, field in zip(offsets, schema.fields, strict=True)
+    ]

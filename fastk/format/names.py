@@ -1,0 +1,149 @@
+"""The single owner of every name on disk.
+
+A folder name is made from one part of a series key by :func:`encode_component`, a bijection: usual names stand as they
+are, the rest is percent-encoded byte by byte of its UTF-8 form, so that no two parts meet on a case-insensitive disk,
+no reserved word, separator, dot folder or control character survives, and nothing outside the root can be named.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from fastk.errors import InvalidData, InvalidInput
+from fastk.keys import SeriesKey
+
+STORE_FILE = "fastk.store"
+LOCK_FILE = ".fastk.write.lock"
+DROPPED_FOLDER = ".fastk.dropped"
+SERIES_FOLDER = "series"
+CHUNKS_FOLDER = "chunks"
+MANIFEST_FILE = "series.meta"
+MANIFEST_TEMPORARY = "series.meta.tmp"
+
+MAX_COMPONENT_BYTES = 240
+_UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@+=#,!$()")
+_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-.@+=#,!$()")
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\.|$)")
+_ESCAPE = re.compile(r"%([0-9A-F]{2})")
+
+
+def encode_component(text: str, what: str, *, upper: bool) -> str:
+    """Folder name of one part of a key. ``upper`` says which letter case stands as it is (symbols: upper).
+
+    Raises :class:`InvalidInput` for a part that is blank, holds control characters, or is too long to be a name.
+    """
+    raw = _checked(text, what)
+    plain = _UPPER if upper else _LOWER
+    pieces = [chr(byte) if byte in plain else f"%{byte:02X}" for byte in raw]
+    if pieces[0] == "." or _RESERVED.match(text):
+        pieces[0] = f"%{raw[0]:02X}"
+    if pieces[-1] == ".":
+        pieces[-1] = "%2E"
+    encoded = "".join(pieces)
+    if len(encoded) > MAX_COMPONENT_BYTES:
+        raise InvalidInput(
+            f"{what} {text[:40]!r}... needs {len(encoded):,} bytes as a folder name; "
+            f"at most {MAX_COMPONENT_BYTES} fit (characters outside the usual set take three or more)"
+        )
+    return encoded
+
+
+def _checked(text: str, what: str) -> bytes:
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidInput(f"{what} must be text and not blank, not {text!r}")
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text):
+        raise InvalidInput(f"{what} {text[:40]!r} holds control characters")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} {text[:40]!r} holds a lone surrogate and is no valid text") from None
+
+
+def decode_component(name: str, *, upper: bool) -> str:
+    """The part of a key that a folder name stands for; InvalidData for a folder that no key encodes to."""
+    try:
+        raw = b"".join(_unescape(piece) for piece in re.split(r"(%..)", name))
+        text = raw.decode()
+        if encode_component(text, "name", upper=upper) == name:
+            return text
+    except (ValueError, UnicodeError):
+        pass
+    raise InvalidData(f"the folder {name!r} is no encoded name")
+
+
+def _unescape(piece: str) -> bytes:
+    escape = _ESCAPE.fullmatch(piece)
+    return bytes([int(escape[1], 16)]) if escape else piece.encode("ascii")
+
+
+def series_path(key: SeriesKey) -> tuple[str, str, str]:
+    """The three folder names of a series, below ``series/``."""
+    return (
+        encode_component(key.symbol, "symbol", upper=True),
+        encode_component(key.category, "category", upper=False),
+        encode_component(key.name, "name", upper=False),
+    )
+
+
+def parse_series_path(symbol: str, category: str, name: str) -> SeriesKey:
+    """The key of three folder names; InvalidData if they name none."""
+    return SeriesKey(
+        decode_component(symbol, upper=True),
+        decode_component(category, upper=False),
+        decode_component(name, upper=False),
+    )
+
+
+# Chunk ids: the commit's sequence number and the part of it, so that an id, and with it a file name, never comes back.
+PART_BITS = 20
+MAX_PARTS = 1 << PART_BITS
+
+
+def chunk_id(sequence: int, part: int) -> int:
+    """Identity of a chunk or table within its series."""
+    return sequence << PART_BITS | part
+
+
+def sequence_and_part(identity: int) -> tuple[int, int]:
+    """The commit and the part of it that an id names."""
+    return identity >> PART_BITS, identity & (MAX_PARTS - 1)
+
+
+class ChunkName(NamedTuple):
+    """What a chunk's file name says."""
+
+    partition_key: str
+    kind: str  # "" for the first of a partition, "delta" or "merged"
+    identity: int
+
+
+_CHUNK_NAME = re.compile(r"^(\d{4}-[0-9T-]+?)(?:\.(delta|merged))?\.(\d{8,13})-(\d{4,7})\.chunk$")
+_TABLE_NAME = re.compile(r"^(chunks|retired)\.(\d{8,13})-(\d{4,7})\.table$")
+
+
+def chunk_file_name(partition_key: str, kind: str, identity: int) -> str:
+    """``2024-02.00000001-0000.chunk``, ``2024-02.delta.00000002-0000.chunk``, ``2024-02.merged....chunk``."""
+    sequence, part = sequence_and_part(identity)
+    middle = f".{kind}" if kind else ""
+    return f"{partition_key}{middle}.{sequence:08d}-{part:04d}.chunk"
+
+
+def parse_chunk_file_name(name: str) -> ChunkName | None:
+    """What a file name in ``chunks/`` says; None for names that are not a chunk's."""
+    found = _CHUNK_NAME.match(name)
+    if found is None:
+        return None
+    return ChunkName(found[1], found[2] or "", chunk_id(int(found[3]), int(found[4])))
+
+
+def table_file_name(kind: str, identity: int) -> str:
+    """``chunks.00000256-0000.table`` or ``retired.00000300-0000.table``, beside the manifest."""
+    sequence, part = sequence_and_part(identity)
+    return f"{kind}.{sequence:08d}-{part:04d}.table"
+
+
+def parse_table_file_name(name: str) -> int | None:
+    """The id in a table's file name; None for other names."""
+    found = _TABLE_NAME.match(name)
+    return None if found is None else chunk_id(int(found[2]), int(found[3]))

@@ -1,0 +1,133 @@
+"""Chunk tables: what a manifest knows of each chunk, fixed-width, so that numpy loads thousands without a loop.
+
+A table file is ``magic, version, item size, series id, own id, item count``, the items, and a CRC-32C over all of it.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastk.errors import InvalidData
+from fastk.format import names
+from fastk.format.binary import check_magic, check_seal, sealed, take_array
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Table = NDArray[np.void]
+
+TABLE_MAGIC = b"FKTBL003"
+_HEADER = struct.Struct("<8sIIQQQ")
+
+
+class ChunkState(IntEnum):
+    """The original's states. Here a chunk is Sealed, or an Active delta; the others are never written."""
+
+    ACTIVE = 1
+    SEALED = 2
+    MERGING = 3
+    REPLACED = 4
+
+
+class ChunkKind(IntEnum):
+    """How a chunk came to be; part of its file name."""
+
+    FIRST = 0
+    DELTA = 1
+    MERGED = 2
+
+    @property
+    def label(self) -> str:
+        """The word in the file name."""
+        return ("", "delta", "merged")[self]
+
+
+class RetiredKind(IntEnum):
+    """What kind of file a retired entry names; the first three are those of :class:`ChunkKind`."""
+
+    CHUNK_TABLE = 16
+    RETIRED_TABLE = 17
+
+
+CHUNK = np.dtype(
+    [
+        ("chunk_id", "<u8"),
+        ("start_ts", "<i8"),
+        ("end_ts", "<i8"),
+        ("rows", "<u8"),
+        ("file_length", "<u8"),
+        ("partition", "<i8"),
+        ("header_crc", "<u4"),
+        ("generation", "<u4"),
+        ("kind", "u1"),
+        ("state", "u1"),
+        ("sidecars", "u1"),
+        ("reserved", "V5"),
+    ]
+)
+LEAF = np.dtype(
+    [
+        ("table_id", "<u8"),
+        ("start_ts", "<i8"),
+        ("end_ts", "<i8"),
+        ("rows", "<u8"),
+        ("chunks", "<u4"),
+        ("crc", "<u4"),
+    ]
+)
+RETIRED = np.dtype(
+    [
+        ("identity", "<u8"),
+        ("partition", "<i8"),
+        ("retired_at", "<i8"),
+        ("file_length", "<u8"),
+        ("kind", "<u4"),
+        ("reserved", "<u4"),
+    ]
+)
+
+
+def empty(dtype: np.dtype[Any]) -> Table:
+    """A table without items."""
+    return np.empty(0, dtype)
+
+
+def encode_table(items: Table, series_id: int, table_id: int) -> bytes:
+    """A table file."""
+    header = _HEADER.pack(TABLE_MAGIC, 3, items.dtype.itemsize, series_id, table_id, items.size)
+    return sealed(header + items.tobytes())
+
+
+def table_crc(data: bytes) -> int:
+    """The checksum at the end of an encoded table, as its reference repeats it."""
+    return int.from_bytes(data[-4:], "little")
+
+
+def parse_table(data: bytes, dtype: np.dtype[Any], series_id: int, table_id: int, path: str) -> Table:
+    """The items of a table file; InvalidData if it is damaged or not the one that was asked for."""
+    check_magic(data, TABLE_MAGIC, path)
+    if len(data) < _HEADER.size + 4:
+        raise InvalidData(f"{path} is truncated to {len(data)} bytes")
+    check_seal(data, path, "content")
+    _, _, item_size, series, identity, count = _HEADER.unpack_from(data)
+    if (item_size, series, identity) != (dtype.itemsize, series_id, table_id):
+        raise InvalidData(f"{path} is a table of another series or kind")
+    if len(data) != _HEADER.size + count * item_size + 4:
+        raise InvalidData(f"{path} holds {len(data):,} bytes, which do not fit its {count:,} items")
+    return take_array(data, dtype, count, _HEADER.size)[0]
+
+
+def leaf_of(items: Table, table_id: int, crc: int) -> Table:
+    """The reference by which a manifest names a chunk table: one LEAF item."""
+    leaf = np.zeros(1, LEAF)
+    leaf[0] = (table_id, items["start_ts"][0], items["end_ts"][-1], items["rows"].sum(), items.size, crc)
+    return leaf
+
+
+def chunk_name(item: np.void, partition_key: str) -> str:
+    """File name of a chunk of the table."""
+    return names.chunk_file_name(partition_key, ChunkKind(item["kind"]).label, int(item["chunk_id"]))

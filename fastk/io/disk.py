@@ -1,0 +1,191 @@
+"""Files and folders: read, map, write, sync, rename, remove, list, lock.
+
+Every method is one effect. Nothing here knows a format. Tests put a double in the place of :class:`Disk` that records
+effects, makes them fail, or stops time in the middle of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastk.errors import InvalidData
+from fastk.io.lock import FileLock
+from fastk.io.mapping import map_descriptor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+_BUFFERS_PER_CALL = 512  # below every IOV_MAX
+_CREATE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+class SyncFailed(OSError):
+    """The system could not make written bytes durable; what is on the medium is unknown from here on."""
+
+
+class Disk:
+    """The real disk."""
+
+    def read(self, path: str) -> bytes:
+        """The whole content of a file."""
+        with _naming(path):
+            descriptor = os.open(path, _READ)
+            try:
+                return _read_all(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def map(self, path: str, length: int) -> NDArray[np.uint8]:
+        """A file as a read-only array. InvalidData if its size is not ``length`` (a shorter one would be a SIGBUS)."""
+        with _naming(path):
+            descriptor = os.open(path, _READ)
+            try:
+                size = os.fstat(descriptor).st_size
+                if size != length:
+                    raise InvalidData(
+                        f"{path} has {size:,} bytes, but {length:,} were committed: it is truncated or "
+                        f"foreign; restore it from a copy or repair the store"
+                    )
+                return map_descriptor(descriptor, length)
+            finally:
+                os.close(descriptor)
+
+    def create(self, path: str, buffers: Sequence[Any]) -> None:
+        """Write a new durable file. FileExistsError if the name is taken; on failure nothing is left behind."""
+        self._write(path, buffers, os.O_EXCL)
+
+    def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
+        """Write a durable file over a leftover of the same (temporary) name."""
+        self._write(path, buffers, os.O_TRUNC)
+
+    def _write(self, path: str, buffers: Sequence[Any], how: int) -> None:
+        with _naming(path):
+            descriptor = os.open(path, _CREATE | how, 0o644)
+            try:
+                _write_all(descriptor, buffers)
+                _sync(descriptor, path)
+            except BaseException:
+                os.unlink(path)
+                raise
+            finally:
+                os.close(descriptor)
+
+    def sync_folder(self, path: str) -> None:
+        """Make the names in a folder durable."""
+        if sys.platform == "win32":  # folders cannot be synced there
+            return
+        with _naming(path):
+            descriptor = os.open(path, _READ)
+            try:
+                _sync(descriptor, path)
+            finally:
+                os.close(descriptor)
+
+    def make_folder(self, path: str) -> bool:
+        """Create one folder; False if it is there already."""
+        try:
+            os.mkdir(path)
+        except FileExistsError:
+            if not os.path.isdir(path):
+                raise
+            return False
+        return True
+
+    def rename(self, source: str, target: str) -> None:
+        """Atomically give a file or folder another name, replacing a file of that name."""
+        os.replace(source, target)
+
+    def remove(self, path: str) -> None:
+        """Remove a file; no error if it is gone already."""
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+
+    def remove_folder(self, path: str) -> bool:
+        """Remove an empty folder; False if it is not empty."""
+        try:
+            os.rmdir(path)
+        except OSError:
+            return False
+        return True
+
+    def remove_file_or_folder(self, path: str) -> None:
+        """Remove a file or an empty folder; a folder that is not empty stays."""
+        if os.path.isdir(path) and not os.path.islink(path):
+            self.remove_folder(path)
+        else:
+            self.remove(path)
+
+    def list(self, path: str) -> list[str]:
+        """Names in a folder, sorted; empty if there is no such folder."""
+        try:
+            return sorted(os.listdir(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def exists(self, path: str) -> bool:
+        """Whether anything has this name."""
+        return os.path.lexists(path)
+
+    def is_folder(self, path: str) -> bool:
+        """Whether this is a folder."""
+        return os.path.isdir(path)
+
+    def lock(self, path: str, timeout: float) -> FileLock:
+        """An exclusive lock that the system frees with the process; see :class:`fastk.io.lock.FileLock`."""
+        return FileLock(path, timeout)
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Give errors of descriptors the path that they lack."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = path
+        raise
+
+
+def _read_all(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    pieces = []
+    while piece := os.read(descriptor, max(size, 1) + 1):
+        pieces.append(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _write_all(descriptor: int, buffers: Sequence[Any]) -> None:
+    """Write every byte of every buffer, in as few calls as the system takes."""
+    rest = [view for view in (memoryview(buffer).cast("B") for buffer in buffers) if view.nbytes]
+    while rest:
+        written = os.writev(descriptor, rest[:_BUFFERS_PER_CALL])
+        while rest and written >= rest[0].nbytes:
+            written -= rest.pop(0).nbytes
+        if written:
+            rest[0] = rest[0][written:]
+
+
+def _sync(descriptor: int, path: str) -> None:
+    try:
+        _sync_descriptor(descriptor)
+    except OSError as error:
+        raise SyncFailed(error.errno, f"{error.strerror} (sync failed)", path) from error
+
+
+def _sync_descriptor(descriptor: int) -> None:
+    if sys.platform == "darwin":
+        import fcntl
+
+        # fsync on macOS leaves the bytes in the drive's cache.
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)

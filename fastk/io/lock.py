@@ -1,0 +1,85 @@
+"""One writer: an advisory lock of the operating system on a file whose text names the holder.
+
+The system frees the lock with the process that holds it, however that ends; the text never decides who holds it. It
+names the holder for people, and counts the holders that ended without releasing: a writer that sees the count moved
+knows that files of an unfinished commit may lie about. ``flock`` locks belong to the open file, so threads of one
+process exclude each other as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+
+from fastk.errors import LockTimeout
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.0005, 0.05
+
+
+class FileLock:
+    """Held from construction to :meth:`release`. Raises LockTimeout naming the holder after ``timeout`` seconds."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        try:
+            self._acquire(timeout)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self.crashes = self._count_crashes()
+        self._write_text(
+            f"pid {os.getpid()} since {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}: {' '.join(sys.argv)[:200]}"
+        )
+
+    def release(self) -> None:
+        """Free the lock. Explicit, so that a forked child's copy of the descriptor does not keep it."""
+        self._write_text("")
+        _unlock(self._descriptor)
+        os.close(self._descriptor)
+
+    def _acquire(self, timeout: float) -> None:
+        deadline, wait = time.monotonic() + timeout, _FIRST_WAIT
+        while not _try_lock(self._descriptor):
+            if time.monotonic() >= deadline:
+                raise LockTimeout(
+                    f"another writer holds {self._path} ({self._holder() or 'holder unknown'}); waited "
+                    f"{timeout:g} s. Let it finish, or open the store with a longer lock_timeout"
+                )
+            time.sleep(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
+
+    def _holder(self) -> str:
+        text = os.pread(self._descriptor, 1000, 0).decode(errors="replace")
+        return text.partition("\n")[2].strip()
+
+    def _count_crashes(self) -> int:
+        """Holders so far that did not release; the last one is among them if its text still stands."""
+        text = os.pread(self._descriptor, 1000, 0).decode(errors="replace")
+        found = re.match(r"crashes (\d+)\n", text)
+        return (int(found[1]) if found else 0) + bool(self._holder())
+
+    def _write_text(self, holder: str) -> None:
+        try:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"crashes {self.crashes}\n{holder}".encode(errors="replace"), 0)
+        except OSError:  # a full disk must not keep a writer from deleting
+            return
+
+
+def _try_lock(descriptor: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _unlock(descriptor: int) -> None:
+    import fcntl
+
+    fcntl.flock(descriptor, fcntl.LOCK_UN)

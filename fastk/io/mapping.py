@@ -1,0 +1,69 @@
+"""Read-only maps of whole files that keep no file descriptor.
+
+CPython's ``mmap`` duplicates and keeps the descriptor before 3.13 (``trackfd=False`` came then), so that a store of a
+thousand chunks would run into a descriptor limit of 1,024. Below 3.13 the C library's ``mmap`` is called instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FAILED = ctypes.c_void_p(-1).value
+
+
+def map_descriptor(descriptor: int, length: int) -> NDArray[np.uint8]:
+    """Bytes of an open file as a read-only uint8 array; the map lives as long as any view of it.
+
+    ``length`` is positive and at most the file's size (the caller checks: touching beyond it is a SIGBUS).
+    """
+    if sys.version_info >= (3, 13):
+        mapped = mmap.mmap(descriptor, length, access=mmap.ACCESS_READ, trackfd=False)
+        return np.frombuffer(mapped, np.uint8)
+    if sys.platform == "win32":
+        return np.frombuffer(mmap.mmap(descriptor, length, access=mmap.ACCESS_READ), np.uint8)
+    return np.asarray(_LibcMap(descriptor, length))
+
+
+class _LibcMap:
+    """Owner of one mapping; numpy reads ``__array_interface__`` and keeps the owner as the base of all views.
+
+    The interface is marked read-only and there is no buffer behind it, so ``flags.writeable = True`` is refused.
+    """
+
+    __slots__ = ("__array_interface__", "_address", "_length")
+
+    def __init__(self, descriptor: int, length: int) -> None:
+        self._address = self._length = 0
+        address = _libc().mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        if address == _FAILED:
+            code = ctypes.get_errno()
+            raise OSError(code, f"mmap of {length:,} bytes failed (error {code}; is the limit on maps reached?)")
+        self._address, self._length = address, length
+        self.__array_interface__ = {"data": (address, True), "shape": (length,), "typestr": "|u1", "version": 3}
+
+    def __del__(self) -> None:
+        if self._length:
+            _libc().munmap(self._address, self._length)
+
+
+_library: Any = None
+
+
+def _libc() -> Any:
+    global _library
+    if _library is None:
+        library = ctypes.CDLL(None, use_errno=True)
+        pointer, size, number, offset = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_long
+        library.mmap.argtypes = (pointer, size, number, number, number, offset)
+        library.mmap.restype = pointer
+        library.munmap.argtypes = (pointer, size)
+        _library = library
+    return _library

@@ -1,0 +1,107 @@
+"""Partitions: the UTC month, day or hour that a row belongs to, by array arithmetic.
+
+A partition is named by its *ordinal*: months, days or hours since 1970-01-01T00:00Z. Ordinals order like time.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastk.errors import InvalidInput
+from fastk.times import TimeUnit
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class PartitionUnit(StrEnum):
+    """The span of UTC time that shares chunks."""
+
+    MONTH = "month"
+    DAY = "day"
+    HOUR = "hour"
+
+    @classmethod
+    def parse(cls, value: PartitionUnit | PartitionPolicy | str) -> PartitionUnit:
+        """Accept the enum, a policy or its name; refuse anything else with the list of names."""
+        try:
+            return cls(value.unit if isinstance(value, PartitionPolicy) else value)
+        except ValueError:
+            raise InvalidInput(f"partition {value!r} is unknown: give 'month', 'day' or 'hour'") from None
+
+    @property
+    def _dtype(self) -> str:
+        return {"month": "<M8[M]", "day": "<M8[D]", "hour": "<M8[h]"}[self.value]
+
+    def ordinal(self, ts: int, unit: TimeUnit) -> int:
+        """Ordinal of the partition that holds ``ts``."""
+        return int(self.ordinals(np.array([ts], np.int64), unit)[0])
+
+    def ordinals(self, ts: NDArray[np.int64], unit: TimeUnit) -> NDArray[np.int64]:
+        """Ordinal of each ``ts`` (storable ones: see :func:`fastk.times.check_storable`)."""
+        return ts.view(unit.dtype).astype(self._dtype).view(np.int64)
+
+    def starts(self, ordinals: NDArray[np.int64], unit: TimeUnit) -> NDArray[np.int64]:
+        """First ``ts`` of each partition."""
+        return ordinals.view(self._dtype).astype(unit.dtype).view(np.int64)
+
+    def bounds(self, ordinal: int, unit: TimeUnit) -> tuple[int, int]:
+        """First and last ``ts`` of a partition."""
+        # By way of python integers: the end of the last nanosecond partition does not fit int64.
+        edges = np.array([ordinal, ordinal + 1], np.int64).view(self._dtype).astype("<M8[s]").view(np.int64)
+        return int(edges[0]) * unit.per_second, int(edges[1]) * unit.per_second - 1
+
+    def key(self, ordinal: int) -> str:
+        """Text of a partition: ``2024-02``, ``2024-02-01`` or ``2024-02-01T05``."""
+        return str(np.array([ordinal], np.int64).view(self._dtype)[0])
+
+    def parse_key(self, key: str) -> int:
+        """Ordinal of a partition's text; InvalidInput when it names no partition of this unit."""
+        try:
+            ordinal = int(np.array([key], self._dtype).view(np.int64)[0])
+            if self.key(ordinal) == key:
+                return ordinal
+        except ValueError:
+            pass
+        example = self.key(self.ordinal(1_706_745_600_000, TimeUnit.MILLISECONDS))
+        raise InvalidInput(f"{key!r} names no {self.value}; write it like {example}")
+
+
+class PartitionPolicy:
+    """How a series is partitioned; a thin holder of :class:`PartitionUnit` kept for the original's name."""
+
+    __slots__ = ("unit",)
+
+    def __init__(self, unit: PartitionUnit | str) -> None:
+        self.unit = PartitionUnit.parse(unit)
+
+    def __repr__(self) -> str:
+        return f"PartitionPolicy({self.unit.value!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PartitionPolicy) and other.unit == self.unit
+
+    def __hash__(self) -> int:
+        return hash(self.unit)
+
+
+def split(ts: NDArray[np.int64], partition: PartitionUnit, unit: TimeUnit) -> list[tuple[int, int, int]]:
+    """Cut a sorted, storable ``ts`` column into (ordinal, first row, one past the last row), in order of time.
+
+    Cost: a binary search per partition, or one pass over the rows where partitions outnumber them.
+    """
+    if not ts.size:
+        return []
+    first, last = (partition.ordinal(int(ts[row]), unit) for row in (0, -1))
+    if last - first < ts.size:
+        ordinals = np.arange(first, last + 1)
+        cuts = np.append(np.searchsorted(ts, partition.starts(ordinals, unit)), ts.size)
+        cuts[0] = 0
+    else:
+        ordinals, starts = np.unique(partition.ordinals(ts, unit), return_index=True)
+        cuts = np.append(starts, ts.size)
+    pieces = zip(ordinals.tolist(), cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)
+    return [piece for piece in pieces if piece[1] < piece[2]]

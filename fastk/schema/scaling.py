@@ -1,0 +1,109 @@
+"""Natural units and stored integers: exact in both directions, or refused.
+
+A stored integer ``k`` with scale ``s`` means ``k / s``. Decoding divides (``x * (1 / s)`` differs from ``x / s`` in
+about a third of all integers); encoding takes the nearest integer and accepts it only if it decodes to the same value.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastk.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+_INT64_LIMIT = float(2**63)
+MAX_DECIMAL_PLACES = 15
+
+
+def decode(values: ArrayLike, scale: int) -> NDArray[np.float64]:
+    """Natural units of stored integers: ``values / scale`` as float64, shape kept."""
+    return np.divide(values, scale, dtype=np.float64)
+
+
+def encode(values: ArrayLike, scale: int, what: str = "value") -> NDArray[np.int64]:
+    """Stored integers of natural units (floats, integers or Decimals), shape kept.
+
+    Raises :class:`InvalidInput` naming the first row that no int64 at this scale represents exactly.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind == "O":
+        return _encode_objects(array, scale, what)
+    if array.dtype.kind in "iu":
+        return _encode_integers(array, scale, what)
+    if array.dtype.kind != "f":
+        raise InvalidInput(f"{what} of dtype {array.dtype} are no numbers in natural units")
+    return _encode_floats(array.astype(np.float64, copy=False), scale, what)
+
+
+def find_scale(*columns: ArrayLike) -> int:
+    """The smallest power of ten at which every value of the given columns is stored exactly.
+
+    Raises :class:`InvalidInput` if 15 decimal places do not suffice or a value is not finite.
+    """
+    for places in range(MAX_DECIMAL_PLACES + 1):
+        if all(_representable(np.asarray(column), 10**places) for column in columns):
+            return 10**places
+    for column in columns:
+        encode(column, 10**MAX_DECIMAL_PLACES)
+    raise InvalidInput(f"the columns share no scale of up to {MAX_DECIMAL_PLACES} decimal places")
+
+
+def _representable(array: NDArray[Any], scale: int) -> bool:
+    try:
+        encode(array, scale)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _encode_floats(array: NDArray[np.float64], scale: int, what: str) -> NDArray[np.int64]:
+    with np.errstate(over="ignore", invalid="ignore"):
+        nearest = np.rint(array * scale)
+        fits = (np.abs(nearest) < _INT64_LIMIT) & (nearest / scale == array)
+    if not fits.all():
+        _refuse(array, fits, scale, what)
+    return nearest.astype(np.int64)
+
+
+def _encode_integers(array: NDArray[Any], scale: int, what: str) -> NDArray[np.int64]:
+    limit = (2**63 - 1) // scale
+    fits = (array <= limit) & (array >= -limit) if array.dtype.kind == "i" else array <= limit
+    if not fits.all():
+        _refuse(array, fits, scale, what)
+    return array.astype(np.int64) * np.int64(scale)
+
+
+def _encode_objects(array: NDArray[Any], scale: int, what: str) -> NDArray[np.int64]:
+    encoded = [_encode_object(value, scale, what, row) for row, value in enumerate(array.ravel().tolist())]
+    return np.array(encoded, np.int64).reshape(array.shape)
+
+
+def _encode_object(value: object, scale: int, what: str, row: int) -> int:
+    if isinstance(value, Decimal) and value.is_finite():
+        numerator, denominator = value.as_integer_ratio()
+        scaled, rest = divmod(numerator * scale, denominator)
+        if not rest and abs(scaled) < 2**63:
+            return scaled
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value * scale) < 2**63:
+        return value * scale
+    elif isinstance(value, (float, np.floating)):
+        return int(_encode_floats(np.array([value], np.float64), scale, what)[0])
+    raise InvalidInput(f"{what}: {value!r} at row {row} has no exact int64 at scale {scale}")
+
+
+def _refuse(array: NDArray[Any], fits: NDArray[np.bool_], scale: int, what: str) -> None:
+    row = int(np.argmin(fits.ravel()))
+    value = array.ravel()[row]
+    if array.dtype.kind == "f" and not np.isfinite(value):
+        raise InvalidInput(f"{what}: {value} at row {row} cannot be stored as an integer; leave such rows out")
+    if abs(float(value)) * scale >= _INT64_LIMIT:
+        raise InvalidInput(f"{what}: {value} at row {row} times scale {scale:,} overflows int64; use a smaller scale")
+    raise InvalidInput(
+        f"{what}: {value!r} at row {row} has more decimals than scale {scale:,} holds; register the "
+        f"series with a larger scale (fastk.find_scale(values) finds it) or round first"
+    )

@@ -1,0 +1,154 @@
+"""What is fixed when a series is registered: one value, one JSON object, in the manifest and in every chunk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from fastk.errors import InvalidData, InvalidInput
+from fastk.keys import SeriesKey
+from fastk.partition import PartitionUnit
+from fastk.schema.schema import BUILT_IN_SCHEMAS, RecordType, Schema
+from fastk.times import INT64_MAX, TimeUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class SeriesSettings:
+    """Name, shape and units of one series. ``scales`` maps each scale that the schema names to its divisor."""
+
+    key: SeriesKey
+    schema: Schema
+    series_id: int
+    created_at: int
+    timeframe_ms: int = 0
+    time_unit: TimeUnit = TimeUnit.MILLISECONDS
+    scales: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.scales) - set(self.schema.scale_names)
+        if unknown:
+            raise InvalidInput(
+                f"{self.key}: no field of {self.schema.name} uses the scale {sorted(unknown)[0]!r}; "
+                f"it uses {', '.join(self.schema.scale_names) or 'none'}"
+            )
+        complete = {name: check_scale(name, self.scales.get(name, 1)) for name in self.schema.scale_names}
+        object.__setattr__(self, "scales", MappingProxyType(complete))
+        if type(self.timeframe_ms) is not int or not 0 <= self.timeframe_ms <= INT64_MAX:
+            raise InvalidInput(f"{self.key}: timeframe_ms must be an int of 0 or more, not {self.timeframe_ms!r}")
+
+    @property
+    def partition(self) -> PartitionUnit:
+        """The partition unit."""
+        return self.schema.partition
+
+    def scale_of(self, name: str) -> int:
+        """The divisor that turns a column into natural units; 1 where the field has no scale."""
+        scale = self.schema.fields[self.schema.position(name)].scale
+        return 1 if scale is None else self.scales[scale]
+
+    def differences(self, other: SeriesSettings) -> list[str]:
+        """What another registration of the same series would change, in words."""
+        mine, theirs = (_comparable(settings) for settings in (self, other))
+        return [f"{name} is {mine[name]!r}, not {theirs[name]!r}" for name in mine if mine[name] != theirs[name]]
+
+    def to_json(self) -> bytes:
+        """Canonical JSON, UTF-8."""
+        return json.dumps(_as_object(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> SeriesSettings:
+        """Read what :meth:`to_json` wrote; InvalidData for anything else."""
+        try:
+            return _from_object(json.loads(data))
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise InvalidData(f"the series settings are unreadable: {error}") from error
+
+    def renamed(self, **changes: Any) -> SeriesSettings:
+        """A copy with some values replaced."""
+        return replace(self, **changes)
+
+
+def check_scale(name: str, value: object) -> int:
+    """A scale is a whole divisor of at least 1 that float64 holds exactly."""
+    if type(value) is not int or not 1 <= value <= 10**18:
+        raise InvalidInput(f"{name} must be an int from 1 to 10**18, not {value!r}")
+    return value
+
+
+def _comparable(settings: SeriesSettings) -> dict[str, Any]:
+    return {name: value for name, value in _as_object(settings).items() if name not in ("series_id", "created_at")}
+
+
+def _as_object(settings: SeriesSettings) -> dict[str, Any]:
+    schema = settings.schema
+    return {
+        "symbol": settings.key.symbol,
+        "category": settings.key.category,
+        "name": settings.key.name,
+        "series_id": f"{settings.series_id:016x}",
+        "created_at": settings.created_at,
+        "timeframe_ms": settings.timeframe_ms,
+        "time_unit": settings.time_unit.value,
+        "scales": dict(settings.scales),
+        "record_type": schema.name,
+        "record_type_code": int(schema.record_type),
+        "fields": [[field.name, field.dtype.str, field.scale] for field in schema.fields],
+        "unique_ts": schema.unique_ts,
+        "sequence_field": schema.sequence_field,
+        "partition": schema.partition.value,
+    }
+
+
+def _from_object(stored: dict[str, Any]) -> SeriesSettings:
+    return SeriesSettings(
+        key=SeriesKey(stored["symbol"], stored["category"], stored["name"]),
+        schema=_schema_from(stored),
+        series_id=int(stored["series_id"], 16),
+        created_at=int(stored["created_at"]),
+        timeframe_ms=stored["timeframe_ms"],
+        time_unit=TimeUnit(stored["time_unit"]),
+        scales=stored["scales"],
+    )
+
+
+def _schema_from(stored: dict[str, Any]) -> Schema:
+    schema = Schema(
+        stored["record_type"],
+        [tuple(each) for each in stored["fields"]],
+        unique_ts=stored["unique_ts"],
+        sequence_field=stored["sequence_field"],
+        partition=stored["partition"],
+        record_type=RecordType(stored["record_type_code"]),
+    )
+    return _shared(schema)
+
+
+def _shared(schema: Schema) -> Schema:
+    """One object for equal declarations, so that what is derived from a schema is made once a process."""
+    return _known_schemas.setdefault(schema_identity(schema), schema)
+
+
+def schema_identity(schema: Schema) -> tuple[Any, ...]:
+    """Everything that makes two schemas the same."""
+    return (schema.name, schema.fields, schema.unique_ts, schema.sequence_field, schema.partition, schema.record_type)
+
+
+def adapted(schema: Schema, *, unique_ts: bool | None = None, partition: Any = None) -> Schema:
+    """The schema with another uniqueness or partition; itself when nothing changes."""
+    wanted = Schema(
+        schema.name,
+        schema.fields,
+        unique_ts=schema.unique_ts if unique_ts is None else unique_ts,
+        sequence_field=schema.sequence_field,
+        partition=schema.partition if partition is None else PartitionUnit.parse(partition),
+        record_type=schema.record_type,
+    )
+    return _shared(wanted)
+
+
+_known_schemas = {schema_identity(schema): schema for schema in BUILT_IN_SCHEMAS.values()}

@@ -1,0 +1,151 @@
+"""What listings, inventories and statistics return: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastk.format import names
+from fastk.format.tables import ChunkKind, ChunkState
+
+if TYPE_CHECKING:
+    from fastk.engine.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkMeta:
+    """One chunk of a series. ``relative_path`` is below the series' folder, ``checksum`` the CRC-32C of its header."""
+
+    chunk_id: int
+    partition_key: str
+    start_ts: int
+    end_ts: int
+    count: int
+    state: ChunkState
+    generation: int
+    relative_path: str
+    sidecar_count: int
+    file_length: int
+    checksum: int
+
+
+@dataclass(frozen=True, slots=True)
+class MonthInventoryEntry:
+    """The chunks of one UTC month."""
+
+    month_key: str
+    chunk_count: int
+    record_count: int
+    sealed_chunk_count: int
+    active_delta_count: int
+    sidecar_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesInventoryEntry:
+    """One line of a listing. ``problem`` says why the numbers are zero where the series' manifest is unreadable."""
+
+    symbol: str
+    category: str
+    name: str
+    record_type: str
+    timeframe_ms: int
+    chunk_count: int
+    record_count: int
+    sidecar_count: int
+    active_delta_count: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorInventoryEntry:
+    """What is stored of one indicator."""
+
+    symbol: str
+    timeframe: str
+    name: str
+    timeframe_ms: int
+    chunk_count: int
+    record_count: int
+    coverage_start_ts: int | None
+    coverage_end_ts: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """Sums over all readable series of a store."""
+
+    series_count: int
+    kline_series_count: int
+    scalar_series_count: int
+    chunk_count: int
+    record_count: int
+    sidecar_count: int
+    active_delta_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationReport:
+    """What a verification of every checksum covered."""
+
+    chunks: int
+    blocks: int
+    bytes: int
+    seconds: float
+
+
+def chunk_inventory(snapshot: Snapshot) -> list[ChunkMeta]:
+    """All chunks in order of time."""
+    partition = snapshot.settings.partition
+    metas = []
+    for leaf in snapshot.leaves():
+        for item in leaf.table:
+            key = partition.key(int(item["partition"]))
+            identity = int(item["chunk_id"])
+            file = names.chunk_file_name(key, ChunkKind(item["kind"]).label, identity)
+            metas.append(
+                ChunkMeta(
+                    identity,
+                    key,
+                    int(item["start_ts"]),
+                    int(item["end_ts"]),
+                    int(item["rows"]),
+                    ChunkState(item["state"]),
+                    int(item["generation"]),
+                    f"{names.CHUNKS_FOLDER}/{file}",
+                    int(item["sidecars"]).bit_count(),
+                    int(item["file_length"]),
+                    int(item["header_crc"]),
+                )
+            )
+    return metas
+
+
+def month_inventory(snapshot: Snapshot) -> list[MonthInventoryEntry]:
+    """The chunks summed up by UTC month, whatever the partition."""
+    months: dict[str, list[ChunkMeta]] = {}
+    for meta in chunk_inventory(snapshot):
+        months.setdefault(meta.partition_key[:7], []).append(meta)
+    return [MonthInventoryEntry(month, *_sums(metas)) for month, metas in months.items()]
+
+
+def _sums(metas: list[ChunkMeta]) -> tuple[int, int, int, int, int]:
+    sealed = sum(meta.state == ChunkState.SEALED for meta in metas)
+    active = sum(meta.state == ChunkState.ACTIVE for meta in metas)
+    return len(metas), sum(meta.count for meta in metas), sealed, active, sum(meta.sidecar_count for meta in metas)
+
+
+def inventory_entry(snapshot: Snapshot) -> SeriesInventoryEntry:
+    """The listing's line of a series. Cost: linear in its chunks, by numpy."""
+    settings, table = snapshot.settings, snapshot.table
+    active = int((table["state"] == ChunkState.ACTIVE).sum())
+    sidecars = int((table["sidecars"] & 1).sum()) + int((table["sidecars"] >> 1 & 1).sum())
+    return SeriesInventoryEntry(
+        *settings.key,
+        settings.schema.name,
+        settings.timeframe_ms,
+        table.size,
+        int(table["rows"].sum()),
+        sidecars,
+        active,
+    )

@@ -1,0 +1,179 @@
+"""A series handle: the object for hot loops."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastk.engine import lookup
+from fastk.errors import InvalidInput
+from fastk.schema.columns import to_columns
+from fastk.store import reports
+from fastk.times import INT64_MAX, INT64_MIN, to_ts, to_ts_array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fastk.engine.reader import SeriesReader
+    from fastk.engine.rows import Rows
+    from fastk.engine.snapshot import Snapshot
+    from fastk.engine.writer import PutResult, Writer
+    from fastk.keys import SeriesKey
+    from fastk.schema.schema import Schema
+    from fastk.schema.settings import SeriesSettings
+    from fastk.times import TimeLike
+
+    Closed = Literal["both", "left", "right", "neither"]
+    Times = NDArray[np.int64] | NDArray[np.datetime64] | Sequence[TimeLike]
+
+_NARROWING = {"both": (0, 0), "left": (0, 1), "right": (1, 0), "neither": (1, 1)}
+
+
+class Series:
+    """One series of a store. Cheap to make, safe to share between threads; nothing is read until it is used.
+
+    All reads of one store object see the same committed state of the series, its *snapshot*, pinned at the first use;
+    :meth:`refresh` and writes through the same store object move on to the newest.
+    """
+
+    __slots__ = ("_reader", "_writer")
+
+    def __init__(self, reader: SeriesReader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    # What it is
+
+    @property
+    def key(self) -> SeriesKey:
+        """Symbol, category and name."""
+        return self._reader.files.key
+
+    @property
+    def settings(self) -> SeriesSettings:
+        """What was fixed at registration: schema, scales, time unit, partition. NotFound if not registered."""
+        return self._reader.snapshot.settings
+
+    @property
+    def schema(self) -> Schema:
+        """The record type."""
+        return self.settings.schema
+
+    @property
+    def exists(self) -> bool:
+        """Whether the series is registered (as far as the snapshot knows)."""
+        return self._reader.is_registered()
+
+    @property
+    def coverage(self) -> tuple[int, int] | None:
+        """First and last stored ts; None while there are no rows."""
+        return self._reader.snapshot.coverage
+
+    @property
+    def sequence(self) -> int:
+        """The commit number of the snapshot."""
+        return self._reader.snapshot.manifest.sequence
+
+    def __len__(self) -> int:
+        return self._reader.snapshot.rows
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        if not self.exists:
+            return f"<series {self.key}, not registered>"
+        return f"<series {self.key}: {len(self):,} rows in {self._reader.snapshot.chunk_count:,} chunks>"
+
+    # Reads
+
+    def range(self, start: TimeLike | None = None, end: TimeLike | None = None, *, closed: Closed = "both") -> Rows:
+        """Rows with ``start <= ts <= end``, ascending; None leaves an end open, ``closed`` may exclude one.
+
+        Times are ints in the series' unit, datetime64, aware datetimes or ISO text (zone-less means UTC). None when
+        start > end. Cost: about 1 us and a verification of blocks that were never touched before.
+        """
+        if type(start) is int and type(end) is int and closed == "both":
+            return self._reader.range(start, end)
+        return self._reader.range(*self._bounds(start, end, closed))
+
+    def _bounds(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:
+        if closed not in _NARROWING:
+            raise InvalidInput(f"closed={closed!r} is unknown: give {', '.join(map(repr, _NARROWING))}")
+        after, before = _NARROWING[closed]
+        low = INT64_MIN if start is None else self._ts(start) + after
+        high = INT64_MAX if end is None else self._ts(end) - before
+        return low, high
+
+    def _ts(self, value: TimeLike) -> int:
+        return value if type(value) is int else to_ts(value, self.settings.time_unit)
+
+    def at(self, ts: TimeLike) -> Any:
+        """The row with this ts as a record, the first of several; None if there is none."""
+        return self._reader.at(ts if type(ts) is int else self._ts(ts))
+
+    def latest(self, count: int = 1) -> Rows:
+        """The last ``count`` rows, ascending."""
+        if type(count) is not int or count < 0:
+            raise InvalidInput(f"latest takes a number of rows of 0 or more, not {count!r}")
+        return self._reader.latest(count)
+
+    def at_many(self, ts: Times) -> lookup.Matches:
+        """The rows of many timestamps: ``rows, found = series.at_many(array)``; ``rows`` are those found, as asked."""
+        return lookup.at_many(self._reader, self._keys(ts))
+
+    def ranges(self, starts: Times, ends: Times) -> lookup.RangesResult:
+        """The rows of many ranges, inclusive at both ends: ``result[i]``, or all of them in ``result.rows``."""
+        return lookup.ranges(self._reader, self._keys(starts), self._keys(ends))
+
+    def _keys(self, values: Times) -> NDArray[np.int64]:
+        return to_ts_array(values, self.settings.time_unit, zoneless_is_utc=True)
+
+    # Writes
+
+    def put(self, rows: Any, *, decoded: bool = False, zoneless: Literal["utc"] | None = None) -> PutResult:
+        """Append rows, in any number of partitions, as one commit: all of them, or none and an error.
+
+        ``rows`` is a mapping of columns, a structured array, a 2-D integer array in field order, rows of a store, or a
+        list of records or dicts; ascending in ts, and later than what their partitions hold. ``decoded=True`` takes
+        natural units (floats, Decimals) for the columns that have a scale. Zone-less times are refused unless
+        ``zoneless="utc"``. What would not be stored exactly is refused. Cost: four syncs, and the data once.
+        """
+        if zoneless not in (None, "utc"):
+            raise InvalidInput(f"zoneless={zoneless!r} is unknown: give 'utc' or leave it out")
+        self._writer.check_open()
+        columns = to_columns(rows, self.settings, decoded=decoded, zoneless_is_utc=zoneless == "utc")
+        return self._writer.put(self._reader, columns)
+
+    # Upkeep
+
+    def refresh(self) -> bool:
+        """Move to the newest committed state; False if the snapshot is that already. Rows handed out do not change."""
+        return self._reader.refresh()
+
+    def newest_snapshot(self) -> Snapshot:
+        """The newest committed state, without moving this handle to it."""
+        return self._reader.newest().snapshot
+
+    def verify(self) -> reports.VerificationReport:
+        """Read every byte of the snapshot's chunks and compare every checksum, also those compared before.
+
+        Raises InvalidData at the first damage. Cost: one pass over the files at memory or disk speed.
+        """
+        begin, chunks, blocks, size = time.perf_counter(), 0, 0, 0
+        for chunk in self._reader.all_chunks():
+            blocks += chunk.verify_all(again=True)
+            size += chunk.header.file_length
+            chunks += 1
+        return reports.VerificationReport(chunks, blocks, size, time.perf_counter() - begin)
+
+    def chunk_inventory(self) -> list[reports.ChunkMeta]:
+        """All chunks in order of time."""
+        return reports.chunk_inventory(self._reader.snapshot)
+
+    def month_inventory(self) -> list[reports.MonthInventoryEntry]:
+        """Chunks summed up by UTC month."""
+        return reports.month_inventory(self._reader.snapshot)

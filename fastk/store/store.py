@@ -1,0 +1,339 @@
+"""The store: a root folder, its series, and who may write to it."""
+
+from __future__ import annotations
+
+import json
+import os.path
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastk.engine.cache import MapCache, default_budget
+from fastk.engine.files import SeriesFiles
+from fastk.engine.gate import WriteGate
+from fastk.engine.reader import SeriesReader
+from fastk.engine.writer import Writer
+from fastk.errors import FastKError, InvalidData, InvalidInput, NotFound, StoreClosed, UnsupportedVersion
+from fastk.format import names
+from fastk.format.binary import VERSION
+from fastk.io.disk import Disk
+from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
+from fastk.schema.schema import RecordType, Schema
+from fastk.schema.settings import SeriesSettings, adapted
+from fastk.store import reports
+from fastk.store.original_names import OriginalNames
+from fastk.store.series import Series
+from fastk.times import TimeUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from types import TracebackType
+
+    from fastk.engine.mapped import Verify
+    from fastk.partition import PartitionPolicy, PartitionUnit
+
+    Mode = Literal["rw", "r"]
+    Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
+
+_ORIGINAL_MANIFEST = b"FKMETA0"
+
+
+class FastKStore(OriginalNames):
+    """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
+
+    Safe to share between threads. Opening reads one small file and changes nothing.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        mode: Mode,
+        *,
+        verify: Verify,
+        lock_timeout: float,
+        max_maps: int | None,
+        grace_seconds: float,
+        disk: Disk,
+    ) -> None:
+        self.root = root
+        self.mode = mode
+        self._disk = disk
+        self._verify = verify
+        self._maps = MapCache(default_budget() if max_maps is None else max_maps)
+        self._gate = WriteGate(disk, root, writable=mode == "rw", timeout=lock_timeout)
+        self._writer = Writer(disk, root, self._gate, int(grace_seconds * 1000))
+        self._series: dict[SeriesKey, Series] = {}
+        self._readers: dict[SeriesKey, SeriesReader] = {}
+        self._closed = False
+        self._initialized = self._check_root()
+
+    @classmethod
+    def open(
+        cls,
+        root: str | os.PathLike[str],
+        mode: Mode = "rw",
+        *,
+        verify: Verify = "touch",
+        lock_timeout: float = 10.0,
+        max_maps: int | None = None,
+        grace_seconds: float = 3600.0,
+        disk: Disk | None = None,
+    ) -> FastKStore:
+        """Open a store.
+
+        A missing or empty root becomes a store at :meth:`init` or the first mutation; in mode ``"r"`` it is NotFound.
+        A folder that holds something else raises InvalidInput, a newer format or the original's UnsupportedVersion.
+
+        ``verify``: when checksums are compared: on first ``"touch"`` of a block (default), at ``"open"`` of a chunk, or
+        ``"never"``. ``lock_timeout``: seconds to wait for another writer. ``max_maps``: how many chunks stay mapped
+        (default: half of the system's limit). ``grace_seconds``: how long files stay that no newer state names.
+        ``disk`` is the seam for tests.
+        """
+        for name, value, allowed in (("mode", mode, ("rw", "r")), ("verify", verify, ("touch", "open", "never"))):
+            if value not in allowed:
+                raise InvalidInput(f"{name}={value!r} is unknown: give {' or '.join(map(repr, allowed))}")
+        if max_maps is not None and (type(max_maps) is not int or max_maps < 1):
+            raise InvalidInput(f"max_maps must be an int of 1 or more, not {max_maps!r}")
+        path = os.path.abspath(os.fspath(root))
+        return cls(
+            path,
+            mode,
+            verify=verify,
+            lock_timeout=lock_timeout,
+            max_maps=max_maps,
+            grace_seconds=grace_seconds,
+            disk=disk or Disk(),
+        )
+
+    def _check_root(self) -> bool:
+        """Whether the root is a store already; errors if it is something else."""
+        store_file = os.path.join(self.root, names.STORE_FILE)
+        try:
+            content = self._disk.read(store_file)
+        except NotADirectoryError:
+            raise InvalidInput(f"{self.root} is a file; a store is a folder") from None
+        except FileNotFoundError:
+            self._check_may_become_store()
+            return False
+        _check_store_file(content, store_file)
+        return True
+
+    def _check_may_become_store(self) -> None:
+        if self._disk.exists(self.root) and not self._disk.is_folder(self.root):
+            raise InvalidInput(f"{self.root} is a file; a store is a folder")
+        foreign = [name for name in self._disk.list(self.root) if not name.startswith((".fastk.", names.STORE_FILE))]
+        if foreign and self._is_of_original():
+            raise UnsupportedVersion(
+                f"{self.root} is a store of the original FastK (format 1 or 2), which this version "
+                f"does not read yet; `fastk migrate` will turn it into format {VERSION}"
+            )
+        if foreign and foreign != [names.SERIES_FOLDER]:
+            raise InvalidInput(
+                f"{self.root} is not empty and no store (it holds {', '.join(foreign[:3])}); "
+                f"name an empty or new folder"
+            )
+        if foreign and self._disk.list(os.path.join(self.root, names.SERIES_FOLDER)):
+            raise InvalidData(
+                f"{self.root} looks like a store whose file {names.STORE_FILE} is missing; restore it with "
+                f"the content {_store_file().decode().strip()}"
+            )
+        if self.mode == "r":
+            raise NotFound(f"there is no store at {self.root}; check the path, or open it with mode='rw' to create it")
+
+    def _is_of_original(self) -> bool:
+        for _, path in self._series_folders():
+            try:
+                return self._disk.read(os.path.join(path, names.MANIFEST_FILE))[:7] == _ORIGINAL_MANIFEST
+            except OSError:
+                continue
+        return False
+
+    def init(self) -> FastKStore:
+        """Create the store's folder unless it exists; returns the store. Any mutation does this by itself."""
+        self._writer.check_open()
+        if not self._initialized:
+            self._make_root(self.root)
+            with self._gate.hold():
+                self._disk.make_folder(os.path.join(self.root, names.SERIES_FOLDER))
+                store_file = os.path.join(self.root, names.STORE_FILE)
+                if not self._disk.exists(store_file):
+                    self._disk.replace_unnamed(f"{store_file}.tmp", [_store_file()])
+                    self._disk.rename(f"{store_file}.tmp", store_file)
+                self._disk.sync_folder(self.root)
+            self._initialized = True
+        return self
+
+    def _make_root(self, path: str) -> None:
+        if self._disk.is_folder(path):
+            return
+        parent = os.path.dirname(path)
+        if parent != path:
+            self._make_root(parent)
+        self._disk.make_folder(path)
+        self._disk.sync_folder(parent)
+
+    def close(self) -> None:
+        """Let go of all maps. Rows and arrays that were handed out stay valid; further use raises StoreClosed."""
+        self._closed = True
+        self._gate.shut("the store was closed; open it again")
+        for reader in self._readers.values():
+            reader.closed = True
+            self._maps.forget(reader.chunks)
+            reader.forget()
+
+    def __enter__(self) -> FastKStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<FastKStore {self.root!r}, mode {self.mode!r}{', closed' if self._closed else ''}>"
+
+    # Series
+
+    def series(self, key: Key) -> Series:
+        """The handle of a series of any record type: (symbol, category, name) or a scalar key."""
+        known = self._series.get(key)  # type: ignore[arg-type]
+        return known or self._new_handle(as_series_key(key))
+
+    def _new_handle(self, key: SeriesKey) -> Series:
+        if self._closed:
+            raise StoreClosed(f"{self.root}: the store was closed; open it again")
+        if key not in self._series:
+            files = SeriesFiles(self.root, key)
+            dropped = os.path.join(self.root, names.DROPPED_FOLDER)
+            reader = self._readers.setdefault(key, SeriesReader(self._disk, files, dropped, self._maps, self._verify))
+            self._series.setdefault(key, Series(reader, self._writer))
+        return self._series[key]
+
+    def register_series(
+        self,
+        key: Key,
+        schema: Schema,
+        *,
+        timeframe_ms: int = 0,
+        scales: Mapping[str, int] | None = None,
+        time_unit: TimeUnit | str = TimeUnit.MILLISECONDS,
+        partition: PartitionUnit | PartitionPolicy | str | None = None,
+        unique_ts: bool | None = None,
+    ) -> Series:
+        """Create a series of any schema, or find it registered with the same settings; InvalidInput if with others.
+
+        ``scales`` gives a divisor for each scale that the schema's fields name (default 1); ``partition`` and
+        ``unique_ts`` override the schema's own.
+        """
+        series_key = as_series_key(key)
+        try:
+            unit = TimeUnit(time_unit)
+        except ValueError:
+            raise InvalidInput(f"time_unit {time_unit!r} is unknown: give 'ms', 'us' or 'ns'") from None
+        shape = adapted(schema, unique_ts=unique_ts, partition=partition)
+        wanted = SeriesSettings(series_key, shape, 0, 0, timeframe_ms, unit, dict(scales or {}))
+        handle = self.series(series_key)
+        self.init()
+        self._writer.register(self._readers[series_key].files, wanted)
+        return handle
+
+    def drop_series(self, key: Key) -> None:
+        """Remove a series, atomically. Its files stay aside for the grace period, so that open readers go on."""
+        series_key = as_series_key(key)
+        self._writer.check_open()
+        files = SeriesFiles(self.root, series_key)
+        if not self._disk.exists(files.manifest):
+            raise NotFound(f"series {series_key} is not in the store; see list_series()")
+        self._writer.drop(files)
+        reader = self._readers.pop(series_key, None)
+        self._series.pop(series_key, None)
+        if reader is not None:
+            self._maps.forget(reader.chunks)
+            reader.forget()
+
+    def refresh(self) -> int:
+        """Move every pinned series to its newest committed state; returns how many moved."""
+        moved = 0
+        for key, reader in list(self._readers.items()):
+            try:
+                moved += reader.refresh()
+            except NotFound:
+                self._maps.forget(reader.chunks)
+                reader.forget()
+                self._series.pop(key, None)
+                self._readers.pop(key, None)
+                moved += 1
+        return moved
+
+    # Listings
+
+    def list_series(
+        self, symbol: str = "*", category: str = "*", name: str = "*"
+    ) -> list[reports.SeriesInventoryEntry]:
+        """The series whose parts match the shell patterns, sorted by symbol, category, name.
+
+        One unreadable manifest hides nothing else: its entry carries the ``problem``. Cost: one small read a series.
+        """
+        entries = []
+        for key, _ in self._series_folders():
+            if all(fnmatchcase(part, pattern) for part, pattern in zip(key, (symbol, category, name), strict=True)):
+                entry = self._inventory_entry(key)
+                if entry is not None:
+                    entries.append(entry)
+        return sorted(entries, key=lambda entry: (entry.symbol, entry.category, entry.name))
+
+    def _inventory_entry(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
+        """The newest state of a series; None for a folder whose registration was never finished."""
+        try:
+            return reports.inventory_entry(self.series(key).newest_snapshot())
+        except NotFound:
+            return None
+        except (FastKError, OSError) as error:
+            return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
+
+    def _series_folders(self) -> Iterator[tuple[SeriesKey, str]]:
+        """Key and path of every folder that is named like a series."""
+        root = os.path.join(self.root, names.SERIES_FOLDER)
+        for symbol in self._disk.list(root):
+            for category in self._disk.list(os.path.join(root, symbol)):
+                for name in self._disk.list(os.path.join(root, symbol, category)):
+                    try:
+                        key = names.parse_series_path(symbol, category, name)
+                    except InvalidData:
+                        continue
+                    yield key, os.path.join(root, symbol, category, name)
+
+    def store_stats(self) -> reports.StoreStats:
+        """Sums over all readable series. Linear in series and chunks."""
+        entries = [entry for entry in self.list_series() if entry.problem is None]
+        return reports.StoreStats(
+            series_count=len(entries),
+            kline_series_count=sum(entry.record_type == RecordType.KLINE.name.lower() for entry in entries),
+            scalar_series_count=sum(entry.record_type == RecordType.SCALAR.name.lower() for entry in entries),
+            chunk_count=sum(entry.chunk_count for entry in entries),
+            record_count=sum(entry.record_count for entry in entries),
+            sidecar_count=sum(entry.sidecar_count for entry in entries),
+            active_delta_count=sum(entry.active_delta_count for entry in entries),
+        )
+
+
+def open_store(root: str | os.PathLike[str], mode: Mode = "rw", **options: Any) -> FastKStore:
+    """:meth:`FastKStore.open`, as ``fastk.open``."""
+    return FastKStore.open(root, mode, **options)
+
+
+def _store_file() -> bytes:
+    return json.dumps({"format": "fastk", "version": VERSION}).encode() + b"\n"
+
+
+def _check_store_file(content: bytes, path: str) -> None:
+    try:
+        stored = json.loads(content)
+        is_ours, version = stored["format"] == "fastk", int(stored["version"])
+    except (ValueError, KeyError, TypeError):
+        is_ours, version = False, 0
+    if not is_ours:
+        raise InvalidData(f"{path} is damaged or foreign; a store's holds {_store_file().decode().strip()}")
+    if version != VERSION:
+        raise UnsupportedVersion(
+            f"{path} says format {version}; this library reads format {VERSION}: use a version of fastk that reads it"
+        )

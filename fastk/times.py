@@ -1,0 +1,192 @@
+"""Points in time: every accepted spelling becomes an integer in the series' unit, exactly or not at all.
+
+A stored ``ts`` counts whole units (milliseconds unless the series says otherwise) since 1970-01-01T00:00:00 UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastk.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    TimeLike = int | np.integer[Any] | np.datetime64 | datetime | str
+
+INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
+
+_HAS_ZONE = re.compile(r"(Z|z|[+-]\d{2}(:?\d{2})?)$")
+_ISO_DATE = re.compile(r"^\d{4}(-\d{2}(-\d{2})?)?$")
+_FRACTION = re.compile(r"([.,])(\d+)")
+
+
+class TimeUnit(StrEnum):
+    """The unit in which a series counts time."""
+
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    NANOSECONDS = "ns"
+
+    @property
+    def per_second(self) -> int:
+        """Units in one second."""
+        return {"ms": 10**3, "us": 10**6, "ns": 10**9}[self.value]
+
+    @property
+    def dtype(self) -> np.dtype[np.datetime64]:
+        """The numpy ``datetime64`` dtype whose integers are this unit's."""
+        return np.dtype(f"<M8[{self.value}]")
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """First and last ``ts`` that can be stored: years 1 to 9999, and within int64."""
+        first, last = -62_135_596_800 * self.per_second, 253_402_300_800 * self.per_second - 1
+        return max(first, INT64_MIN + 1), min(last, INT64_MAX)
+
+
+def to_ts(value: TimeLike, unit: TimeUnit = TimeUnit.MILLISECONDS, *, zoneless_is_utc: bool = True) -> int:
+    """Turn one point in time into an integer of ``unit``.
+
+    Accepts an int (already in ``unit``), ``datetime64``, an aware ``datetime`` (pandas Timestamps included) or an
+    ISO-8601 string. A date means its first instant. Zone-less values mean UTC if ``zoneless_is_utc``, and are
+    refused otherwise. Raises :class:`InvalidInput` for anything else, and for a time finer than ``unit`` can hold.
+    """
+    if isinstance(value, bool):
+        raise InvalidInput(f"{value!r} is not a time")
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, np.datetime64):
+        return _from_datetime64(value, unit, zoneless_is_utc)
+    if isinstance(value, datetime):
+        return _from_datetime(value, unit, zoneless_is_utc)
+    if isinstance(value, str):
+        return _from_text(value, unit, zoneless_is_utc)
+    raise _no_time(value, unit)
+
+
+def _no_time(value: object, unit: TimeUnit) -> InvalidInput:
+    hint = "; write a date as ISO text or datetime64" if isinstance(value, date) else ""
+    return InvalidInput(
+        f"{value!r} ({type(value).__name__}) is not a time: give an int in {unit}, datetime64, an aware datetime or an "
+        f"ISO string{hint}"
+    )
+
+
+def to_ts_array(values: Any, unit: TimeUnit, *, zoneless_is_utc: bool = False) -> NDArray[np.int64]:
+    """Turn a column of times into int64 of ``unit``, refusing what does not fit exactly.
+
+    ``values`` is an integer array (already in ``unit``), a ``datetime64`` array, or a sequence of what :func:`to_ts`
+    takes. ``datetime64`` has no zone and is refused unless ``zoneless_is_utc``.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise InvalidInput(f"ts must be one-dimensional, not of shape {array.shape}")
+    if array.dtype.kind == "M":
+        return _from_datetime64_array(array, unit, zoneless_is_utc)
+    if array.dtype.kind == "i" or (array.dtype.kind == "u" and (not array.size or array.max() <= INT64_MAX)):
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind in "OU":
+        items = (to_ts(value, unit, zoneless_is_utc=zoneless_is_utc) for value in array.tolist())
+        return _int64_array(list(items), unit)
+    if array.size == 0:
+        return np.empty(0, np.int64)
+    raise InvalidInput(
+        f"ts of dtype {array.dtype} are no times: give integers in {unit}, datetime64, aware datetimes "
+        f"or ISO strings (floats lose precision and are refused)"
+    )
+
+
+def check_storable(ts: NDArray[np.int64], unit: TimeUnit) -> None:
+    """Refuse a sorted, non-empty ``ts`` column that leaves the years 1 to 9999. O(1)."""
+    first, last = unit.limits
+    for value in (int(ts[0]), int(ts[-1])):
+        if not first <= value <= last:
+            raise InvalidInput(
+                f"ts {value} lies outside the years 1 to 9999 when counted in {unit}; is it given in another unit?"
+            )
+
+
+def format_ts(ts: int, unit: TimeUnit = TimeUnit.MILLISECONDS) -> str:
+    """ISO-8601 text of a ``ts`` for messages and tables; the plain number if it leaves the calendar."""
+    first, last = unit.limits
+    if not first <= ts <= last:
+        return str(ts)
+    return f"{np.datetime64(ts, unit.value)}Z"
+
+
+def _from_datetime64(value: np.datetime64, unit: TimeUnit, zoneless_is_utc: bool) -> int:
+    if np.isnat(value):
+        raise InvalidInput("NaT is not a time")
+    return int(_from_datetime64_array(np.asarray([value]), unit, zoneless_is_utc)[0])
+
+
+def _from_datetime64_array(array: NDArray[Any], unit: TimeUnit, zoneless_is_utc: bool) -> NDArray[np.int64]:
+    if not zoneless_is_utc:
+        raise InvalidInput("datetime64 carries no zone: say zoneless='utc' if these times are UTC")
+    if np.isnat(array).any():
+        raise InvalidInput(f"ts holds NaT at row {int(np.isnat(array).argmax())}")
+    converted = array.astype(unit.dtype)
+    if not (converted.astype(array.dtype) == array).all():
+        row = int((converted.astype(array.dtype) != array).argmax())
+        raise InvalidInput(f"ts {array[row]} at row {row} is finer than {unit} or out of its range; nothing is rounded")
+    return converted.view(np.int64)
+
+
+def _from_datetime(value: datetime, unit: TimeUnit, zoneless_is_utc: bool) -> int:
+    if value.tzinfo is None or value.utcoffset() is None:
+        if not zoneless_is_utc:
+            raise InvalidInput(f"{value!r} has no time zone: add one, or say zoneless='utc' if it is UTC")
+        value = value.replace(tzinfo=UTC)
+    delta = value - datetime(1970, 1, 1, tzinfo=UTC)
+    # pandas keeps nanoseconds beside the microseconds of its datetime base class.
+    nanosecond = int(getattr(value, "nanosecond", 0))
+    microseconds = (delta.days * 86_400 + delta.seconds) * 10**6 + delta.microseconds
+    return _exact(microseconds * 1000 + nanosecond, unit, value)
+
+
+def _from_text(text: str, unit: TimeUnit, zoneless_is_utc: bool) -> int:
+    if not _ISO_DATE.match(text) and not _HAS_ZONE.search(text) and not zoneless_is_utc:
+        raise InvalidInput(f"{text!r} has no time zone: add Z or an offset, or say zoneless='utc' if it is UTC")
+    if _ISO_DATE.match(text) and not zoneless_is_utc:
+        raise InvalidInput(f"{text!r} is a date without a zone: say zoneless='utc' if it is UTC")
+    whole, nanoseconds = _split_fraction(text)
+    try:
+        moment = datetime.fromisoformat(whole + {4: "-01-01", 7: "-01"}.get(len(whole), ""))
+    except ValueError:
+        raise InvalidInput(
+            f"{text!r} is not a time: give ISO-8601 such as 2024-02-01 or 2024-02-01T05:30:00Z, or an int in {unit}"
+        ) from None
+    seconds = _from_datetime(moment, TimeUnit.NANOSECONDS, zoneless_is_utc=True)
+    return _exact(seconds + nanoseconds, unit, text)
+
+
+def _split_fraction(text: str) -> tuple[str, int]:
+    """The text without its fraction of a second, and that fraction in nanoseconds (datetime stops at microseconds)."""
+    found = _FRACTION.search(text)
+    if found is None:
+        return text, 0
+    digits = found[2].rstrip("0")
+    if len(digits) > 9:
+        raise InvalidInput(f"{text!r} is finer than a nanosecond")
+    return text[: found.start()] + text[found.end() :], int(digits.ljust(9, "0"))
+
+
+def _exact(nanoseconds: int, unit: TimeUnit, original: object) -> int:
+    ts, rest = divmod(nanoseconds, 10**9 // unit.per_second)
+    if rest:
+        raise InvalidInput(f"{original} is finer than {unit}; nothing is rounded")
+    return ts
+
+
+def _int64_array(values: list[int], unit: TimeUnit) -> NDArray[np.int64]:
+    try:
+        return np.array(values, dtype=np.int64)
+    except OverflowError:
+        raise InvalidInput(f"a ts does not fit int64 in {unit}") from None

@@ -1,0 +1,87 @@
+"""Kernels: the one place where compiled code and numpy meet.
+
+`active` is the implementation in force: numpy's twins until `load()` has brought in the compiled kernels. Hot code
+calls `kernels.active.bounds(...)` and reads the attribute anew each time. Importing this package imports no numba.
+
+The environment variable FASTK_KERNELS decides: `lazy` (the default) loads compiled kernels at the first `load()`,
+`eager` at import, `never` not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+
+from . import plain
+from .interface import Kernels
+from .plain.checksum import crc32c
+
+__all__ = ["Kernels", "active", "crc32c", "current", "load", "loaded", "warmup"]
+
+_POLICIES = ("eager", "lazy", "never")
+
+active: Kernels = plain
+_lock = threading.Lock()
+_failed = False
+
+
+def current() -> Kernels:
+    """Give the implementation in force; never loads anything."""
+    return active
+
+
+def loaded() -> bool:
+    """Tell whether the compiled kernels are in force."""
+    return active is not plain
+
+
+def load() -> Kernels:
+    """Bring in the compiled kernels, unless FASTK_KERNELS=never, and give the implementation then in force.
+
+    Takes about 0.3 s of a process once. Where numba cannot be used, warns once and stays with numpy.
+    """
+    global active, _failed
+    if active is not plain or _policy() == "never":
+        return active
+    with _lock:
+        if active is not plain or _failed:
+            return active
+        try:
+            from . import compiled
+        except Exception as error:
+            _failed = True
+            problem = f"FastK's compiled kernels cannot be loaded, numpy serves instead: {error!r}"
+        else:
+            active = compiled
+            return active
+    warnings.warn(problem, RuntimeWarning, stacklevel=2)
+    return active
+
+
+def warmup() -> dict[str, float]:
+    """Load the kernels and call each once for every dtype it serves, which fills numba's cache on disk.
+
+    Gives the seconds spent per kernel: some seconds in all the first time, some milliseconds from the cache.
+    """
+    from .samples import sample_calls
+
+    kernels = load()
+    seconds: dict[str, float] = {}
+    for name, arguments in sample_calls():
+        begin = time.perf_counter()
+        getattr(kernels, name)(*arguments)
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin
+    return seconds
+
+
+def _policy() -> str:
+    policy = os.environ.get("FASTK_KERNELS", "lazy")
+    if policy not in _POLICIES:
+        raise ValueError(f"FASTK_KERNELS={policy!r} is unknown: use one of {', '.join(_POLICIES)}")
+    return policy
+
+
+if _policy() == "eager":
+    load()

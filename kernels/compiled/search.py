@@ -1,0 +1,113 @@
+"""Searches in sorted ts columns, and the copies that follow them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+
+from ..interface import Column, Int64Array
+from ..plain import search as plain
+from .compile import kernel, point_kernel
+
+# Keys searched side by side: their loads overlap, and the bounds of a block stay in the first-level cache.
+_KEY_BLOCK = 64
+_GALLOP = 32
+_TS = types.Array(types.int64, 1, "C", readonly=True)
+
+
+@kernel
+def _before(value: int, key: int, inclusive: bool) -> bool:
+    return value <= key if inclusive else value < key
+
+
+@kernel
+def _bound(ts: Int64Array, key: int, inclusive: bool, first: int, count: int) -> int:
+    """First row from `first` on that is not before key, among `count` rows; branch-free binary search."""
+    while count > 1:
+        half = count >> 1
+        first += half if _before(ts[first + half - 1], key, inclusive) else 0
+        count -= half
+    return first + (1 if count == 1 and _before(ts[first], key, inclusive) else 0)
+
+
+@point_kernel(_TS, types.int64, types.int64)
+def bounds(ts: Int64Array, start: int, end: int) -> tuple[int, int]:
+    """Half-open row bounds (lo, hi) of start <= ts <= end in sorted int64 `ts`. O(log n).
+
+    The end is looked for from lo on in growing steps (galloping, Bentley and Yao 1976): usual ranges are short.
+    """
+    rows = len(ts)
+    lo = _bound(ts, start, False, 0, rows)
+    step = _GALLOP
+    first = lo
+    while first + step < rows and ts[first + step] <= end:
+        first += step
+        step *= 4
+    return lo, _bound(ts, end, True, first, min(step, rows - first))
+
+
+@kernel
+def _block_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64Array) -> None:
+    first = 0
+    count = len(ts)
+    for index in range(len(keys)):
+        out[index] = first
+    while count > 1:
+        half = count >> 1
+        for index in range(len(keys)):
+            row = out[index] + half
+            out[index] = row if _before(ts[np.uint64(row - 1)], keys[index], inclusive) else row - half
+        count -= half
+    for index in range(len(keys)):
+        out[index] += 1 if count == 1 and _before(ts[np.uint64(out[index])], keys[index], inclusive) else 0
+
+
+@kernel
+def _all_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64Array) -> None:
+    for start in range(0, len(keys), _KEY_BLOCK):
+        stop = min(start + _KEY_BLOCK, len(keys))
+        _block_bounds(ts, keys[start:stop], inclusive, out[start:stop])
+
+
+@kernel
+def lower_bounds(ts: Int64Array, keys: Int64Array, out: Int64Array) -> None:
+    """Write to int64 out[i] the first row of sorted int64 `ts` with ts >= keys[i]."""
+    _all_bounds(ts, keys, False, out)
+
+
+@kernel
+def upper_bounds(ts: Int64Array, keys: Int64Array, out: Int64Array) -> None:
+    """Write to int64 out[i] the first row of sorted int64 `ts` with ts > keys[i]."""
+    _all_bounds(ts, keys, True, out)
+
+
+@kernel
+def _take(column: Column, rows: Int64Array, targets: Int64Array, out: Column) -> None:
+    for index in range(len(rows)):
+        # Unsigned subscripts spare the check for negative ones.
+        out[np.uint64(targets[index])] = column[np.uint64(rows[index])]
+
+
+@kernel
+def _copy_ranges(column: Column, los: Int64Array, his: Int64Array, offsets: Int64Array, out: Column) -> None:
+    for index in range(len(los)):
+        lo = np.uint64(los[index])
+        offset = np.uint64(offsets[index])
+        for row in range(np.uint64(his[index] - los[index])):
+            out[offset + row] = column[lo + row]
+
+
+def take(column: Column, rows: Int64Array, targets: Int64Array, out: Column) -> None:
+    """Set out[targets[i]] = column[rows[i]] for every i. S<n> go by numpy."""
+    if column.dtype.char == "S":
+        plain.take(column, rows, targets, out)
+    else:
+        _take(column, rows, targets, out)
+
+
+def copy_ranges(column: Column, los: Int64Array, his: Int64Array, offsets: Int64Array, out: Column) -> None:
+    """Copy column[los[i]:his[i]] to `out` from offsets[i] on, for every i. S<n> go by numpy."""
+    if column.dtype.char == "S":
+        plain.copy_ranges(column, los, his, offsets, out)
+    else:
+        _copy_ranges(column, los, his, offsets, out)

@@ -1,0 +1,37 @@
+"""Sample arguments for every kernel and dtype, in the form that callers use: read-only inputs, writable outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .interface import Column
+
+DTYPES = tuple(np.dtype(code) for code in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"))
+"""The dtypes that the compiled `take`, `copy_ranges` and `zones` serve."""
+
+
+def read_only(array: Column) -> Column:
+    """Give a read-only view: the form in which kernels expect their inputs (a writable one compiles a second time)."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def sample_calls() -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Give (kernel's name, arguments) for every kernel and dtype."""
+    ts = read_only(np.arange(4, dtype=np.int64))
+    out = np.empty(4, dtype=np.int64)
+    yield "bounds", (ts, 1, 2)
+    yield "lower_bounds", (ts, ts, out)
+    yield "upper_bounds", (ts, ts, out)
+    yield "first_disorder", (ts, True)
+    yield "crc32c_blocks", (ts.view(np.uint8), 16, np.empty(2, dtype=np.uint32))
+    for dtype in DTYPES:
+        column = read_only(np.ones(4, dtype=dtype))
+        target = np.empty(4, dtype=dtype)
+        yield "take", (column, ts, ts, target)
+        yield "copy_ranges", (column, ts[:1], ts[1:2], ts[:1], target)
+        yield "zones", (column, 2, target[:2], target[2:], np.empty(2, dtype=np.uint8))

@@ -1,0 +1,152 @@
+"""Searches and the copies that follow them: compiled == numpy == bisect and slices."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastk.kernels import Kernels, compiled, plain
+from fastk.kernels.samples import DTYPES, read_only
+
+LEAST, GREATEST = -(2**63), 2**63 - 1
+INT64 = st.integers(-4, 4) | st.integers(LEAST, GREATEST) | st.sampled_from([LEAST, LEAST + 1, GREATEST - 1, GREATEST])
+COLUMN_DTYPES = [*DTYPES, np.dtype("S1"), np.dtype("S7")]
+
+both = pytest.mark.parametrize("kernels", [plain, compiled], ids=["plain", "compiled"])
+examples = settings(deadline=None, max_examples=60)
+
+
+def int64(values: Any) -> Any:
+    return read_only(np.array(values, dtype=np.int64))
+
+
+def expected_bounds(ts: list[int], start: int, end: int) -> tuple[int, int]:
+    lo = bisect_left(ts, start)
+    return lo, max(lo, bisect_right(ts, end))
+
+
+@both
+@examples
+@given(ts=st.lists(INT64, max_size=80).map(sorted), start=INT64, end=INT64)
+def test_bounds(kernels: Kernels, ts: list[int], start: int, end: int) -> None:
+    assert kernels.bounds(int64(ts), start, end) == expected_bounds(ts, start, end)
+
+
+@both
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 31, 32, 33, 34, 160, 161, 700, 5_000])
+def test_bounds_at_every_distance(kernels: Kernels, rows: int) -> None:
+    values = np.sort(np.random.default_rng(rows).integers(0, max(1, rows // 2), rows))
+    ts, oracle = int64(values), values.tolist()
+    for start in sorted({-1, 0, 1, rows // 9, rows // 4}):
+        for end in sorted({-1, 0, start - 1, start, start + 1, start + 15, start + 65, rows // 3, rows}):
+            lo, hi = kernels.bounds(ts, start, end)
+            assert (lo, hi) == expected_bounds(oracle, start, end)
+            assert type(lo) is type(hi) is int
+
+
+@both
+def test_bounds_of_equal_ts_and_of_crossed_ends(kernels: Kernels) -> None:
+    ts = int64([7] * 1_000)
+    assert kernels.bounds(ts, 7, 7) == (0, 1_000)
+    assert kernels.bounds(ts, LEAST, GREATEST) == (0, 1_000)
+    assert kernels.bounds(ts, 8, 6) == (1_000, 1_000)
+    assert kernels.bounds(ts, 7, 6) == (0, 0)
+    assert kernels.bounds(int64([]), 0, 0) == (0, 0)
+
+
+def test_compiled_bounds_takes_writable_arrays_and_numpy_integers() -> None:
+    ts = np.arange(100, dtype=np.int64)
+    assert compiled.bounds(ts, np.int64(3), np.int64(5)) == (3, 6)
+    assert compiled.bounds(ts[10:20], 12, 13) == (2, 4)
+
+
+def test_compiled_bounds_refuses_what_is_not_its_own() -> None:
+    ts = np.arange(100, dtype=np.int64)
+    with pytest.raises(TypeError):
+        compiled.bounds([1, 2, 3], 1, 2)
+    with pytest.raises(TypeError):
+        compiled.bounds(ts.astype(np.int32), 1, 2)
+    with pytest.raises(OverflowError):
+        compiled.bounds(ts, 1, 2**63)
+
+
+@both
+@examples
+@given(ts=st.lists(INT64, max_size=80).map(sorted), keys=st.lists(INT64, max_size=80))
+def test_batch_bounds(kernels: Kernels, ts: list[int], keys: list[int]) -> None:
+    out = np.empty(len(keys), dtype=np.int64)
+    kernels.lower_bounds(int64(ts), int64(keys), out)
+    assert out.tolist() == [bisect_left(ts, key) for key in keys]
+    kernels.upper_bounds(int64(ts), int64(keys), out)
+    assert out.tolist() == [bisect_right(ts, key) for key in keys]
+
+
+@both
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 128, 1_000])
+def test_batch_bounds_around_their_blocks(kernels: Kernels, count: int) -> None:
+    for rows in (0, 1, 2, 1_023, 1_024, 1_025):
+        random = np.random.default_rng(rows + count)
+        ts = np.sort(random.integers(0, 600, rows))
+        shuffled = random.integers(-3, 603, count)
+        for keys in (shuffled, np.sort(shuffled)):
+            out = np.full(count, -1, dtype=np.int64)
+            kernels.lower_bounds(read_only(ts), read_only(keys), out)
+            assert out.tolist() == np.searchsorted(ts, keys, "left").tolist()
+            kernels.upper_bounds(read_only(ts), read_only(keys), out)
+            assert out.tolist() == np.searchsorted(ts, keys, "right").tolist()
+
+
+def column_of(dtype: np.dtype[Any], rows: int, seed: int = 0) -> Any:
+    values = np.random.default_rng(seed).integers(0, 2 if dtype.kind == "b" else 100, rows)
+    return read_only(values.astype(dtype))
+
+
+@both
+@pytest.mark.parametrize("dtype", COLUMN_DTYPES, ids=str)
+def test_take(kernels: Kernels, dtype: np.dtype[Any]) -> None:
+    column = column_of(dtype, 40)
+    for count in (0, 1, 50):
+        random = np.random.default_rng(count)
+        rows, targets = int64(random.integers(0, 40, count)), int64(random.permutation(60)[:count])
+        out, expected = column_of(dtype, 60, 1).copy(), column_of(dtype, 60, 1).copy()
+        for row, target in zip(rows.tolist(), targets.tolist(), strict=True):
+            expected[target] = column[row]
+        kernels.take(column, rows, targets, out)
+        assert out.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", ["take", "copy_ranges"])
+def test_copies_keep_every_bit_of_a_float(name: str) -> None:
+    bits = [0x7FF8000000000001, 0xFFF0000000000000, 0x8000000000000000, 1]
+    column = read_only(np.array(bits, dtype=np.uint64).view(np.float64))
+    for kernels in (plain, compiled):
+        out = np.zeros(4)
+        if name == "take":
+            kernels.take(column, int64(range(4)), int64(range(4)), out)
+        else:
+            kernels.copy_ranges(column, int64([0]), int64([4]), int64([0]), out)
+        assert out.view(np.uint64).tolist() == bits
+
+
+@both
+@pytest.mark.parametrize("dtype", COLUMN_DTYPES, ids=str)
+@pytest.mark.parametrize(("longest", "count"), [(0, 9), (3, 0), (3, 9), (300, 1), (300, 9)])
+def test_copy_ranges(kernels: Kernels, dtype: np.dtype[Any], longest: int, count: int) -> None:
+    random = np.random.default_rng(longest)
+    column = column_of(dtype, 400)
+    lengths = random.integers(0, longest + 1, count)
+    los = random.integers(0, 400 - lengths + 1)
+    order = random.permutation(count)
+    offsets = np.empty(count, dtype=np.int64)
+    offsets[order] = np.cumsum(lengths[order]) - lengths[order] + 2
+    rows = int(lengths.sum()) + 5
+    out, expected = column_of(dtype, rows, 1).copy(), column_of(dtype, rows, 1).copy()
+    for lo, length, offset in zip(los.tolist(), lengths.tolist(), offsets.tolist(), strict=True):
+        expected[offset : offset + length] = column[lo : lo + length]
+    kernels.copy_ranges(column, int64(los), int64(los + lengths), int64(offsets), out)
+    assert out.tobytes() == expected.tobytes()

@@ -1,0 +1,132 @@
+"""The `fastk` command: help, version, warmup, and one way to fail."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastk
+from fastk.cli import main as command_line
+from fastk.cli.main import main
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "fastk", *arguments]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, **options)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes `fastk warmup` raise."""
+
+    def fail_with(error):
+        def command(options):
+            raise error
+
+        monkeypatch.setattr(command_line, "_run_warmup", command)
+
+    return fail_with
+
+
+def test_help_names_the_commands(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr()
+    assert "demo" in shown.out
+    assert "warmup" in shown.out
+    assert shown.err == ""
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fastk {fastk.__version__}\n"
+
+
+def test_wrong_arguments_exit_with_two(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["frobnicate"])
+    assert stopped.value.code == 2
+    assert "frobnicate" in capsys.readouterr().err
+
+
+def test_warmup_prints_a_line_for_each_kernel(capsys, monkeypatch):
+    monkeypatch.setattr(fastk, "warmup", lambda: {"bounds": 0.25, "order": 0.5}, raising=False)
+    assert main(["warmup"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "bounds       250.0 ms",
+        "order        500.0 ms",
+        "2 kernels ready in 0.75 s",
+    ]
+
+
+def test_the_real_warmup(capsys):
+    assert main(["warmup"]) == 0
+    assert "kernels ready" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (fastk.InvalidInput("two\nlines\tand \x1b[31m"), "fastk: two lines and \\x1b[31m"),
+        (fastk.NotFound("no such series"), "fastk: no such series"),
+        (fastk.LockTimeout("held by 7"), "fastk: held by 7"),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "fastk: /x: Permission denied"),
+        (OSError("disk is full"), "fastk: disk is full"),
+        (TimeoutError(), "fastk: TimeoutError"),
+    ],
+)
+def test_failures_are_one_line(failing, error, line, capsys):
+    failing(error)
+    assert main(["warmup"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", line + "\n")
+
+
+def test_faults_of_the_program_are_not_hidden(failing):
+    failing(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        main(["warmup"])
+
+
+def test_an_interrupt_exits_as_shells_expect(failing, capsys):
+    failing(KeyboardInterrupt())
+    assert main(["warmup"]) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_missing_libraries_are_named(monkeypatch, capsys):
+    monkeypatch.setattr(command_line, "DEMO_NEEDS", ("numpy", "no_such_library"))
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "fastk: the demo needs no_such_library: pip install 'fastk-engine[demo]'\n"
+
+
+def test_as_a_module():
+    shown = run("--version")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"fastk {fastk.__version__}\n", "")
+
+
+def test_failing_as_a_module(tmp_path):
+    shown = run("demo", "--csv", str(tmp_path / "absent.csv"))
+    assert shown.returncode == 1
+    assert shown.stdout == ""
+    assert shown.stderr == f"fastk: {tmp_path}/absent.csv: No such file or directory\n"
+
+
+def test_a_closed_pipe_is_no_traceback():
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    command = [sys.executable, "-m", "fastk", "--version"]
+    shown = subprocess.run(command, cwd=CHECKOUT, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write_end)
+    assert (shown.returncode, shown.stderr) == (141, "")
+
+
+def test_help_is_quick_to_import():
+    heavy = ("pandas", "rich", "numpy", "numba")
+    code = f"import sys, fastk.cli.main; print(*sorted(set({heavy!r}) & sys.modules.keys()))"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []

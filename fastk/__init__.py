@@ -6,7 +6,7 @@ Every public name is importable from here and loaded when it is first used, so t
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 _HOMES = {
     "fastk.errors": "FastKError InvalidData InvalidInput LockTimeout NotFound SnapshotExpired StoreClosed "

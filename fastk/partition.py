@@ -33,8 +33,8 @@ class PartitionUnit(StrEnum):
             raise InvalidInput(f"partition {value!r} is unknown: give 'month', 'day' or 'hour'") from None
 
     @property
-    def _dtype(self) -> str:
-        return {"month": "<M8[M]", "day": "<M8[D]", "hour": "<M8[h]"}[self.value]
+    def _dtype(self) -> np.dtype[np.datetime64]:
+        return _DTYPES[self]
 
     def ordinal(self, ts: int, unit: TimeUnit) -> int:
         """Ordinal of the partition that holds ``ts``."""
@@ -70,6 +70,9 @@ class PartitionUnit(StrEnum):
         raise InvalidInput(f"{key!r} names no {self.value}; write it like {example}")
 
 
+_DTYPES = {unit: np.dtype(f"<M8[{code}]") for unit, code in zip(PartitionUnit, "MDh", strict=True)}
+
+
 class PartitionPolicy:
     """How a series is partitioned; a thin holder of :class:`PartitionUnit` kept for the original's name."""
 
@@ -95,7 +98,9 @@ def split(ts: NDArray[np.int64], partition: PartitionUnit, unit: TimeUnit) -> li
     """
     if not ts.size:
         return []
-    first, last = (partition.ordinal(int(ts[row]), unit) for row in (0, -1))
+    first, last = partition.ordinals(ts[[0, -1]], unit).tolist()
+    if first == last:
+        return [(first, 0, ts.size)]
     if last - first < ts.size:
         ordinals = np.arange(first, last + 1)
         cuts = np.append(np.searchsorted(ts, partition.starts(ordinals, unit)), ts.size)

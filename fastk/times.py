@@ -37,18 +37,22 @@ class TimeUnit(StrEnum):
     @property
     def per_second(self) -> int:
         """Units in one second."""
-        return {"ms": 10**3, "us": 10**6, "ns": 10**9}[self.value]
+        return _PER_SECOND[self]
 
     @property
     def dtype(self) -> np.dtype[np.datetime64]:
         """The numpy ``datetime64`` dtype whose integers are this unit's."""
-        return np.dtype(f"<M8[{self.value}]")
+        return _DTYPES[self]
 
     @property
     def limits(self) -> tuple[int, int]:
         """First and last ``ts`` that can be stored: years 1 to 9999, and within int64."""
         first, last = -62_135_596_800 * self.per_second, 253_402_300_800 * self.per_second - 1
         return max(first, INT64_MIN + 1), min(last, INT64_MAX)
+
+
+_PER_SECOND = {TimeUnit.MILLISECONDS: 10**3, TimeUnit.MICROSECONDS: 10**6, TimeUnit.NANOSECONDS: 10**9}
+_DTYPES = {unit: np.dtype(f"<M8[{unit.value}]") for unit in TimeUnit}
 
 
 def to_ts(value: TimeLike, unit: TimeUnit = TimeUnit.MILLISECONDS, *, zoneless_is_utc: bool = True) -> int:

@@ -218,7 +218,7 @@ def test_the_default_demo(capsys):
     assert main(["demo"]) == 0
     shown = capsys.readouterr()
     assert shown.err == ""
-    for word in ("AAPL", "3,270", "10 series", "rows/s", "GB/s", "all intact", "430.47", "is removed"):
+    for word in ("AAPL", "3,270", "10 series", "rows/s", "B/s", "all intact", "430.47", "is removed"):
         assert word in shown.out
 
 

@@ -9,6 +9,7 @@ target must exist; they are not run.
 import contextlib
 import doctest
 import io
+import itertools
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def run_page(path: Path) -> None:
     """Executes the Python blocks of a page in the current folder and compares what they print."""
     blocks = blocks_of(path)
     namespace = {"__name__": "__main__"}
-    for block, following in zip(blocks, [*blocks[1:], None], strict=True):
+    for block, following in itertools.zip_longest(blocks, blocks[1:]):
         if not runs(block):
             continue
         printed = execute(block, namespace)
@@ -176,6 +177,10 @@ def page(folder):
 def test_blocks_share_a_namespace_and_a_folder(page, folder):
     run_page(page("~~~python\nfrom pathlib import Path\n~~~\ntext\n~~~python\nPath('made').touch()\n~~~\n"))
     assert (folder / "made").exists()
+
+
+def test_a_page_without_blocks(page):
+    run_page(page("# Title\n"))
 
 
 def test_outputs_are_compared(page):

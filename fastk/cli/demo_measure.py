@@ -6,7 +6,7 @@ import statistics
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastk import FastKStore
+    from fastk import FastKStore, PutResult
     from fastk.cli.demo_data import Bars
+
+Result = TypeVar("Result")
 
 REPETITIONS = 500
 SCANS = 50
@@ -33,13 +35,14 @@ class Written:
     """What went in, and how long the puts took: each is durable when it returns."""
 
     rows: int
+    chunks: int
     commits: int
     seconds: float
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """Seconds for one call (medians), and bytes a second of the scan."""
+    """Seconds for one call: medians, except for the first read. A scan goes over ``scan_bytes``."""
 
     first_read: float
     range_rows: int
@@ -78,26 +81,27 @@ def moving_average(bars: Bars) -> dict[str, NDArray[Any]]:
 
 def write(store: FastKStore, every: Iterable[Bars]) -> Written:
     """Registers and writes all bars, and a feature beside each."""
-    written = [part for bars in every for part in (_write_bars(store, bars), _write_feature(store, bars))]
-    return Written(sum(rows for rows, _ in written), len(written), sum(seconds for _, seconds in written))
+    puts = [put for bars in every for put in (_write_bars(store, bars), _write_feature(store, bars))]
+    results, seconds = zip(*puts, strict=True)
+    return Written(
+        rows=sum(result.accepted for result in results),
+        chunks=sum(result.chunks for result in results),
+        commits=len(results),
+        seconds=sum(seconds),
+    )
 
 
-def _write_bars(store: FastKStore, bars: Bars) -> tuple[int, float]:
-    store.register_kline_series(
+def _write_bars(store: FastKStore, bars: Bars) -> tuple[PutResult, float]:
+    series = store.register_kline_series(
         bars.symbol, bars.timeframe, bars.timeframe_ms, price_scale=bars.price_scale, volume_scale=bars.volume_scale
     )
-    return _put(store.kline(bars.symbol, bars.timeframe), bars.rows())
+    return _timed(lambda: series.put(bars.rows(), decoded=True))
 
 
-def _write_feature(store: FastKStore, bars: Bars) -> tuple[int, float]:
-    key = feature_key(bars)
-    store.register_scalar_series(key, bars.timeframe_ms, value_scale=bars.price_scale)
-    return _put(store.scalar(key), moving_average(bars))
-
-
-def _put(series: Any, rows: dict[str, NDArray[Any]]) -> tuple[int, float]:
-    seconds = _seconds(lambda: series.put(rows, decoded=True))
-    return len(rows["ts"]), seconds
+def _write_feature(store: FastKStore, bars: Bars) -> tuple[PutResult, float]:
+    series = store.register_scalar_series(feature_key(bars), bars.timeframe_ms, value_scale=bars.price_scale)
+    average = moving_average(bars)
+    return _timed(lambda: series.put(average, decoded=True))
 
 
 def first_difference(store: FastKStore, every: Iterable[Bars]) -> str | None:
@@ -158,6 +162,10 @@ def _median(call: Callable[[int], object], arguments: Iterable[int]) -> float:
 
 
 def _seconds(call: Callable[[], object]) -> float:
+    return _timed(call)[1]
+
+
+def _timed(call: Callable[[], Result]) -> tuple[Result, float]:
     begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
+    result = call()
+    return result, time.perf_counter() - begin

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 TEXT_COLUMNS = ("name", "bars", "what", "how")
 TABLE_WIDTH = 300  # tables keep their natural width: a narrow terminal may break their lines, but no digit is lost
 TEXT_WIDTH = 80
+FEW_ROWS = 1_000  # in a chunk: below this, the cost of a file shows in every rate
 
 
 def open_console() -> Console:
@@ -57,8 +58,16 @@ def show_speeds(console: Console, written: Written, speeds: Speeds, verified: Ve
     _say(
         console,
         "What was read back equals what was written, value by value. The reads are warm: the files were just written "
-        "and are in memory. After a restart of the machine, first touches wait for the disk.\n",
+        "and are in memory. After a restart of the machine, first touches wait for the disk.",
     )
+    average = written.rows // written.chunks
+    if average < FEW_ROWS:
+        _say(
+            console,
+            f"The chunks are small here, {average} rows on average, so that files outweigh bytes: longer series, such "
+            f"as minute bars (--csv), show the rates of write, scan and verify.",
+        )
+    console.print()
 
 
 def _speed_lines(written: Written, speeds: Speeds, verified: Verified) -> Iterator[tuple[str, str, str]]:
@@ -128,4 +137,5 @@ def _microseconds(seconds: float) -> str:
 
 
 def _rate(size: int, seconds: float) -> str:
-    return f"{size / seconds / 1e9:,.1f} GB/s"
+    rate = size / seconds
+    return f"{rate / 1e9:,.1f} GB/s" if rate >= 1e9 else f"{rate / 1e6:,.0f} MB/s"

@@ -1,4 +1,4 @@
-"""Planning an append: which rows go into which partition's chunk, and whether they may (pure but for one small read)."""
+"""Planning an append: which rows go into which partition's chunk, and whether they may. Pure but for one small read."""
 
 from __future__ import annotations
 
@@ -59,18 +59,15 @@ def plan_append(newest: SeriesReader, columns: Columns) -> list[PlannedChunk]:
 
 def _plan_piece(newest: SeriesReader, columns: Columns, partition: int, start: int, stop: int) -> PlannedChunk:
     settings = newest.snapshot.settings
-    stored = [
-        ref.item for ref in newest.snapshot.overlapping(*settings.partition.bounds(partition, settings.time_unit))
-    ]
-    if not stored:
+    stored = newest.snapshot.tail_of(*settings.partition.bounds(partition, settings.time_unit))
+    if stored is None:
         return PlannedChunk(partition, start, stop, ChunkKind.FIRST, ChunkState.SEALED, 1)
-    last_ts, first_new = int(stored[-1]["end_ts"]), int(columns[0][start])
+    (last_ts, generation), first_new = stored, int(columns[0][start])
     if first_new < last_ts or (first_new == last_ts and settings.schema.unique_ts):
         _refuse_overlap(settings, partition, last_ts, first_new)
     if first_new == last_ts:
         _check_continuation(newest, columns, last_ts)
-    generation = 1 + max(int(item["generation"]) for item in stored)
-    return PlannedChunk(partition, start, stop, ChunkKind.DELTA, ChunkState.ACTIVE, generation)
+    return PlannedChunk(partition, start, stop, ChunkKind.DELTA, ChunkState.ACTIVE, generation + 1)
 
 
 def _refuse_overlap(settings: SeriesSettings, partition: int, last_ts: int, first_new: int) -> None:

@@ -44,7 +44,7 @@ class TableEdit:
     @property
     def leaf_table(self) -> tables.Table:
         """All leaf references as one table."""
-        return np.concatenate([tables.empty(tables.LEAF), *self.leaves])
+        return tables.joined(tables.empty(tables.LEAF), *self.leaves)
 
 
 def insert(manifest: Manifest, load: LoadTable, added: tables.Table, sequence: int) -> TableEdit:
@@ -86,7 +86,7 @@ def _spill(edit: TableEdit, load: LoadTable, inline: tables.Table) -> None:
         if table_id not in written_now:
             edit.leaves.pop()
             edit.left.append(table_id)
-            inline = np.concatenate([load(last[0]), inline])
+            inline = tables.joined(load(last[0]), inline)
     edit.write_table(inline)
 
 
@@ -94,7 +94,7 @@ def _merged(stored: tables.Table, added: tables.Table) -> tables.Table:
     """Both in order of time; where starts are equal, what was stored comes first."""
     if not added.size:
         return stored
-    both = np.concatenate([stored, added])
+    both = tables.joined(stored, added)
     if stored.size and added["start_ts"][0] < stored["end_ts"][-1]:
-        both = np.take(both, np.argsort(both["start_ts"], kind="stable"))
+        both = tables.select(both, np.argsort(both["start_ts"], kind="stable"))
     return both

@@ -13,6 +13,7 @@ import numpy as np
 from fastk import kernels
 from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.errors import InvalidInput
+from fastk.schema.columns import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,16 +89,17 @@ def ranges(reader: SeriesReader, starts: Int64, ends: Int64) -> RangesResult:
 
 
 def _filled(reader: SeriesReader, source: _Gather | _Pieces) -> Rows:
-    return rows_class(FilledRows, reader.snapshot.settings.schema)(reader.snapshot.settings, source)
+    settings = reader.snapshot.settings
+    rows: Rows = rows_class(FilledRows, settings.schema)(settings, source)
+    return rows
 
 
 def _owners(reader: SeriesReader, keys: Int64, *, last_of_equal: bool) -> Int64:
     """For each key the chunk in which its bound lies; the number of chunks where it lies behind all rows."""
-    ends = np.ascontiguousarray(reader.snapshot.table["end_ts"])
-    ends.flags.writeable = False
+    ends = read_only(reader.snapshot.table["end_ts"])
     owners = np.empty(keys.size, np.int64)
     search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
-    search(ends, _read_only(keys), owners)
+    search(ends, read_only(keys), owners)
     return owners
 
 
@@ -114,25 +116,17 @@ def _positions(reader: SeriesReader, keys: Int64, *, last_of_equal: bool) -> Int
     return groups.unsort(found)
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only view: kernels are compiled for read-only inputs alone."""
-    view = np.ascontiguousarray(array)
-    view = view.view() if view is array else view
-    view.flags.writeable = False
-    return view
-
-
 class _Groups:
     """Items grouped by chunk: a stable order in which items of one chunk stand together."""
 
     def __init__(self, owners: Int64) -> None:
-        ascending = owners.size < 2 or kernels.active.first_disorder(_read_only(owners), False) < 0
+        ascending = owners.size < 2 or kernels.active.first_disorder(read_only(owners), False) < 0
         self._order = None if ascending else _stable_order(owners)
         self._owners = self.sort(owners)
 
     def sort(self, items: NDArray[Any]) -> NDArray[Any]:
         """Items in grouped order, read-only."""
-        return _read_only(items if self._order is None else items[self._order])
+        return read_only(items if self._order is None else items[self._order])
 
     def unsort(self, items: NDArray[Any]) -> NDArray[Any]:
         """Items in the order asked."""
@@ -177,8 +171,8 @@ class _Gather:
         self.rows = int(rows.size)
         self._reader = reader
         self._groups = groups
-        self._rows = _read_only(rows)
-        self._targets = _read_only(targets)
+        self._rows = read_only(rows)
+        self._targets = read_only(targets)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Gather one column."""

@@ -27,10 +27,11 @@ class MappedChunk:
 
     ``verified[i]`` holds one byte a block of column i, set after its CRC was compared; it is shared by all maps of the
     same chunk, so that an evicted and remapped chunk is not verified again. ``clean[i]`` is the column once all of it
-    is verified, else None; ``trusted`` says that all columns are. A race of two threads verifies a block twice and is harmless.
+    is verified, else None; ``trusted`` says that all columns are. A race of two threads verifies a block twice and is
+    harmless.
     """
 
-    __slots__ = ("_header", "clean", "columns", "path", "rows", "settings", "trusted", "used", "verified")
+    __slots__ = ("_header", "clean", "columns", "path", "record", "rows", "settings", "trusted", "used", "verified")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class MappedChunk:
         self._header = parse_expected(data, header_crc, settings.series_id, path)
         self.path = path
         self.settings = settings
+        self.record = settings.schema.record_class
         self.rows = self._header.rows
         self.used = True
         self.columns = map_columns(data, self._header, settings.schema, path)
@@ -146,7 +148,7 @@ class MappedChunk:
         if not self.trusted:
             for column in range(len(self.columns)):
                 self.ensure_verified(column, index, index + 1)
-        return self.settings.schema.record_class(*[column.item(index) for column in self.columns])
+        return self.record(*[column.item(index) for column in self.columns])
 
 
 def parse_expected(data: NDArray[np.uint8], header_crc: int, series_id: int, path: str) -> ChunkHeader:

@@ -22,7 +22,7 @@ from fastk.format.manifest import PREFIX_BYTES, Manifest, parse_manifest
 from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
@@ -59,6 +59,8 @@ class SeriesReader:
         self._lock = threading.Lock()
         self._snapshot: Snapshot | None = None
         self._manifest_prefix = b""
+        self._chunk_rows: Callable[[MappedChunk, int, int], Rows]
+        self._empty: Rows
         self.forget()
 
     def forget(self) -> None:
@@ -223,7 +225,7 @@ class SeriesReader:
         leaf_index = bisect_left(snapshot.leaf_ends, start)
         if leaf_index == len(snapshot.leaf_ends) or start > end:
             return self._empty
-        leaf = snapshot.leaf(leaf_index)
+        leaf = snapshot.loaded[leaf_index] or snapshot.leaf(leaf_index)
         place = bisect_left(leaf.ends, start)
         if leaf.ends[place] <= end:
             return self._range_of_many(snapshot.overlapping(start, end), start, end)
@@ -254,7 +256,7 @@ class SeriesReader:
         snapshot = self._snapshot or self._pin()
         if count <= 0 or not snapshot.leaf_ends:
             return self._empty
-        leaf = snapshot.leaf(len(snapshot.leaf_ends) - 1)
+        leaf = snapshot.loaded[len(snapshot.leaf_ends) - 1] or snapshot.leaf(len(snapshot.leaf_ends) - 1)
         rows = leaf.rows[-1]
         if count > rows:
             return self._latest_of_many(snapshot, count)
@@ -278,7 +280,7 @@ class SeriesReader:
         leaf_index = bisect_left(snapshot.leaf_ends, ts)
         if leaf_index == len(snapshot.leaf_ends):
             return None
-        leaf = snapshot.leaf(leaf_index)
+        leaf = snapshot.loaded[leaf_index] or snapshot.leaf(leaf_index)
         place = bisect_left(leaf.ends, ts)
         if leaf.starts[place] > ts:
             return None
@@ -298,7 +300,8 @@ class SeriesReader:
             ref, start, stop = pieces[0]
             return self.rows_of(self.open_chunk(ref), start, stop)
         source = JoinedPieces(self, pieces, pin=len(pieces) <= self._maps.budget // 4)
-        return rows_class(JoinedRows, self.snapshot.settings.schema)(self.snapshot.settings, source)
+        rows: Rows = rows_class(JoinedRows, self.snapshot.settings.schema)(self.snapshot.settings, source)
+        return rows
 
     @property
     def no_rows(self) -> Rows:

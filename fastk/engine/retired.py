@@ -42,7 +42,7 @@ def advance(
 ) -> RetiredEdit:
     """Add what this commit retires, and let go of what was retired longer than ``grace_ms`` ago."""
     over = manifest.retired["retired_at"] <= now - grace_ms
-    inline = np.concatenate([manifest.retired[~over], *newly])
+    inline = tables.joined(manifest.retired[~over], *newly)
     edit = RetiredEdit(inline, manifest.retired_table, expired=list(manifest.retired[over]))
     if edit.table.size and int(edit.table["end_ts"][0]) <= now - grace_ms:
         edit.expired += [
@@ -59,7 +59,7 @@ def _spill(edit: RetiredEdit, series_id: int, load: LoadTable, now: int, sequenc
     """Move the inline entries, and those of an earlier table, to a new table."""
     entries, kept = edit.inline, edit.inline[:0]
     if edit.table.size:
-        entries = np.concatenate([load(edit.table[0]), entries])
+        entries = tables.joined(load(edit.table[0]), entries)
         kept = item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now)
     table_id = names.chunk_id(sequence, 0)
     data = tables.encode_table(entries, series_id, table_id)

@@ -198,7 +198,8 @@ class FilledRows(Rows):
 
     def _cut(self, start: int, stop: int) -> Rows:
         columns = [self._take(index)[start:stop] for index in range(len(self.schema.fields))]
-        return rows_class(ArrayRows, self.schema)(self.settings, columns)
+        rows: Rows = rows_class(ArrayRows, self.schema)(self.settings, columns)
+        return rows
 
 
 class JoinedRows(FilledRows):

@@ -6,7 +6,7 @@ last leaf is the inline part of the manifest.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +66,11 @@ class ChunkRef(tuple[Leaf, int]):
 
 
 class Snapshot:
-    """The chunks of one manifest. ``leaf_starts`` and ``leaf_ends`` are the first and last ts of each leaf."""
+    """The chunks of one manifest.
+
+    ``leaf_starts`` and ``leaf_ends`` are the first and last ts of each leaf that has chunks; ``loaded`` are the leaves
+    in use so far.
+    """
 
     def __init__(self, manifest: Manifest, load: LoadTable, known: dict[int, Leaf]) -> None:
         self.manifest = manifest
@@ -74,19 +78,21 @@ class Snapshot:
         self.load_table = load
         self._known = known
         inline = manifest.chunks
-        self._inline = Leaf(inline)
+        self.loaded: list[Leaf | None] = [None] * manifest.leaves.size + [Leaf(inline)]
         self.leaf_starts: list[int] = manifest.leaves["start_ts"].tolist() + inline["start_ts"][:1].tolist()
         self.leaf_ends: list[int] = manifest.leaves["end_ts"].tolist() + inline["end_ts"][-1:].tolist()
 
     def leaf(self, index: int) -> Leaf:
         """The leaf at a place, loaded if need be."""
-        if index >= self.manifest.leaves.size:
-            return self._inline
+        return self.loaded[index] or self._load_leaf(index)
+
+    def _load_leaf(self, index: int) -> Leaf:
         item = self.manifest.leaves[index]
         table_id = int(item["table_id"])
         leaf = self._known.get(table_id)
         if leaf is None:
             leaf = self._known.setdefault(table_id, Leaf(self.load_table(item)))
+        self.loaded[index] = leaf
         return leaf
 
     def leaves(self) -> Iterator[Leaf]:
@@ -105,6 +111,17 @@ class Snapshot:
                 found.append(ChunkRef((leaf, place)))
                 place += 1
         return found
+
+    def tail_of(self, start: int, end: int) -> tuple[int, int] | None:
+        """Last ts and highest generation of the chunks that lie within ``start`` to ``end``; None if there are none."""
+        last_ts, generation = 0, 0
+        for index in range(bisect_left(self.leaf_ends, start), bisect_right(self.leaf_starts, end)):
+            leaf = self.leaf(index)
+            low, high = bisect_left(leaf.ends, start), bisect_right(leaf.starts, end)
+            if low < high:
+                last_ts = leaf.ends[high - 1]
+                generation = max(generation, int(leaf.table["generation"][low:high].max()))
+        return (last_ts, generation) if generation else None
 
     def backwards(self) -> Iterator[ChunkRef]:
         """All chunks, latest first."""
@@ -131,8 +148,7 @@ class Snapshot:
     @cached_property
     def table(self) -> tables.Table:
         """All chunks as one table. Cost: one copy of 64 bytes a chunk, once."""
-        leaves = [leaf.table for leaf in self.leaves()]
-        return leaves[0] if len(leaves) == 1 else np.concatenate([tables.empty(tables.CHUNK), *leaves])
+        return tables.joined(tables.empty(tables.CHUNK), *(leaf.table for leaf in self.leaves()))
 
     @cached_property
     def row_ends(self) -> NDArray[np.int64]:

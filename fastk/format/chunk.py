@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -35,6 +36,7 @@ ALIGNMENT = 64
 NO_ZONE = 2  # flag of a (column, block) without zones: text
 HAS_NAN = 1  # flag of a (column, block) whose zones leave NaN out
 
+_ZONE_DTYPES = {kind: np.dtype(code) for kind, code in (("i", "<i8"), ("u", "<u8"), ("b", "<u8"), ("f", "<f8"))}
 _HEAD = struct.Struct("<8sIIQQQQIIIIqQqqIIII")
 _TRAILER = struct.Struct("<II8s")
 TRAILER_BYTES = _TRAILER.size
@@ -101,6 +103,7 @@ def column_offsets(schema: Schema, rows: int, header_length: int) -> tuple[list[
     return offsets, position
 
 
+@cache
 def _disk_order(schema: Schema) -> list[int]:
     return sorted(range(len(schema.fields)), key=lambda index: -schema.fields[index].dtype.itemsize)
 
@@ -181,20 +184,26 @@ def _block_index(columns: Sequence[NDArray[Any]], block_rows: int) -> tuple[NDAr
         if column.dtype.kind == "S":
             flags[index] = NO_ZONE
         else:
-            minima[index], maxima[index] = _zones(column, block_rows, flags[index])
+            _write_zones(column, block_rows, minima[index], maxima[index], flags[index])
     return columns[0][::block_rows], minima, maxima, crcs, flags
 
 
-def _zones(column: NDArray[Any], block_rows: int, flags: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _write_zones(
+    column: NDArray[Any], block_rows: int, minima: NDArray[Any], maxima: NDArray[Any], flags: NDArray[np.uint8]
+) -> None:
+    """Zones of one column, as 8 raw bytes a block."""
+    wide = zone_dtype(column.dtype)
+    if column.dtype == wide:
+        kernels.active.zones(column, block_rows, minima.view(wide), maxima.view(wide), flags)
+        return
     low, high = np.empty(flags.size, column.dtype), np.empty(flags.size, column.dtype)
     kernels.active.zones(column, block_rows, low, high, flags)
-    wide = zone_dtype(column.dtype)
-    return low.astype(wide).view(np.uint64), high.astype(wide).view(np.uint64)
+    minima.view(wide)[:], maxima.view(wide)[:] = low, high
 
 
 def zone_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The 8-byte dtype in which zones of a column are stored."""
-    return np.dtype({"i": "<i8", "u": "<u8", "b": "<u8", "f": "<f8"}[dtype.kind])
+    return _ZONE_DTYPES[dtype.kind]
 
 
 def block_count(rows: int, block_rows: int) -> int:

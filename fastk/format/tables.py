@@ -96,6 +96,28 @@ def empty(dtype: np.dtype[Any]) -> Table:
     return np.empty(0, dtype)
 
 
+def joined(*parts: Table) -> Table:
+    """Tables of one dtype, one after the other; the only one that has items as it is.
+
+    np.concatenate costs 20 us on structured dtypes, which it promotes field by field in Python.
+    """
+    filled = [part for part in parts if part.size]
+    if len(filled) <= 1:
+        return filled[0] if filled else parts[0]
+    whole = np.empty(sum(part.size for part in filled), filled[0].dtype)
+    position = 0
+    for part in filled:
+        whole[position : position + part.size] = part
+        position += part.size
+    return whole
+
+
+def select(table: Table, places: NDArray[np.int64]) -> Table:
+    """The items at some places, in that order."""
+    selected: Table = table[places]
+    return selected
+
+
 def encode_table(items: Table, series_id: int, table_id: int) -> bytes:
     """A table file."""
     header = _HEADER.pack(TABLE_MAGIC, 3, items.dtype.itemsize, series_id, table_id, items.size)

@@ -24,7 +24,7 @@ _FORMS = "a mapping of columns, a structured array, a 2-D array in field order, 
 
 
 def to_columns(data: Any, settings: SeriesSettings, *, decoded: bool = False, zoneless_is_utc: bool = False) -> Columns:
-    """Columns in schema order, equally long, C-contiguous and little-endian; order of ts is not looked at.
+    """Columns in schema order, equally long, C-contiguous, little-endian, read-only; order of ts is not looked at.
 
     Integers arrive raw, or in natural units with ``decoded``. Whatever would not be stored exactly (a fraction, NaN
     into integers, an overflow, a missing or unknown column) raises :class:`InvalidInput` naming column and row.
@@ -36,7 +36,14 @@ def to_columns(data: Any, settings: SeriesSettings, *, decoded: bool = False, zo
     lengths = {name: len(column) for name, column in zip(settings.schema.names, columns, strict=True)}
     if len(set(lengths.values())) > 1:
         raise InvalidInput(f"the columns differ in length: {lengths}")
-    return columns
+    return [read_only(column) for column in columns]
+
+
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A read-only, C-contiguous view or copy. Kernels are compiled for such inputs alone."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def _by_name(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -58,19 +59,29 @@ class SeriesSettings:
 
     def to_json(self) -> bytes:
         """Canonical JSON, UTF-8."""
+        return self._json
+
+    @cached_property
+    def _json(self) -> bytes:
         return json.dumps(_as_object(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> SeriesSettings:
         """Read what :meth:`to_json` wrote; InvalidData for anything else."""
-        try:
-            return _from_object(json.loads(data))
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise InvalidData(f"the series settings are unreadable: {error}") from error
+        return _parse(data)
 
     def renamed(self, **changes: Any) -> SeriesSettings:
         """A copy with some values replaced."""
         return replace(self, **changes)
+
+
+@lru_cache(4096)
+def _parse(data: bytes) -> SeriesSettings:
+    """Settings never change, and every commit reads them again: parsing costs 60 us, finding them 1."""
+    try:
+        return _from_object(json.loads(data))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidData(f"the series settings are unreadable: {error}") from error
 
 
 def check_scale(name: str, value: object) -> int:

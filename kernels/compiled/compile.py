@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from numba import njit, types
+import numpy as np
+from numba import from_dtype, njit, types
 from numba.extending import intrinsic
 
 Parameters = ParamSpec("Parameters")
@@ -22,22 +23,59 @@ def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
 
 def point_kernel(*argument_types: types.Type) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
-    """Compile at once for these arguments, for calls of less than a microsecond; keeps the GIL.
+    """Compile at once for these arguments, for calls of less than a microsecond; keeps the GIL. Gives the entry point.
 
-    Gives the entry point beneath numba's dispatcher: 0.23 us a call where the dispatcher takes 0.41, and writable
-    arrays compile nothing new. It checks the number of arguments and the arrays' item size; an array of two dimensions
-    would end the process. Releasing the GIL for so short a time hands it to any thread that waits for it, and the
-    caller then waits for its turn: beside one busy Python thread 10,000 calls a second, keeping it 870,000 (measured).
+    Releasing the GIL for so short a time hands it to any thread that waits for it, and the caller then waits for its
+    turn: beside one busy Python thread 10,000 calls a second, keeping it 870,000 (measured).
     """
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-        dispatcher: Any = _compile(function, argument_types)
-        # NUMBA_DISABLE_JIT leaves a function of Python, which has no overloads.
-        overloads = getattr(dispatcher, "overloads", None)
-        compiled: Callable[Parameters, Result] = overloads[argument_types].entry_point if overloads else dispatcher
-        return compiled
+        return _entry_point(_compile(function), argument_types)
 
     return decorate
+
+
+class KernelByDtype(dict[np.dtype[Any], Callable[..., None]]):
+    """Entry points of one kernel by the column's dtype, compiled at first use; for S<n>, its twin in numpy.
+
+    `argument_types` gives the kernel's argument types for a value type. The kernel releases the GIL while it runs.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., None],
+        twin: Callable[..., None],
+        argument_types: Callable[[types.Type], tuple[types.Type, ...]],
+    ) -> None:
+        self._dispatcher = kernel(function)
+        self._twin = twin
+        self._argument_types = argument_types
+
+    def __missing__(self, dtype: np.dtype[Any]) -> Callable[..., None]:
+        entry = self._twin
+        if dtype.kind != "S":
+            entry = _entry_point(self._dispatcher, self._argument_types(from_dtype(dtype)))
+        self[dtype] = entry
+        return entry
+
+
+def array_type(value: types.Type, *, readonly: bool = True) -> types.Array:
+    """Type of a C-contiguous array of one dimension."""
+    return types.Array(value, 1, "C", readonly=readonly)
+
+
+def _entry_point(dispatcher: Any, argument_types: tuple[types.Type, ...]) -> Callable[..., Any]:
+    """Compile for these arguments, and give the function beneath numba's dispatcher.
+
+    `bounds` takes 0.23 us a call so, and 0.41 through the dispatcher (measured); and a writable array compiles nothing
+    new. It checks the number of arguments and the arrays' item sizes; an array of two dimensions may end the process.
+    """
+    entry: Callable[..., Any] = dispatcher
+    # NUMBA_DISABLE_JIT leaves a function of Python.
+    if hasattr(dispatcher, "overloads"):
+        dispatcher.compile(argument_types)
+        entry = dispatcher.overloads[argument_types].entry_point
+    return entry
 
 
 def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,16 +84,16 @@ def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
     return callable_instruction
 
 
-def _compile(function: Callable[..., Any], *signature: Any, **options: Any) -> Any:
+def _compile(function: Callable[..., Any], **options: Any) -> Any:
     """Compile with a cache on disk; where none can be written, without, and warn once."""
     jit: Any = njit
     try:
-        return jit(*signature, cache=True, **options)(function)
+        return jit(cache=True, **options)(function)
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise
         _warn(error)
-        return jit(*signature, **options)(function)
+        return jit(**options)(function)
 
 
 def _warn(error: RuntimeError) -> None:

@@ -7,12 +7,12 @@ from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import search as plain
-from .compile import kernel, point_kernel
+from .compile import KernelByDtype, array_type, kernel, point_kernel
 
 # Keys searched side by side: their loads overlap, and the bounds of a block stay in the first-level cache.
 _KEY_BLOCK = 64
 _GALLOP = 32
-_TS = types.Array(types.int64, 1, "C", readonly=True)
+_INT64S = array_type(types.int64)
 
 
 @kernel
@@ -30,7 +30,7 @@ def _bound(ts: Int64Array, key: int, inclusive: bool, first: int, count: int) ->
     return first + (1 if count == 1 and _before(ts[first], key, inclusive) else 0)
 
 
-@point_kernel(_TS, types.int64, types.int64)
+@point_kernel(_INT64S, types.int64, types.int64)
 def bounds(ts: Int64Array, start: int, end: int) -> tuple[int, int]:
     """Half-open row bounds (lo, hi) of start <= ts <= end in sorted int64 `ts`. O(log n).
 
@@ -48,10 +48,10 @@ def bounds(ts: Int64Array, start: int, end: int) -> tuple[int, int]:
 
 @kernel
 def _block_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64Array) -> None:
-    first = 0
+    """Binary searches in step; `out` holds the row that each has reached, so that nothing is allocated."""
     count = len(ts)
     for index in range(len(keys)):
-        out[index] = first
+        out[index] = 0
     while count > 1:
         half = count >> 1
         for index in range(len(keys)):
@@ -81,14 +81,12 @@ def upper_bounds(ts: Int64Array, keys: Int64Array, out: Int64Array) -> None:
     _all_bounds(ts, keys, True, out)
 
 
-@kernel
 def _take(column: Column, rows: Int64Array, targets: Int64Array, out: Column) -> None:
     for index in range(len(rows)):
         # Unsigned subscripts spare the check for negative ones.
         out[np.uint64(targets[index])] = column[np.uint64(rows[index])]
 
 
-@kernel
 def _copy_ranges(column: Column, los: Int64Array, his: Int64Array, offsets: Int64Array, out: Column) -> None:
     for index in range(len(los)):
         lo = np.uint64(los[index])
@@ -97,17 +95,23 @@ def _copy_ranges(column: Column, los: Int64Array, his: Int64Array, offsets: Int6
             out[offset + row] = column[lo + row]
 
 
+_TAKE = KernelByDtype(
+    _take,
+    plain.take,
+    lambda value: (array_type(value), _INT64S, _INT64S, array_type(value, readonly=False)),
+)
+_COPY_RANGES = KernelByDtype(
+    _copy_ranges,
+    plain.copy_ranges,
+    lambda value: (array_type(value), _INT64S, _INT64S, _INT64S, array_type(value, readonly=False)),
+)
+
+
 def take(column: Column, rows: Int64Array, targets: Int64Array, out: Column) -> None:
     """Set out[targets[i]] = column[rows[i]] for every i. S<n> go by numpy."""
-    if column.dtype.char == "S":
-        plain.take(column, rows, targets, out)
-    else:
-        _take(column, rows, targets, out)
+    _TAKE[column.dtype](column, rows, targets, out)
 
 
 def copy_ranges(column: Column, los: Int64Array, his: Int64Array, offsets: Int64Array, out: Column) -> None:
     """Copy column[los[i]:his[i]] to `out` from offsets[i] on, for every i. S<n> go by numpy."""
-    if column.dtype.char == "S":
-        plain.copy_ranges(column, los, his, offsets, out)
-    else:
-        _copy_ranges(column, los, his, offsets, out)
+    _COPY_RANGES[column.dtype](column, los, his, offsets, out)

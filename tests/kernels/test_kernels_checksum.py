@@ -67,6 +67,15 @@ def test_one_block_of_any_length(crc32c_blocks: Any) -> None:
 
 
 @every_variant
+@pytest.mark.parametrize("block_bytes", [1, 7, 24, 100, 600])
+def test_a_last_block_of_any_length(crc32c_blocks: Any, block_bytes: int) -> None:
+    for length in range(block_bytes, 3 * block_bytes + 1):
+        data = np.random.default_rng(length).bytes(length)
+        blocks = [data[start : start + block_bytes] for start in range(0, length, block_bytes)]
+        assert block_crcs(crc32c_blocks, data, block_bytes) == [kernels.crc32c(block) for block in blocks]
+
+
+@every_variant
 def test_known_values(crc32c_blocks: Any) -> None:
     assert block_crcs(crc32c_blocks, b"123456789", 9) == [0xE3069283]
     assert block_crcs(crc32c_blocks, bytes(32), 32) == [0x8A9136AA]  # RFC 3720, B.4

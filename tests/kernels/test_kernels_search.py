@@ -120,6 +120,18 @@ def test_take(kernels: Kernels, dtype: np.dtype[Any]) -> None:
         assert out.tobytes() == expected.tobytes()
 
 
+def test_compiled_copies_take_writable_arrays_and_refuse_other_item_sizes() -> None:
+    rows, out = np.arange(4), np.zeros(4)
+    compiled.take(np.arange(4.0), rows, rows, out)
+    assert out.tolist() == [0, 1, 2, 3]
+    compiled.copy_ranges(np.arange(9.0), rows[:1], rows[3:], rows[1:2], out)
+    assert out.tolist() == [0, 0, 1, 2]
+    with pytest.raises(TypeError):
+        compiled.take(np.arange(4.0), rows.astype(np.int32), rows, out)
+    with pytest.raises(TypeError):
+        compiled.take(np.arange(4.0), rows, rows, out.astype(np.float32))
+
+
 @pytest.mark.parametrize("name", ["take", "copy_ranges"])
 def test_copies_keep_every_bit_of_a_float(name: str) -> None:
     bits = [0x7FF8000000000001, 0xFFF0000000000000, 0x8000000000000000, 1]

@@ -32,8 +32,9 @@ format: $(READY)dev ## let ruff format the code and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)dev ## run the benchmarks
-	$(BIN)/python -m pytest bench --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
+bench: $(READY)dev ## time the kernels, then all workloads beside raw .npy files, as a table
+	$(BIN)/python -m pytest bench --quiet --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
+	$(BIN)/python -m bench
 
 clean: ## remove all that these targets made, .venv included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -1,5 +1,6 @@
 """The demo: what it finds out about a file of bars, what it refuses, and what it shows."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from fastk import InvalidInput
 from fastk.cli.demo_csv import read_bars
-from fastk.cli.demo_data import make_bars, sample_bars, time_text
+from fastk.cli.demo_data import fit, make_bars, sample_bars, time_text
 from fastk.cli.main import main
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,7 @@ def bars_of_times(file, *times):
 
 def test_a_plain_file(file):
     bars = read_bars(file(HEADER + THREE_BARS))
-    assert bars.symbol == "my bars"
+    assert bars.symbol == "MY BARS"
     assert (bars.timeframe, bars.timeframe_ms, bars.gap_count) == ("1m", 60_000, 1)
     assert (bars.price_scale, bars.volume_scale) == (100, 10)
     assert bars.ts.tolist() == milliseconds("2024-01-01T00:00", "2024-01-01T00:01", "2024-01-01T00:05")
@@ -153,6 +154,7 @@ def test_what_no_integer_holds_is_rounded_and_said(file):
         ("a,b\n1,2\n", r"no column for the time; .*\(found: a, b\)"),
         (",open,high,low,close\n0,1,1,1,1\n1,1,1,1,1\n", "no column for the time"),
         ("timestamp,open,high,low\n2024-01-01,1,1,1\n", "no column for close"),
+        ("timestamp,open,high,low,close,Open\n2024-01-01,1,1,1,1,2\n", "two columns are called 'open'"),
         ("timestamp;open;high;low;close\n2024-01-01;1;1;1;1\n", "no column for the time; .*comma-separated"),
         (HEADER + THREE_BARS + "2024-01-01 00:05:00,1,1,1,1,1\n", "rows 3 and 4 have the same time, 2024-01-01 00:05"),
         (HEADER + THREE_BARS + "2024-01-01 00:04:00,1,1,1,1,1\n", r"row 4 \(2024-01-01 00:04\) is earlier than"),
@@ -199,6 +201,13 @@ def test_missing_files_and_folders_are_refused_in_one_line(tmp_path, capsys):
     assert capsys.readouterr().err == f"fastk: {tmp_path}: Is a directory\n"
 
 
+def test_numbers_too_small_for_any_scale_are_said():
+    columns, scale, notes = fit("prices", {"open": np.array([1e-320, 0.5])})
+    assert (columns["open"].tolist(), scale) == ([0.0, 0.5], 10**15)
+    assert notes == ["1 prices have more digits than fit: rounded to 15 decimals"]
+    assert fit("prices", {"open": np.array([1e-320])})[1] == 10**15
+
+
 def test_the_sample():
     every = {bars.symbol: bars for bars in sample_bars()}
     assert list(every) == ["AAPL", "FB", "GOOG", "IBM", "MSFT"]
@@ -227,7 +236,7 @@ def test_a_demo_of_a_file(file, tmp_path, capsys):
     root = tmp_path / "my store"
     assert main(["demo", "--csv", str(path), "--root", str(root)]) == 0
     shown = capsys.readouterr().out
-    for word in ("my bars", "1m", "Note: times carry no zone: they are taken as UTC.", "2.75"):
+    for word in ("MY BARS", "1m", "Note: times carry no zone: they are taken as UTC.", "2.75"):
         assert word in shown
     assert str(root) in shown.replace("\n", "")
     assert any(root.rglob("*.chunk"))
@@ -277,3 +286,12 @@ def test_the_installed_way(tmp_path):
     shown = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert "all intact" in shown.stdout
     assert shown.stderr == ""
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(tmp_path):
+    path = tmp_path / "ünï [bold].csv"
+    path.write_text(HEADER + THREE_BARS)
+    command = [sys.executable, "-m", "fastk", "demo", "--csv", str(path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    shown = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True)
+    assert r"\xdcN\xcf [BOLD]" in shown.stdout

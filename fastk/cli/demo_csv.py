@@ -33,9 +33,9 @@ ZONE_AT_END = r":\d\d.*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 
 
 def read_bars(path: Path) -> Bars:
-    """The bars of one file, named after it."""
+    """The bars of one file. The symbol is its name in upper case, as symbols usually are."""
     try:
-        return _bars(path.stem, _table(path))
+        return _bars(path.stem.upper(), _table(path))
     except InvalidInput as fault:
         raise InvalidInput(f"{path}: {fault}") from fault
 
@@ -56,7 +56,10 @@ def _table(path: Path) -> pd.DataFrame:
         raise InvalidInput(f"no readable CSV ({fault})") from fault
     if table.empty:
         raise InvalidInput("no rows below the first line")
-    return table.set_axis([_plain(name) for name in table.columns], axis="columns")
+    table.columns = pd.Index([_plain(name) for name in table.columns])
+    if not table.columns.is_unique:
+        raise InvalidInput(f"two columns are called {table.columns[table.columns.duplicated()][0]!r}")
+    return table
 
 
 def _plain(name: str) -> str:

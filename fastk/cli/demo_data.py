@@ -73,7 +73,7 @@ def fit(what: str, columns: dict[str, NDArray[Any]]) -> tuple[dict[str, NDArray[
     largest = max(float(np.abs(values).max()) for values in columns.values())
     if largest >= EXACT:
         raise InvalidInput(f"some {what} are too large for 64-bit integers: the largest is {largest:g}")
-    places = min(MAX_DECIMALS, math.floor(math.log10(EXACT / largest)))
+    places = math.floor(min(MAX_DECIMALS, math.log10(EXACT / largest)))
     rounded = {name: np.rint(values * 10**places) / 10**places for name, values in columns.items()}
     count = sum(int(np.count_nonzero(rounded[name] != columns[name])) for name in columns)
     return rounded, 10**places, [f"{count:,} {what} have more digits than fit: rounded to {places} decimals"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib.util
+import io
 import os
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ DEMO_NEEDS = ("pandas", "rich", "bokeh_sampledata")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
+    _show_any_letter()
     options = build_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -89,6 +91,12 @@ def _without_command(parser: argparse.ArgumentParser, options: argparse.Namespac
 
     print(f"fastk {fastk.__version__}")
     return 0
+
+
+def _show_any_letter() -> None:
+    """Names of symbols and files may hold letters that the terminal's encoding lacks: they are shown escaped."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _path(text: str) -> Path:

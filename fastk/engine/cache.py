@@ -53,6 +53,13 @@ class MapCache:
             owner.clear()
             self._ring = deque(entry for entry in self._ring if entry[0] is not owner)
 
+    def clear(self) -> None:
+        """Let go of all chunks."""
+        with self._lock:
+            for owner, _ in self._ring:
+                owner.clear()
+            self._ring.clear()
+
     def _shrink(self) -> None:
         while len(self._ring) > self.budget:
             owner, chunk_id = self._ring.popleft()

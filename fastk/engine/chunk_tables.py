@@ -74,7 +74,7 @@ def _insert_into_tables(edit: TableEdit, manifest: Manifest, load: LoadTable, ad
             edit.write_table(_merged(load(leaves[index]), mine))
         else:
             edit.leaves.append(leaves[index : index + 1])
-    return added[behind]
+    return tables.select(added, np.flatnonzero(behind))
 
 
 def _spill(edit: TableEdit, load: LoadTable, inline: tables.Table) -> None:

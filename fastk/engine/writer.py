@@ -1,6 +1,6 @@
 """Commits: from checked columns to one new durable state, or to the old one.
 
-Order of effects: chunks, each synced; their folder synced; table files, synced with theirs; the manifest under a
+Order of effects: chunks, then each synced; their folder synced; table files, synced with theirs; the manifest under a
 temporary name, synced; renamed; the series folder synced. Until the rename nothing names the new files, so a crash
 leaves the old state; after it, all that the manifest names is durable.
 """
@@ -8,7 +8,7 @@ leaves the old state; after it, all that the manifest names is durable.
 from __future__ import annotations
 
 import os.path
-import secrets
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ class Writer:
                     )
                 return False
             self._make_folders(files)
-            settings = wanted.renamed(series_id=secrets.randbits(64), created_at=now_ms())
+            settings = wanted.renamed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
             self._publish(files, Manifest(settings, 1, 1, now_ms()), [])
             return True
 
@@ -221,7 +221,10 @@ class Writer:
             items[part] = _chunk_item(plan, identity, rows[0], encoded)
             path = files.chunk(items[part], settings.partition)
             created.append(path)
-            self._disk.create(path, encoded.buffers)
+            self._disk.create(path, encoded.buffers, sync=len(planned) == 1)
+        if len(planned) > 1:
+            for path in created:
+                self._disk.sync_file(path)
         self._disk.sync_folder(files.chunks)
         return items
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
-_CREATE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
+_READ = os.O_RDONLY | _FLAGS
 
 
 class SyncFailed(OSError):
@@ -57,32 +58,43 @@ class Disk:
             finally:
                 os.close(descriptor)
 
-    def create(self, path: str, buffers: Sequence[Any]) -> None:
-        """Write a new durable file. FileExistsError if the name is taken; on failure nothing is left behind."""
-        self._write(path, buffers, os.O_EXCL)
+    def create(self, path: str, buffers: Sequence[Any], *, sync: bool = True) -> None:
+        """Write a new file. FileExistsError if the name is taken; on failure nothing is left behind.
+
+        Durable on return; with ``sync=False`` only after :meth:`sync_file`: many files are written, then synced, in
+        about half the time of one after the other.
+        """
+        self._write(path, buffers, os.O_EXCL, sync)
 
     def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
         """Write a durable file over a leftover of the same (temporary) name."""
-        self._write(path, buffers, os.O_TRUNC)
+        self._write(path, buffers, os.O_TRUNC, sync=True)
 
-    def _write(self, path: str, buffers: Sequence[Any], how: int) -> None:
+    def _write(self, path: str, buffers: Sequence[Any], how: int, sync: bool) -> None:
         with _naming(path):
             descriptor = os.open(path, _CREATE | how, 0o644)
             try:
                 _write_all(descriptor, buffers)
-                _sync(descriptor, path)
+                if sync:
+                    _sync(descriptor, path)
             except BaseException:
                 os.unlink(path)
                 raise
             finally:
                 os.close(descriptor)
 
+    def sync_file(self, path: str) -> None:
+        """Make the bytes of a file durable."""
+        self._sync_path(path, os.O_RDWR)  # some systems refuse to sync what was opened for reading
+
     def sync_folder(self, path: str) -> None:
         """Make the names in a folder durable."""
-        if sys.platform == "win32":  # folders cannot be synced there
-            return
+        if sys.platform != "win32":  # folders cannot be synced there
+            self._sync_path(path, os.O_RDONLY)
+
+    def _sync_path(self, path: str, how: int) -> None:
         with _naming(path):
-            descriptor = os.open(path, _READ)
+            descriptor = os.open(path, how | _FLAGS)
             try:
                 _sync(descriptor, path)
             finally:

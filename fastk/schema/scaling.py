@@ -45,9 +45,9 @@ def find_scale(*columns: ArrayLike) -> int:
 
     Raises :class:`InvalidInput` if 15 decimal places do not suffice or a value is not finite.
     """
-    for places in range(MAX_DECIMAL_PLACES + 1):
-        if all(_representable(np.asarray(column), 10**places) for column in columns):
-            return 10**places
+    for scale in (int(10**places) for places in range(MAX_DECIMAL_PLACES + 1)):
+        if all(_representable(np.asarray(column), scale) for column in columns):
+            return scale
     for column in columns:
         encode(column, 10**MAX_DECIMAL_PLACES)
     raise InvalidInput(f"the columns share no scale of up to {MAX_DECIMAL_PLACES} decimal places")

@@ -177,8 +177,8 @@ class FastKStore(OriginalNames):
         self._gate.shut("the store was closed; open it again")
         for reader in self._readers.values():
             reader.closed = True
-            self._maps.forget(reader.chunks)
             reader.forget()
+        self._maps.clear()
 
     def __enter__(self) -> FastKStore:
         return self

@@ -1,0 +1,146 @@
+"""How the benchmarks measure: contenders take turns on the same batches, and medians are compared.
+
+A figure is the median over batches of a batch's time divided by its calls. Taking turns batch by batch exposes all
+contenders to the same disturbances, so that their ratio holds where absolute times drift.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bench.goals import GOALS, Goal
+from fastk import kernels
+
+Run = Callable[[Any], Any]
+
+NEVER, LOADED = "never", "loaded"
+BASELINE = "baseline"
+
+
+def use_kernels(mode: str) -> None:
+    """Serve what follows by numpy alone (``never``) or by the compiled kernels (``loaded``)."""
+    if mode == NEVER:
+        os.environ["FASTK_KERNELS"] = "never"
+        kernels.active = kernels.plain
+    else:
+        os.environ["FASTK_KERNELS"] = "lazy"
+        kernels.load()
+
+
+def as_given(batch: Any) -> Any:
+    """Prepare nothing."""
+    return batch
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Require equal answers: numbers, arrays, None, or nested sequences of them."""
+    if isinstance(expected, (list, tuple)):
+        assert len(found) == len(expected), f"{len(found)} answers, not {len(expected)}"
+        for one, other in zip(found, expected, strict=True):
+            assert_same(one, other)
+    else:
+        assert np.array_equal(found, expected), f"{found!r} is not {expected!r}"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One line of the table: what FastK does, what it stands beside, and on which batches.
+
+    ``fastk`` and ``baseline`` take a batch and return answers; ``prepare_fastk`` and ``prepare_baseline`` turn a batch
+    into their argument before the clock starts. ``proofs`` replace the two where their timed answers say too little.
+    """
+
+    name: str
+    fastk: Run
+    baseline: Run | None
+    batches: Sequence[Any]
+    calls: int = 1
+    baseline_name: str = "raw npy"
+    prepare_fastk: Run = as_given
+    prepare_baseline: Run = as_given
+    proofs: tuple[Run, Run] | None = None
+    same: Callable[[Any, Any], None] = assert_same
+    modes: tuple[str, ...] = (NEVER, LOADED)
+
+    def check(self) -> None:
+        """Assert that both give the same answers, in the kernels' present mode."""
+        if self.baseline is None:
+            return
+        fastk, baseline = self.proofs or (self.fastk, self.baseline)
+        for batch in (self.batches[0], self.batches[-1]):
+            self.same(fastk(self.prepare_fastk(batch)), baseline(self.prepare_baseline(batch)))
+
+
+@dataclass
+class Result:
+    """Medians of one workload, in ``unit`` a call."""
+
+    name: str
+    baseline_name: str
+    baseline: float | None
+    fastk: dict[str, float]
+    unit: str = "us"
+    spread: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def goal(self) -> Goal | None:
+        """What the workload should reach."""
+        return GOALS.get(self.name)
+
+    def ratio(self, mode: str) -> float | None:
+        """FastK's figure divided by the baseline's."""
+        return self.fastk[mode] / self.baseline if self.baseline else None
+
+    def excess(self, mode: str) -> float | None:
+        """FastK's figure divided by what the goal allows; up to 1 the goal is met."""
+        return self.fastk[mode] / self.goal.limit(self.baseline or 0.0) if self.goal else None
+
+
+def measure(workload: Workload, modes: Sequence[str]) -> Result:
+    """Check the answers, then let the baseline and FastK in each mode take turns on every batch."""
+    modes = [mode for mode in modes if mode in workload.modes] or list(workload.modes[:1])
+    for mode in modes:
+        use_kernels(mode)
+        workload.check()
+    contenders = ([BASELINE] if workload.baseline else []) + modes
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn, batch in enumerate(workload.batches):
+        shift = turn % len(contenders)
+        for name in contenders[shift:] + contenders[:shift]:
+            times[name].append(time_once(workload, name, batch) / workload.calls * 1e6)
+    medians = {name: statistics.median(figures) for name, figures in times.items()}
+    spread = {name: np.percentile(figures, (10, 25, 75, 90)).round(4).tolist() for name, figures in times.items()}
+    return Result(
+        workload.name,
+        workload.baseline_name if workload.baseline else "",
+        medians.pop(BASELINE, None),
+        medians,
+        spread=spread,
+    )
+
+
+def time_once(workload: Workload, contender: str, batch: Any) -> float:
+    """Seconds of one contender on one batch, without its preparation and without garbage collection."""
+    use_kernels(NEVER if contender == BASELINE else contender)
+    is_baseline = contender == BASELINE
+    run = workload.baseline if is_baseline else workload.fastk
+    assert run is not None
+    argument = (workload.prepare_baseline if is_baseline else workload.prepare_fastk)(batch)
+    gc.collect(0)
+    gc.disable()
+    try:
+        begin = time.perf_counter()
+        answers = run(argument)
+        seconds = time.perf_counter() - begin
+    finally:
+        gc.enable()
+    del answers
+    return seconds

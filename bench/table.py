@@ -1,0 +1,219 @@
+"""The one command: run every workload, print the table, and keep it as markdown and JSON."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from bench.data import MONTHS, SYMBOLS, Market, temporary_market
+from bench.goals import GOALS
+from bench.measure import LOADED, NEVER, Result, Workload, measure
+from bench.processes import PROCESSES, peak_memory
+from bench.reads import READS
+from bench.writes import BULK_WRITES, OPENS, SMALL_WRITES
+
+Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
+
+# Title, workloads, rounds, rounds with --quick.
+SECTIONS: list[Section] = [
+    ("Reads", READS, 300, 60),
+    ("Opening", OPENS, 60, 15),
+    ("Appends and registration", SMALL_WRITES, 100, 25),
+    ("Bulk writes", BULK_WRITES, 11, 5),
+    ("Processes", PROCESSES, 15, 9),
+]
+RESULTS_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
+LABELS = {NEVER: "numpy", LOADED: "kernels"}
+
+
+def run() -> None:
+    """Do what the command line says."""
+    options = parse_options()
+    modes = [NEVER, LOADED] if options.kernels == "both" else [options.kernels]
+    begin = time.perf_counter()
+    with temporary_market(options.symbols) as market:
+        titles = [title for title, *_ in SECTIONS]
+        results = {
+            title: list(run_section(section, market, modes, options))
+            for title, section in zip(titles, SECTIONS, strict=True)
+        }
+        if not options.only:
+            results["Processes"].append(peak_memory(market, 3))
+    facts = machine_facts(options, time.perf_counter() - begin)
+    results = {title: listed for title, listed in results.items() if listed}
+    print(as_text(facts, results, modes))
+    if not options.only:
+        keep(options, facts, results, modes)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="FastK beside memory-mapped .npy files.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds; kept as results/quick.*")
+    parser.add_argument("--symbols", type=int, default=SYMBOLS, help="how many symbols (default %(default)s)")
+    parser.add_argument("--rounds", type=int, help="rounds of every workload, in place of each section's own")
+    parser.add_argument("--kernels", choices=(NEVER, LOADED, "both"), default="both", help="(default %(default)s)")
+    parser.add_argument("--only", metavar="TEXT", help="workloads whose name contains this; nothing is kept")
+    return parser.parse_args()
+
+
+def run_section(
+    section: Section, market: Market, modes: Sequence[str], options: argparse.Namespace
+) -> Iterator[Result]:
+    """Measure the workloads of a section one after the other, and say so."""
+    _, builds, rounds, quick_rounds = section
+    for name, build in builds.items():
+        if options.only and options.only not in name:
+            continue
+        print(f"  {name} ...", file=sys.stderr)
+        yield measure(build(market, options.rounds or (quick_rounds if options.quick else rounds)), modes)
+
+
+# Facts
+
+
+def machine_facts(options: argparse.Namespace, seconds: float) -> dict[str, str]:
+    """On what was measured, and how."""
+    packages = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "crc32c"))
+    return {
+        "processor": f"{processor()}, {os.cpu_count()} cores",
+        "system": f"{platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f} at the end",
+        "versions": f"Python {platform.python_version()}, {packages}, fastk {importlib.metadata.version('fastk-engine')}",
+        "data": f"{options.symbols} symbols x {len(MONTHS)} UTC months x 41,667 random minutes, int64 klines",
+        "state": "files warm in the page cache, every checksum compared before (except where a workload opens)",
+        "run": f"{time.strftime('%Y-%m-%d %H:%M')}, {'quick, ' if options.quick else ''}{seconds:.0f} s; contenders take turns, medians",
+    }
+
+
+def processor() -> str:
+    """Name of the processor."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+# Tables
+
+
+def as_text(facts: dict[str, str], results: dict[str, list[Result]], modes: Sequence[str]) -> str:
+    """The whole report as markdown that reads well as plain text."""
+    lines = ["# FastK beside raw npy", ""]
+    lines += [f"- {name}: {value}" for name, value in facts.items()]
+    lines += ["", f"Columns: {explanation(modes)}"]
+    for title, listed in results.items():
+        lines += ["", f"## {title}", "", *table_lines(listed, modes)]
+    lines += ["", *summary(results, modes), ""]
+    return "\n".join(lines)
+
+
+def explanation(modes: Sequence[str]) -> str:
+    parts = {
+        NEVER: "`numpy` is FastK before its compiled kernels are loaded (plain reads never load them)",
+        LOADED: "`kernels` is FastK with them loaded (`fastk.warmup()`, or the first batch call)",
+    }
+    return "; ".join(parts[mode] for mode in modes) + "; a ratio is FastK's time divided by the baseline's."
+
+
+def table_lines(results: list[Result], modes: Sequence[str]) -> list[str]:
+    """One section as an aligned markdown table."""
+    header = ["workload", "baseline", ""]
+    for mode in modes:
+        header += [LABELS[mode], "ratio", "goal met"]
+    rows = [header, *([*result_cells(result, modes)] for result in results)]
+    header.append("goal")
+    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    rule = ["-" * (width - 1) + (":" if place > 1 else "-") for place, width in enumerate(widths)]
+    return [line(row, widths) for row in (header, rule, *rows[1:])]
+
+
+def line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    aligned = [
+        cell.ljust(width) if place < 2 else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return f"| {' | '.join(aligned)} |"
+
+
+def result_cells(result: Result, modes: Sequence[str]) -> list[str]:
+    cells = [result.name, result.baseline_name or "-", figure(result.baseline, result.unit)]
+    for mode in modes:
+        if mode not in result.fastk:
+            cells += ["-", "-", "-"]
+            continue
+        ratio = result.ratio(mode)
+        cells += [figure(result.fastk[mode], result.unit), f"{ratio:.2f}" if ratio else "-", verdict(result, mode)]
+    return [*cells, result.goal.text if result.goal else "-"]
+
+
+def figure(value: float | None, unit: str) -> str:
+    """A figure with three digits and a unit that keeps it short."""
+    if value is None:
+        return "-"
+    for name, size in (("ms", 1e3), ("s", 1e6)) if unit == "us" else ():
+        if value >= size:
+            value_in, unit = value / size, name
+            if value_in < 1e3:
+                return f"{value_in:.3g} {unit}"
+    return f"{value:.3g} {unit}" if value < 1e3 else f"{value:,.0f} {unit}"
+
+
+def verdict(result: Result, mode: str) -> str:
+    """Whether the goal is met, and if not, by how much it is missed."""
+    excess = result.excess(mode)
+    if excess is None:
+        return "-"
+    return "yes" if excess <= 1 else f"NO, {excess - 1:+.0%}"
+
+
+def summary(results: dict[str, list[Result]], modes: Sequence[str]) -> list[str]:
+    """How many goals are met in each mode."""
+    lines = []
+    for mode in modes:
+        judged = [r for listed in results.values() for r in listed if r.goal and mode in r.fastk]
+        met = sum((r.excess(mode) or 0) <= 1 for r in judged)
+        lines.append(f"Goals met, {LABELS[mode]}: {met} of {len(judged)}.")
+    return lines
+
+
+# Files
+
+
+def keep(
+    options: argparse.Namespace, facts: dict[str, str], results: dict[str, list[Result]], modes: Sequence[str]
+) -> None:
+    """Write the report beside the benchmarks: ``latest``, or ``quick`` where rounds were few."""
+    path = os.path.join(RESULTS_FOLDER, "quick" if options.quick or options.rounds else "latest")
+    with open(f"{path}.md", "w") as file:
+        file.write(as_text(facts, results, modes))
+    with open(f"{path}.json", "w") as file:
+        json.dump({"facts": facts, "sections": as_data(results)}, file, indent=1)
+        file.write("\n")
+    print(f"kept in {os.path.relpath(path)}.md and .json", file=sys.stderr)
+
+
+def as_data(results: dict[str, list[Result]]) -> dict[str, list[dict[str, Any]]]:
+    """Everything that was measured, for machines."""
+    return {title: [result_data(result) for result in listed] for title, listed in results.items()}
+
+
+def result_data(result: Result) -> dict[str, Any]:
+    goal = GOALS.get(result.name)
+    return {
+        "workload": result.name,
+        "unit": result.unit,
+        "baseline": result.baseline_name,
+        "baseline_value": result.baseline,
+        "fastk": result.fastk,
+        "ratio": {mode: result.ratio(mode) for mode in result.fastk},
+        "percentiles_10_25_75_90": result.spread,
+        "goal": goal and {"text": goal.text, "limit": goal.limit(result.baseline or 0.0), "reason": goal.reason},
+        "met": {mode: (result.excess(mode) or 0.0) <= 1 for mode in result.fastk} if goal else None,
+    }

@@ -1,0 +1,1 @@
+"""Doubles, scenarios and tools that several test files share."""

@@ -1,0 +1,398 @@
+"""Doubles of the disk: one that remembers every effect, a power cut that plays with them, and a system that fails.
+
+:class:`RecordingDisk` performs on a real folder and writes each effect down. :class:`Journal` then answers: had the
+power gone after effect n, what could the disk hold? The model is the pessimist's: whatever was not synced may be
+there, be missing, or (the bytes of a file) be torn; a name is synced with its folder and bytes with their file; only a
+rename is atomic. :class:`FailingSystem` stands below the real disk in the place of the module ``os``.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from fastk.io.disk import Disk
+from fastk.io.lock import FileLock
+
+MOST_IMAGES = 48
+Image = dict[str, bytes | None]
+"""What a disk holds: path below the base -> bytes of a file, or None for a folder."""
+
+
+class Killed(BaseException):
+    """The process ended here: nothing that comes after it happens, cleaning up included."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One effect on the disk; paths are below the journal's base."""
+
+    kind: str  # make, create, write, sync, sync_folder, rename, remove, remove_folder
+    path: str
+    target: str = ""
+    data: bytes = b""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path}" + (f" -> {self.target}" if self.target else "")
+
+
+@dataclass
+class _File:
+    durable: bytes = b""
+    current: bytes = b""
+
+
+@dataclass
+class _Folder:
+    entries: dict[str, _File | _Folder] = field(default_factory=dict)
+
+
+@dataclass
+class _NameChange:
+    """Entries of one or two folders that change together."""
+
+    parts: list[tuple[_Folder, str, _File | _Folder | None]]
+    unsynced: list[_Folder]
+    removes_folder: bool = False
+
+
+class Journal:
+    """What a base folder held at first (taken to be durable), and every effect since."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.start: Image = read_image(base)
+        self.effects: list[Effect] = []
+
+    def images(self, length: int, seed: int = 0) -> Iterator[Image]:
+        """The possible contents of the disk after a power cut behind the first ``length`` effects, each once."""
+        world = _World(self.start)
+        for effect in self.effects[:length]:
+            world.apply(effect)
+        seen = set()
+        for names, bytes_kept in _choices(len(world.pending), len(world.unsynced_files()), seed):
+            image = world.image(names, bytes_kept)
+            key = frozenset(image.items())
+            if key not in seen:
+                seen.add(key)
+                yield image
+
+
+def _choices(names: int, files: int, seed: int) -> Iterator[tuple[tuple[bool, ...], tuple[str, ...]]]:
+    """Which unsynced names and bytes survive: all combinations if they are few, else the extremes and a sample."""
+    fates = ("kept", "lost", "torn")
+    if 2**names * 3**files <= MOST_IMAGES:
+        yield from product(product((True, False), repeat=names), product(fates, repeat=files))
+        return
+    for kept in (True, False):
+        for fate in fates:
+            yield (kept,) * names, (fate,) * files
+    for odd in range(names):
+        for kept in (True, False):
+            yield tuple((place == odd) != kept for place in range(names)), ("kept",) * files
+    chance = random.Random(seed)
+    for _ in range(MOST_IMAGES):
+        yield (
+            tuple(chance.random() < 0.5 for _ in range(names)),
+            tuple(chance.choice(fates) for _ in range(files)),
+        )
+
+
+class _World:
+    """Files and folders as objects, so that a name and what it names can be lost apart from each other."""
+
+    def __init__(self, start: Image) -> None:
+        self.live = _Folder()
+        self.start = _Folder()
+        self.changes: list[_NameChange] = []
+        self.files: list[_File] = []
+        self._durable: dict[int, _Folder] = {id(self.live): self.start}
+        for path in sorted(start):
+            content = start[path]
+            folder, name = self._place(path)
+            node: _File | _Folder = _Folder() if content is None else _File(content, content)
+            folder.entries[name] = node
+            self._durable_entries(folder)[name] = node
+
+    def _durable_entries(self, folder: _Folder) -> dict[str, _File | _Folder]:
+        return self._durable.setdefault(id(folder), _Folder()).entries
+
+    def _place(self, path: str) -> tuple[_Folder, str]:
+        *parents, name = path.split("/")
+        folder = self.live
+        for parent in parents:
+            below = folder.entries[parent]
+            assert isinstance(below, _Folder), path
+            folder = below
+        return folder, name
+
+    def _folder(self, path: str) -> _Folder:
+        if not path:
+            return self.live
+        folder, name = self._place(path)
+        found = folder.entries[name]
+        assert isinstance(found, _Folder), path
+        return found
+
+    def _file(self, path: str) -> _File:
+        folder, name = self._place(path)
+        found = folder.entries[name]
+        assert isinstance(found, _File), path
+        return found
+
+    def apply(self, effect: Effect) -> None:
+        if effect.kind == "write":
+            self._file(effect.path).current += effect.data
+        elif effect.kind == "sync":
+            file = self._file(effect.path)
+            file.durable = file.current
+        elif effect.kind == "sync_folder":
+            folder = self._folder(effect.path)
+            for change in self.changes:
+                change.unsynced = [each for each in change.unsynced if each is not folder]
+        else:
+            self._change_names(effect)
+
+    def _change_names(self, effect: Effect) -> None:
+        folder, name = self._place(effect.path)
+        parts: list[tuple[_Folder, str, _File | _Folder | None]]
+        if effect.kind == "create" and name in folder.entries:  # truncated, under a name that it has already
+            file = self._file(effect.path)
+            file.durable = file.current = b""
+            return
+        if effect.kind == "create":
+            self.files.append(_File())
+            parts = [(folder, name, self.files[-1])]
+        elif effect.kind == "make":
+            parts = [(folder, name, _Folder())]
+        elif effect.kind == "rename":
+            target_folder, target_name = self._place(effect.target)
+            parts = [(target_folder, target_name, folder.entries[name]), (folder, name, None)]
+        else:
+            parts = [(folder, name, None)]
+        change = _NameChange(parts, [part[0] for part in parts], effect.kind == "remove_folder")
+        self.changes.append(change)
+        for where, entry, node in parts:
+            _set(where.entries, entry, node)
+
+    @property
+    def pending(self) -> list[_NameChange]:
+        return [change for change in self.changes if change.unsynced]
+
+    def unsynced_files(self) -> list[_File]:
+        return [file for file in self.files if file.durable != file.current]
+
+    def image(self, names: Sequence[bool], fates: Sequence[str]) -> Image:
+        entries = {key: dict(folder.entries) for key, folder in self._durable.items()}
+        kept = iter(names)
+        for change in self.changes:
+            if change.unsynced and not next(kept):
+                continue
+            if change.removes_folder:
+                folder, name, _ = change.parts[0]
+                gone = entries.get(id(folder), {}).get(name)
+                if gone is None or entries.get(id(gone)):
+                    continue
+            for folder, name, node in change.parts:
+                _set(entries.setdefault(id(folder), {}), name, node)
+        fate_of = {id(file): fate for file, fate in zip(self.unsynced_files(), fates, strict=True)}
+        image: Image = {}
+        self._collect(id(self.live), "", entries, fate_of, image)
+        return image
+
+    def _collect(
+        self, folder: int, prefix: str, entries: dict[int, dict[str, Any]], fate_of: dict[int, str], image: Image
+    ) -> None:
+        for name, node in entries.get(folder, {}).items():
+            path = f"{prefix}{name}"
+            if isinstance(node, _Folder):
+                image[path] = None
+                self._collect(id(node), f"{path}/", entries, fate_of, image)
+            else:
+                fate = fate_of.get(id(node), "kept")
+                half = (len(node.durable) + len(node.current)) // 2
+                image[path] = {"kept": node.current, "lost": node.durable, "torn": node.current[:half]}[fate]
+
+
+def _set(entries: dict[str, Any], name: str, node: Any) -> None:
+    if node is None:
+        entries.pop(name, None)
+    else:
+        entries[name] = node
+
+
+def read_image(base: Path) -> Image:
+    """What a folder holds now."""
+    return {
+        str(path.relative_to(base)): None if path.is_dir() else path.read_bytes()
+        for path in base.rglob("*")
+    }  # fmt: skip
+
+
+def write_image(image: Image, base: Path) -> Path:
+    """Bring an image into a fresh folder."""
+    base.mkdir()
+    for path in sorted(image):
+        content = image[path]
+        if content is None:
+            (base / path).mkdir()
+        else:
+            (base / path).write_bytes(content)
+    return base
+
+
+class RecordingDisk(Disk):
+    """Performs every effect and writes it down. With ``stop_after`` the process is killed behind that many more.
+
+    It does not sync for real: that the real disk does is a test of its own.
+    """
+
+    def __init__(self, journal: Journal, stop_after: int | None = None) -> None:
+        self.journal = journal
+        self.killed = False
+        self._stop = None if stop_after is None else len(journal.effects) + stop_after
+
+    def _effect(self, kind: str, path: str, target: str = "", data: bytes = b"") -> None:
+        """Written down before it is performed, so that it counts only if the process lives on."""
+        if self.killed or (self._stop is not None and len(self.journal.effects) >= self._stop):
+            self.killed = True
+            raise Killed
+        self.journal.effects.append(Effect(kind, self._below(path), self._below(target) if target else "", data))
+
+    def _below(self, path: str) -> str:
+        relative = os.path.relpath(path, self.journal.base)
+        assert not relative.startswith(".."), f"{path} lies outside {self.journal.base}"
+        return "" if relative == "." else relative
+
+    def create(self, path: str, buffers: Sequence[Any]) -> None:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, "File exists", path)
+        self._write_in_steps(path, buffers)
+
+    def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
+        self._write_in_steps(path, buffers)
+
+    def _write_in_steps(self, path: str, buffers: Sequence[Any]) -> None:
+        self._effect("create", path)
+        with open(path, "wb", buffering=0) as file:
+            for buffer in buffers:
+                data = bytes(memoryview(buffer).cast("B"))
+                if data:
+                    self._effect("write", path, data=data)
+                    file.write(data)
+            self._effect("sync", path)
+
+    def sync_folder(self, path: str) -> None:
+        self._effect("sync_folder", path)
+
+    def make_folder(self, path: str) -> bool:
+        if os.path.isdir(path):
+            return False
+        self._effect("make", path)
+        return super().make_folder(path)
+
+    def rename(self, source: str, target: str) -> None:
+        self._effect("rename", source, target)
+        super().rename(source, target)
+
+    def remove(self, path: str) -> None:
+        if os.path.lexists(path):
+            self._effect("remove", path)
+            super().remove(path)
+
+    def remove_folder(self, path: str) -> bool:
+        if not os.path.isdir(path) or os.listdir(path):
+            return False
+        self._effect("remove_folder", path)
+        return super().remove_folder(path)
+
+    def lock(self, path: str, timeout: float) -> FileLock:
+        if not os.path.lexists(path):
+            self._effect("create", path)
+        return _MortalLock(path, timeout, self)
+
+
+class _MortalLock(FileLock):
+    """A lock whose text stands when its holder was killed, as the system would leave it."""
+
+    def __init__(self, path: str, timeout: float, disk: RecordingDisk) -> None:
+        self._disk = disk
+        super().__init__(path, timeout)
+
+    def release(self) -> None:
+        if self._disk.killed:
+            os.close(self._descriptor)
+        else:
+            super().release()
+
+
+class ForbiddenDisk(Disk):
+    """A medium that takes no change at all, and a test that fails at the first attempt."""
+
+    def _refuse(self, *arguments: Any) -> Any:
+        raise AssertionError(f"this must change nothing, but tried {arguments}")
+
+    create = replace_unnamed = sync_folder = make_folder = rename = remove = remove_folder = lock = _refuse
+
+
+class HookedDisk(Disk):
+    """Calls ``hook(method, path)`` behind every read and map, where other threads or processes may come in between."""
+
+    def __init__(self) -> None:
+        self.hook: Callable[[str, str], None] = lambda method, path: None
+
+    def read(self, path: str) -> bytes:
+        data = super().read(path)
+        self.hook("read", path)
+        return data
+
+    def map(self, path: str, length: int) -> Any:
+        data = super().map(path, length)
+        self.hook("map", path)
+        return data
+
+
+class FailingSystem:
+    """The module ``os`` with one call that goes wrong: the one of number ``fail_at`` among those that can.
+
+    ``how`` is the fault: an error, an exception to raise in place of the call or (``after=True``) behind it, or None.
+    Put it in the place of ``os`` in :mod:`fastk.io.disk` and :mod:`fastk.io.lock`.
+    """
+
+    FALLIBLE = frozenset(
+        ("open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir")
+        + ("pread", "pwrite", "ftruncate")
+    )
+
+    def __init__(self, fail_at: int = -1, how: BaseException | None = None, *, after: bool = False) -> None:
+        self.calls: list[str] = []
+        self.fail_at = fail_at
+        self.how = how
+        self.after = after
+        self.longest_write: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(os, name)
+        if name not in self.FALLIBLE:
+            return real
+
+        def call(*arguments: Any) -> Any:
+            mine = len(self.calls)
+            self.calls.append(name)
+            if mine == self.fail_at and self.how is not None and not self.after:
+                raise self.how
+            if name == "writev" and self.longest_write is not None:
+                descriptor, buffers = arguments
+                return os.write(descriptor, memoryview(buffers[0])[: self.longest_write])
+            result = real(*arguments)
+            if mine == self.fail_at and self.how is not None:
+                raise self.how
+            return result
+
+        return call

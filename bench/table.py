@@ -80,14 +80,16 @@ def run_section(
 
 def machine_facts(options: argparse.Namespace, seconds: float) -> dict[str, str]:
     """On what was measured, and how."""
-    packages = " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("numpy", "numba", "crc32c"))
+    packages = ("numpy", "numba", "crc32c", "fastk-engine")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+    length = f"{'quick, ' if options.quick else ''}{seconds:.0f} s"
     return {
         "processor": f"{processor()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f} at the end",
-        "versions": f"Python {platform.python_version()}, {packages}, fastk {importlib.metadata.version('fastk-engine')}",
+        "versions": f"Python {platform.python_version()}, {versions}",
         "data": f"{options.symbols} symbols x {len(MONTHS)} UTC months x 41,667 random minutes, int64 klines",
         "state": "files warm in the page cache, every checksum compared before (except where a workload opens)",
-        "run": f"{time.strftime('%Y-%m-%d %H:%M')}, {'quick, ' if options.quick else ''}{seconds:.0f} s; contenders take turns, medians",
+        "run": f"{time.strftime('%Y-%m-%d %H:%M')}, {length}; contenders take turns, and medians are compared",
     }
 
 

@@ -11,8 +11,19 @@ from typing import Any
 import numpy as np
 
 import fastk
-from bench.data import CLOSE, MINUTE, NAMES, TIMEFRAME, Columns, Market, RawSeries, put_all, register, save_all
-from bench.data import sync_folder
+from bench.data import (
+    CLOSE,
+    MINUTE,
+    NAMES,
+    TIMEFRAME,
+    Columns,
+    Market,
+    RawSeries,
+    put_all,
+    register,
+    save_all,
+    sync_folder,
+)
 from bench.measure import Workload
 
 APPENDED = 64
@@ -275,7 +286,9 @@ def append_at_many_chunks(market: Market, rounds: int) -> Workload:
 
 def hourly_appender(hourly: HourlySeries) -> Appender:
     """An appender of whole hours, warm: the first append lists the folder once."""
-    appender = Appender(fastk.open(hourly.root).series(HOURLY), hourly.last_hour[1] + MINUTE, HOUR_ROWS)
+    series = fastk.open(hourly.root).series(HOURLY)
+    assert series.coverage
+    appender = Appender(series, series.coverage[1] + MINUTE, HOUR_ROWS)
     appender.put(appender.bars())
     return appender
 

@@ -1,6 +1,6 @@
-"""Partitions: the UTC month, day or hour that a row belongs to, by array arithmetic.
+"""Partitions: the UTC year, month, day or hour that a row belongs to, by array arithmetic.
 
-A partition is named by its *ordinal*: months, days or hours since 1970-01-01T00:00Z. Ordinals order like time.
+A partition is named by its *ordinal*: years, months, days or hours since 1970-01-01T00:00Z. Ordinals order like time.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class PartitionUnit(StrEnum):
-    """The span of UTC time that shares chunks."""
+    """The span of UTC time that shares chunks. The original knows no ``year``; it suits daily bars."""
 
+    YEAR = "year"
     MONTH = "month"
     DAY = "day"
     HOUR = "hour"
@@ -30,7 +31,7 @@ class PartitionUnit(StrEnum):
         try:
             return cls(value.unit if isinstance(value, PartitionPolicy) else value)
         except ValueError:
-            raise InvalidInput(f"partition {value!r} is unknown: give 'month', 'day' or 'hour'") from None
+            raise InvalidInput(f"partition {value!r} is unknown: give 'year', 'month', 'day' or 'hour'") from None
 
     @property
     def _dtype(self) -> np.dtype[np.datetime64]:
@@ -55,7 +56,7 @@ class PartitionUnit(StrEnum):
         return int(edges[0]) * unit.per_second, int(edges[1]) * unit.per_second - 1
 
     def key(self, ordinal: int) -> str:
-        """Text of a partition: ``2024-02``, ``2024-02-01`` or ``2024-02-01T05``."""
+        """Text of a partition: ``2024``, ``2024-02``, ``2024-02-01`` or ``2024-02-01T05``."""
         return str(np.array([ordinal], np.int64).view(self._dtype)[0])
 
     def parse_key(self, key: str) -> int:
@@ -70,7 +71,7 @@ class PartitionUnit(StrEnum):
         raise InvalidInput(f"{key!r} names no {self.value}; write it like {example}")
 
 
-_DTYPES = {unit: np.dtype(f"<M8[{code}]") for unit, code in zip(PartitionUnit, "MDh", strict=True)}
+_DTYPES = {unit: np.dtype(f"<M8[{code}]") for unit, code in zip(PartitionUnit, "YMDh", strict=True)}
 
 
 class PartitionPolicy:

@@ -7,15 +7,12 @@ old or in the new state; a writer then goes on. Once a mutation has returned, on
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-import fastk.io.disk
-from fastk.io.disk import Disk
-from tests.support.disks import Image, Journal, Killed, RecordingDisk, read_image, write_image
-from tests.support.operations import (
+from support.disks import Image, Journal, Killed, RecordingDisk, read_image, write_image
+from support.operations import (
     FEBRUARY,
     JANUARY,
     KEY,
@@ -27,6 +24,9 @@ from tests.support.operations import (
     picture,
     register,
 )
+
+import fastk.io.disk
+from fastk.io.disk import Disk
 
 QUICK = {"init", "register", "first_put", "append_a_delta"}
 EACH_OPERATION = [
@@ -42,7 +42,7 @@ def no_syncs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Callable[[Image], Path]]:
+def bench(tmp_path: Path) -> Callable[[Image], Path]:
     """Brings images into fresh folders, one at a time."""
     place = tmp_path / "after"
 
@@ -50,7 +50,7 @@ def bench(tmp_path: Path) -> Iterator[Callable[[Image], Path]]:
         shutil.rmtree(place, ignore_errors=True)
         return write_image(image, place) / "root"
 
-    yield bring
+    return bring
 
 
 def recorded(operation: Operation, tmp_path: Path) -> tuple[Picture, Journal, Picture]:
@@ -151,8 +151,10 @@ class TestPowerCut:
         base.mkdir()
         operation = by_name("register")
         operation.make_old_state(base / "root")
+        rehearsal = tmp_path / "rehearsal"
+        rehearsal.mkdir()
+        length = len(recorded(operation, rehearsal)[1].effects)
         journal = Journal(base)
-        length = len(recorded(operation, tmp_path / "elsewhere" if (tmp_path / "elsewhere").mkdir() else tmp_path)[1].effects)  # noqa: E501
         with pytest.raises(Killed):
             register(fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal, stop_after=length - 1)))
         register(fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal)))
@@ -197,7 +199,9 @@ class TestKilledWriter:
             victim.series(KEY).put(FEBRUARY)
         leftovers = {path for path in read_image(base) if path.endswith(".chunk")}
         survivor.series(KEY).put(FEBRUARY)
-        stored = {f"root/series/BTCUSDT/kline/1d/{meta.relative_path}" for meta in survivor.series(KEY).chunk_inventory()}
+        stored = {
+            f"root/series/BTCUSDT/kline/1d/{meta.relative_path}" for meta in survivor.series(KEY).chunk_inventory()
+        }
         assert len(leftovers - stored) == 1
         assert len(stored - leftovers) == 1
         survivor.series(KEY).verify()

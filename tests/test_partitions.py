@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fastk import InvalidInput, PartitionPolicy, PartitionUnit, TimeUnit
 from fastk.partition import split
 
-MONTH, DAY, HOUR = PartitionUnit
+YEAR, MONTH, DAY, HOUR = PartitionUnit
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 FORMATS = {MONTH: "{:%m}", DAY: "{:%m-%d}", HOUR: "{:%m-%dT%H}"}
 UNITS = st.sampled_from(list(TimeUnit))

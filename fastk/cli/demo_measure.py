@@ -91,15 +91,27 @@ def write(store: FastKStore, every: Iterable[Bars]) -> Written:
     )
 
 
+def partition_of(bars: Bars) -> str:
+    """Years for bars of an hour and more, so that a chunk has hundreds of rows; months, the default, for shorter ones."""
+    return "year" if bars.timeframe_ms >= 3_600_000 else "month"
+
+
 def _write_bars(store: FastKStore, bars: Bars) -> tuple[PutResult, float]:
     series = store.register_kline_series(
-        bars.symbol, bars.timeframe, bars.timeframe_ms, price_scale=bars.price_scale, volume_scale=bars.volume_scale
+        bars.symbol,
+        bars.timeframe,
+        bars.timeframe_ms,
+        price_scale=bars.price_scale,
+        volume_scale=bars.volume_scale,
+        partition=partition_of(bars),
     )
     return _timed(lambda: series.put(bars.rows(), decoded=True))
 
 
 def _write_feature(store: FastKStore, bars: Bars) -> tuple[PutResult, float]:
-    series = store.register_scalar_series(feature_key(bars), bars.timeframe_ms, value_scale=bars.price_scale)
+    series = store.register_scalar_series(
+        feature_key(bars), bars.timeframe_ms, value_scale=bars.price_scale, partition=partition_of(bars)
+    )
     average = moving_average(bars)
     return _timed(lambda: series.put(average, decoded=True))
 

@@ -7,8 +7,8 @@ leaves the old state; after it, all that the manifest names is durable.
 
 from __future__ import annotations
 
-import os.path
 import os
+import os.path
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -95,6 +95,7 @@ class Writer:
                 self._disk.sync_folder(os.path.dirname(folder))
                 self._durable_folders.add(folder)
         self._disk.make_folder(files.chunks)
+        self._disk.sync_folder(files.folder)
 
     def drop(self, files: SeriesFiles) -> None:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""

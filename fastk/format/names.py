@@ -118,7 +118,7 @@ class ChunkName(NamedTuple):
     identity: int
 
 
-_CHUNK_NAME = re.compile(r"^(\d{4}-[0-9T-]+?)(?:\.(delta|merged))?\.(\d{8,13})-(\d{4,7})\.chunk$")
+_CHUNK_NAME = re.compile(r"^(\d{4}(?:-[0-9T-]+?)?)(?:\.(delta|merged))?\.(\d{8,13})-(\d{4,7})\.chunk$")
 _TABLE_NAME = re.compile(r"^(chunks|retired)\.(\d{8,13})-(\d{4,7})\.table$")
 
 

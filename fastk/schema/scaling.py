@@ -48,9 +48,23 @@ def find_scale(*columns: ArrayLike) -> int:
     for scale in (int(10**places) for places in range(MAX_DECIMAL_PLACES + 1)):
         if all(_representable(np.asarray(column), scale) for column in columns):
             return scale
-    for column in columns:
-        encode(column, 10**MAX_DECIMAL_PLACES)
-    raise InvalidInput(f"the columns share no scale of up to {MAX_DECIMAL_PLACES} decimal places")
+    raise InvalidInput(_why_no_scale(columns))
+
+
+def _why_no_scale(columns: tuple[ArrayLike, ...]) -> str:
+    for array in map(np.asarray, columns):
+        if array.dtype.kind == "f":
+            hopeless = ~np.any([_nearest(array, 10**places)[1] for places in range(MAX_DECIMAL_PLACES + 1)], axis=0)
+            if hopeless.any():
+                row = int(hopeless.argmax())
+                return (
+                    f"no power of ten makes {array.ravel()[row]} (row {row}) an exact int64: it is not finite, or has "
+                    f"too many digits; round the column to the decimals that it really has"
+                )
+    return (
+        f"no power of ten up to 10**{MAX_DECIMAL_PLACES} suits all values at once: some are large, others have many "
+        f"decimals; round them to fewer"
+    )
 
 
 def _representable(array: NDArray[Any], scale: int) -> bool:
@@ -62,12 +76,17 @@ def _representable(array: NDArray[Any], scale: int) -> bool:
 
 
 def _encode_floats(array: NDArray[np.float64], scale: int, what: str) -> NDArray[np.int64]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        nearest = np.rint(array * scale)
-        fits = (np.abs(nearest) < _INT64_LIMIT) & (nearest / scale == array)
+    nearest, fits = _nearest(array, scale)
     if not fits.all():
         _refuse(array, fits, scale, what)
     return nearest.astype(np.int64)
+
+
+def _nearest(array: NDArray[np.float64], scale: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The nearest stored numbers, still as floats, and which of them decode to the very value."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        nearest = np.rint(array * scale)
+        return nearest, (np.abs(nearest) < _INT64_LIMIT) & (nearest / scale == array)
 
 
 def _encode_integers(array: NDArray[Any], scale: int, what: str) -> NDArray[np.int64]:

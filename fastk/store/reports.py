@@ -31,7 +31,7 @@ class ChunkMeta:
 
 @dataclass(frozen=True, slots=True)
 class MonthInventoryEntry:
-    """The chunks of one UTC month."""
+    """The chunks of one UTC month; of one year, where that is the partition."""
 
     month_key: str
     chunk_count: int
@@ -122,7 +122,7 @@ def chunk_inventory(snapshot: Snapshot) -> list[ChunkMeta]:
 
 
 def month_inventory(snapshot: Snapshot) -> list[MonthInventoryEntry]:
-    """The chunks summed up by UTC month, whatever the partition."""
+    """The chunks summed up by UTC month, or by year where that is the partition."""
     months: dict[str, list[ChunkMeta]] = {}
     for meta in chunk_inventory(snapshot):
         months.setdefault(meta.partition_key[:7], []).append(meta)

@@ -270,15 +270,15 @@ class RecordingDisk(Disk):
         assert not relative.startswith(".."), f"{path} lies outside {self.journal.base}"
         return "" if relative == "." else relative
 
-    def create(self, path: str, buffers: Sequence[Any]) -> None:
+    def create(self, path: str, buffers: Sequence[Any], *, sync: bool = True) -> None:
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, "File exists", path)
-        self._write_in_steps(path, buffers)
+        self._write_in_steps(path, buffers, sync)
 
     def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
-        self._write_in_steps(path, buffers)
+        self._write_in_steps(path, buffers, sync=True)
 
-    def _write_in_steps(self, path: str, buffers: Sequence[Any]) -> None:
+    def _write_in_steps(self, path: str, buffers: Sequence[Any], sync: bool) -> None:
         self._effect("create", path)
         with open(path, "wb", buffering=0) as file:
             for buffer in buffers:
@@ -286,7 +286,11 @@ class RecordingDisk(Disk):
                 if data:
                     self._effect("write", path, data=data)
                     file.write(data)
-            self._effect("sync", path)
+            if sync:
+                self._effect("sync", path)
+
+    def sync_file(self, path: str) -> None:
+        self._effect("sync", path)
 
     def sync_folder(self, path: str) -> None:
         self._effect("sync_folder", path)
@@ -338,7 +342,7 @@ class ForbiddenDisk(Disk):
     def _refuse(self, *arguments: Any) -> Any:
         raise AssertionError(f"this must change nothing, but tried {arguments}")
 
-    create = replace_unnamed = sync_folder = make_folder = rename = remove = remove_folder = lock = _refuse
+    create = replace_unnamed = sync_file = sync_folder = make_folder = rename = remove = remove_folder = lock = _refuse
 
 
 class HookedDisk(Disk):
@@ -366,8 +370,7 @@ class FailingSystem:
     """
 
     FALLIBLE = frozenset(
-        ("open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir")
-        + ("pread", "pwrite", "ftruncate")
+        ["open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir", "pread", "pwrite", "ftruncate"]
     )
 
     def __init__(self, fail_at: int = -1, how: BaseException | None = None, *, after: bool = False) -> None:

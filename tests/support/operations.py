@@ -155,7 +155,10 @@ OPERATIONS = (
     Operation("first_put", register, _only_put(JANUARY), (JANUARY, FEBRUARY)),
     Operation("put_many_partitions", _put(JANUARY), _only_put(SPRING), (JANUARY, SPRING, JUNE)),
     Operation(
-        "append_a_delta", _put(JANUARY, FEBRUARY), _only_put(REST_OF_FEBRUARY), (JANUARY, FEBRUARY, REST_OF_FEBRUARY)
+        "append_a_delta",
+        _put(JANUARY, FEBRUARY),
+        _only_put(REST_OF_FEBRUARY),
+        (JANUARY, FEBRUARY, REST_OF_FEBRUARY, MAY),
     ),
     Operation(
         "spill_into_a_table",
@@ -199,7 +202,9 @@ OPERATIONS = (
         table_max=4,
         retired_inline_max=0,
     ),
-    Operation("drop_series", _put_beside_neighbour(JANUARY, SPRING), lambda store: store.drop_series(KEY), (JANUARY,)),
+    Operation(
+        "drop_series", _put_beside_neighbour(JANUARY, SPRING), lambda store: store.drop_series(KEY), (JANUARY, SPRING)
+    ),
     Operation(
         "drop_series_and_purge",
         _put_beside_neighbour(JANUARY),

@@ -1,0 +1,314 @@
+"""The system says no, once: no room, a broken medium, no permission, an interrupt from the keyboard.
+
+Each mutation is repeated with every one of its system calls failing in turn. The caller gets an error that names the
+path, the store is what it was (or, behind the rename, what it was to become), nothing lies about that was not there
+before, and the next attempt succeeds: at once, or after reopening where a sync failed.
+"""
+
+import errno
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.disks import FailingSystem, read_image
+from support.operations import (
+    FEBRUARY,
+    JANUARY,
+    KEY,
+    OPERATIONS,
+    SPRING,
+    Operation,
+    Picture,
+    by_name,
+    columns,
+    picture,
+    register,
+)
+
+import fastk
+import fastk.io.disk
+import fastk.io.lock
+from fastk.io.disk import SyncFailed
+
+QUICK = {"register", "first_put", "replace_a_table", "drop_series"}
+EACH_OPERATION = [
+    pytest.param(operation, id=str(operation), marks=() if str(operation) in QUICK else pytest.mark.slow)
+    for operation in OPERATIONS
+]
+NO_ROOM, BROKEN, FORBIDDEN = errno.ENOSPC, errno.EIO, errno.EACCES
+FOUND_FULL = {"open", "mkdir", "writev", "fsync", "replace"}
+
+
+class Case:
+    """One mutation, ready to be performed on fresh copies of its old state under a system that fails."""
+
+    def __init__(self, operation: Operation, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.operation = operation
+        self.base = base
+        self._patch = monkeypatch
+        self._count = 0
+        operation.use_limits(monkeypatch)
+        root = self.fresh()
+        self.old: Picture = picture(root)
+        self.calls = self.perform(root, FailingSystem()).calls
+        self.new = picture(root)
+        assert len(self.calls) > 5
+
+    def fresh(self) -> Path:
+        self._count += 1
+        folder = self.base / str(self._count)
+        folder.mkdir()
+        self.operation.make_old_state(folder / "root")
+        return folder / "root"
+
+    def perform(self, root: Path, system: FailingSystem) -> FailingSystem:
+        self.store = self.operation.open(root, lock_timeout=0.1)
+        self.run(system)
+        return system
+
+    def run(self, system: FailingSystem) -> None:
+        with self._patch.context() as patch:
+            patch.setattr(fastk.io.disk, "os", system)
+            patch.setattr(fastk.io.lock, "os", system)
+            self.operation.perform(self.store)
+
+    def check_state(self, root: Path) -> bool:
+        """Whether the store is in its new state; neither old nor new fails the test."""
+        seen = picture(root)
+        assert seen in (self.old, self.new, {} if self.old is None else self.new)
+        return bool(seen == self.new)
+
+    def check_retry(self, root: Path, done: bool) -> None:
+        if not done:
+            self.run(FailingSystem())
+        assert picture(root) == self.new
+        self.store.close()
+        self.operation.go_on(root)
+
+
+@pytest.fixture(params=EACH_OPERATION)
+def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
+    return Case(request.param, tmp_path, monkeypatch)
+
+
+def files_in(root: Path) -> set[str]:
+    return {path for path, data in read_image(root).items() if data is not None and path != ".fastk.write.lock"}
+
+
+@pytest.mark.parametrize("code", [NO_ROOM, BROKEN, FORBIDDEN], ids=["full", "broken", "forbidden"])
+def test_one_failing_call_changes_nothing_or_everything(case: Case, code: int) -> None:
+    for number, call in enumerate(case.calls):
+        if code == NO_ROOM and call not in FOUND_FULL:
+            continue
+        root = case.fresh()
+        before = files_in(root)
+        described = f"{call}, call {number} of {case.calls}, fails with {errno.errorcode[code]}"
+        try:
+            case.perform(root, FailingSystem(number, OSError(code, os.strerror(code))))
+        except OSError as error:
+            assert str(root) in str(error), f"the error does not name the path: {described}: {error!r}"
+            shut = isinstance(error, SyncFailed)
+        else:  # a call that may fail: information in the lock file, an empty folder that stays
+            assert case.check_state(root), described
+            continue
+        try:
+            done = case.check_state(root)
+            if not done and call != "unlink":
+                assert files_in(root) - before <= {"fastk.store"}
+            if shut:
+                with pytest.raises(fastk.StoreClosed, match="open the store again"):
+                    case.run(FailingSystem())
+                case.store = case.operation.open(root)
+            case.check_retry(root, done)
+        except Exception as error:
+            raise AssertionError(described) from error
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the call", "behind the call"])
+def test_an_interrupt_at_any_call_changes_nothing_or_everything(case: Case, after: bool) -> None:
+    for number, call in enumerate(case.calls):
+        root = case.fresh()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                case.perform(root, FailingSystem(number, KeyboardInterrupt(), after=after))
+            done = case.check_state(root)
+            case.store.close()
+            case.operation.go_on(root)
+            assert done or case.operation.prepare is None or case.old is not None
+        except (Exception, KeyboardInterrupt) as error:
+            raise AssertionError(f"interrupted at {call}, call {number} of {case.calls}") from error
+
+
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    system = FailingSystem()
+    system.longest_write = 7
+    case = Case(by_name("put_many_partitions"), tmp_path, monkeypatch)
+    root = case.fresh()
+    case.perform(root, system)
+    assert picture(root) == case.new
+    assert system.calls.count("writev") > 300
+
+
+class TestFailedSync:
+    """What a failed sync leaves on the medium is unknown, so this store object writes no more, whatever comes."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[fastk.FastKStore]:
+        with fastk.FastKStore.open(tmp_path / "root") as store:
+            register(store).put(JANUARY)
+            yield store
+
+    def test_shuts_the_store_for_writes_but_not_for_reads(
+        self, store: fastk.FastKStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.fail_a_sync(store, monkeypatch)
+        for write in (lambda: store.series(KEY).put(SPRING), store.init, lambda: store.drop_series(KEY)):
+            with pytest.raises(fastk.StoreClosed):
+                write()
+        assert columns(store.series(KEY)) == {name: column.tolist() for name, column in JANUARY.items()}
+        with fastk.FastKStore.open(store.root) as again:
+            again.series(KEY).put(FEBRUARY)
+
+    def test_shuts_the_store_also_where_cleaning_up_fails_as_well(
+        self, store: fastk.FastKStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A system that meets an input/output error often remounts read-only: the files cannot be removed then."""
+
+        def read_only(path: str) -> None:
+            raise OSError(errno.EROFS, "Read-only file system", path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", read_only)
+            self.fail_a_sync(store, monkeypatch)
+        with pytest.raises(fastk.StoreClosed):
+            store.series(KEY).put(FEBRUARY)
+
+    @staticmethod
+    def fail_a_sync(store: fastk.FastKStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        def broken(descriptor: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fastk.io.disk, "_sync_descriptor", broken)
+            with pytest.raises(OSError, match="series"):
+                store.series(KEY).put(FEBRUARY)
+
+    def test_of_the_folder_above_the_root_is_not_forgotten(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The name of a new root is durable before anything in it counts, at the second attempt too."""
+        store = fastk.FastKStore.open(tmp_path / "new" / "root")
+        synced: list[int] = []
+
+        def broken(descriptor: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(fastk.io.disk, "_sync_descriptor", broken)
+            with pytest.raises(SyncFailed):
+                store.init()
+        monkeypatch.setattr(
+            fastk.io.disk, "_sync_descriptor", lambda descriptor: synced.append(os.fstat(descriptor).st_ino)
+        )
+        with pytest.raises(fastk.StoreClosed):
+            store.init()
+        with fastk.FastKStore.open(tmp_path / "new" / "root") as again:
+            again.init()
+        assert {tmp_path.stat().st_ino, (tmp_path / "new").stat().st_ino} <= set(synced)
+
+
+class TestFailedRemoval:
+    def test_of_files_that_nobody_needs_does_not_fail_the_put(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The rows are committed: an error would make the caller repeat a put that succeeded."""
+        operation = by_name("expire_a_retired_table")
+        operation.use_limits(monkeypatch)
+        operation.make_old_state(tmp_path / "root")
+        store = operation.open(tmp_path / "root")
+        removed: list[str] = []
+
+        def refuse(path: str) -> None:
+            removed.append(path)
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", refuse)
+            operation.perform(store)
+        assert removed
+        operation.go_on(tmp_path / "root")
+
+
+class TestFullDisk:
+    def test_fails_a_put_clearly_and_takes_the_next_one(self, tmp_path: Path) -> None:
+        """The limit on file sizes is a real full disk in small: the system refuses in the middle of a write."""
+        with fastk.FastKStore.open(tmp_path / "root") as store:
+            register(store).put(JANUARY)
+        program = """
+            import resource, signal, sys, numpy, fastk
+            store = fastk.FastKStore.open(sys.argv[1])
+            series = store.kline("BTCUSDT", "1d")
+            rows = {name: numpy.arange(10_000) for name in series.schema.names}
+            rows["ts"] = 1_706_745_600_000 + rows["ts"]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+            try:
+                series.put(rows)
+            except OSError as error:
+                print(error)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            print(len(series), series.put(rows).accepted, len(series))
+        """
+        result = run(program, tmp_path / "root")
+        said, counts = result.stdout.splitlines()
+        assert "File too large" in said
+        assert ".chunk" in said
+        assert counts == "3 10000 10003"
+
+    def test_is_survived_by_the_lock_file(self, tmp_path: Path) -> None:
+        """Its text is information; who holds the lock does not depend on it."""
+        program = """
+            import resource, sys, fastk
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+            store = fastk.FastKStore.open(sys.argv[1])
+            store.drop_series(("BTCUSDT", "kline", "1d"))
+        """
+        with fastk.FastKStore.open(tmp_path / "root") as store:
+            register(store).put(JANUARY)
+        run(program, tmp_path / "root")
+        assert picture(tmp_path / "root") == {}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere")
+class TestUnwritableRoot:
+    def test_refuses_writes_by_name_and_serves_reads(self, tmp_path: Path) -> None:
+        root = tmp_path / "root"
+        with fastk.FastKStore.open(root) as store:
+            register(store).put(JANUARY)
+        folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+        for folder in folders:
+            folder.chmod(0o555)
+        try:
+            with fastk.FastKStore.open(root) as store:
+                assert len(store.series(KEY).range()) == len(JANUARY["ts"])
+                with pytest.raises(PermissionError, match="BTCUSDT"):
+                    store.series(KEY).put(FEBRUARY)
+        finally:
+            for folder in folders:
+                folder.chmod(0o755)
+
+
+def run(program: str, root: Path) -> subprocess.CompletedProcess[str]:
+    """A process of its own, because limits cannot always be raised again."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert not result.stderr
+    return result

@@ -33,7 +33,7 @@ format: $(READY)dev ## let ruff format the code and mend what it can
 	$(BIN)/ruff format .
 
 bench: $(READY)dev ## time the kernels, then all workloads beside raw .npy files, as a table
-	$(BIN)/python -m pytest bench --quiet --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
+	$(BIN)/python -m pytest bench/test_kernels.py --quiet --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
 	$(BIN)/python -m bench
 
 clean: ## remove all that these targets made, .venv included

@@ -118,7 +118,8 @@ def as_text(facts: dict[str, str], results: dict[str, list[Result]], modes: Sequ
 
 def explanation(modes: Sequence[str]) -> str:
     parts = {
-        NEVER: "`numpy` is FastK before its compiled kernels are loaded (plain reads never load them)",
+        NEVER: "`numpy` is FastK without its compiled kernels (plain reads never load them; batch calls do, "
+        "unless FASTK_KERNELS=never as here)",
         LOADED: "`kernels` is FastK with them loaded (`fastk.warmup()`, or the first batch call)",
     }
     return "; ".join(parts[mode] for mode in modes) + "; a ratio is FastK's time divided by the baseline's."

@@ -69,7 +69,7 @@ def as_series_key(key: SeriesKey | ScalarSeriesKey | tuple[str, str, str]) -> Se
     """Accept any of the key forms (a plain triple is symbol, category, name)."""
     if isinstance(key, ScalarSeriesKey):
         return key.series_key
-    if isinstance(key, tuple) and len(key) == 3:
+    if isinstance(key, tuple) and len(key) == 3 and all(isinstance(part, str) for part in key):
         return SeriesKey(*key)
     raise InvalidInput(f"{key!r} is no series key: give (symbol, category, name) or a ScalarSeriesKey")
 

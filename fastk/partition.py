@@ -63,7 +63,7 @@ class PartitionUnit(StrEnum):
         """Ordinal of a partition's text; InvalidInput when it names no partition of this unit."""
         try:
             ordinal = int(np.array([key], self._dtype).view(np.int64)[0])
-            if self.key(ordinal) == key:
+            if self.key(ordinal) == key and key != "NaT":
                 return ordinal
         except ValueError:
             pass

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastk.arrays import as_array
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -22,9 +23,13 @@ if TYPE_CHECKING:
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
-_HAS_ZONE = re.compile(r"(Z|z|[+-]\d{2}(:?\d{2})?)$")
-_ISO_DATE = re.compile(r"^\d{4}(-\d{2}(-\d{2})?)?$")
-_FRACTION = re.compile(r"([.,])(\d+)")
+# A year, month or day, or a time of day behind a full date; a fraction belongs to seconds, a zone to a time of day.
+_ISO = re.compile(
+    r"(?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)"
+    r"(?:(?<=-\d{2}-\d{2})[T ](?P<clock>\d{2}(?::\d{2}(?::\d{2}(?:[.,](?P<fraction>\d{1,9})0*)?)?)?)"
+    r"(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?)?",
+    re.ASCII,
+)
 
 
 class TimeUnit(StrEnum):
@@ -62,13 +67,13 @@ def to_ts(value: TimeLike, unit: TimeUnit = TimeUnit.MILLISECONDS, *, zoneless_i
     ISO-8601 string. A date means its first instant. Zone-less values mean UTC if ``zoneless_is_utc``, and are
     refused otherwise. Raises :class:`InvalidInput` for anything else, and for a time finer than ``unit`` can hold.
     """
-    if isinstance(value, bool):
+    if isinstance(value, (bool, np.bool_)):
         raise InvalidInput(f"{value!r} is not a time")
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, np.datetime64):
         return _from_datetime64(value, unit, zoneless_is_utc)
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) and value == value:  # pandas' NaT is a datetime, and equals nothing
         return _from_datetime(value, unit, zoneless_is_utc)
     if isinstance(value, str):
         return _from_text(value, unit, zoneless_is_utc)
@@ -89,21 +94,20 @@ def to_ts_array(values: Any, unit: TimeUnit, *, zoneless_is_utc: bool = False) -
     ``values`` is an integer array (already in ``unit``), a ``datetime64`` array, or a sequence of what :func:`to_ts`
     takes. ``datetime64`` has no zone and is refused unless ``zoneless_is_utc``.
     """
-    array = np.asarray(values)
+    array = as_array(values, "ts")
     if array.ndim != 1:
         raise InvalidInput(f"ts must be one-dimensional, not of shape {array.shape}")
     if array.dtype.kind == "M":
         return _from_datetime64_array(array, unit, zoneless_is_utc)
     if array.dtype.kind == "i" or (array.dtype.kind == "u" and (not array.size or array.max() <= INT64_MAX)):
         return array.astype(np.int64, copy=False)
-    if array.dtype.kind in "OU":
-        items = (to_ts(value, unit, zoneless_is_utc=zoneless_is_utc) for value in array.tolist())
-        return _int64_array(list(items), unit)
     if array.size == 0:
         return np.empty(0, np.int64)
+    if array.dtype.kind in "OU":
+        return _int64_array([to_ts(value, unit, zoneless_is_utc=zoneless_is_utc) for value in array], unit)
     raise InvalidInput(
-        f"ts of dtype {array.dtype} are no times: give integers in {unit}, datetime64, aware datetimes "
-        f"or ISO strings (floats lose precision and are refused)"
+        f"ts of dtype {array.dtype} are no times: give integers in {unit}, datetime64, aware datetimes or ISO strings "
+        f"(floats lose precision and are refused)"
     )
 
 
@@ -156,30 +160,19 @@ def _from_datetime(value: datetime, unit: TimeUnit, zoneless_is_utc: bool) -> in
 
 
 def _from_text(text: str, unit: TimeUnit, zoneless_is_utc: bool) -> int:
-    if not _ISO_DATE.match(text) and not _HAS_ZONE.search(text) and not zoneless_is_utc:
-        raise InvalidInput(f"{text!r} has no time zone: add Z or an offset, or say zoneless='utc' if it is UTC")
-    if _ISO_DATE.match(text) and not zoneless_is_utc:
-        raise InvalidInput(f"{text!r} is a date without a zone: say zoneless='utc' if it is UTC")
-    whole, nanoseconds = _split_fraction(text)
-    try:
-        moment = datetime.fromisoformat(whole + {4: "-01-01", 7: "-01"}.get(len(whole), ""))
-    except ValueError:
-        raise InvalidInput(
-            f"{text!r} is not a time: give ISO-8601 such as 2024-02-01 or 2024-02-01T05:30:00Z, or an int in {unit}"
-        ) from None
-    seconds = _from_datetime(moment, TimeUnit.NANOSECONDS, zoneless_is_utc=True)
-    return _exact(seconds + nanoseconds, unit, text)
-
-
-def _split_fraction(text: str) -> tuple[str, int]:
-    """The text without its fraction of a second, and that fraction in nanoseconds (datetime stops at microseconds)."""
-    found = _FRACTION.search(text)
+    found = _ISO.fullmatch(text.strip())
     if found is None:
-        return text, 0
-    digits = found[2].rstrip("0")
-    if len(digits) > 9:
-        raise InvalidInput(f"{text!r} is finer than a nanosecond")
-    return text[: found.start()] + text[found.end() :], int(digits.ljust(9, "0"))
+        raise _no_time(text, unit)
+    if not found["zone"] and not zoneless_is_utc:
+        raise InvalidInput(f"{text!r} has no time zone: add Z or an offset, or say zoneless='utc' if it is UTC")
+    date_part = found["date"] + {4: "-01-01", 7: "-01"}.get(len(found["date"]), "")
+    clock = (found["clock"] or "00:00").partition(".")[0].partition(",")[0]
+    try:
+        moment = datetime.fromisoformat(f"{date_part}T{clock}{found['zone'] or 'Z'}")
+    except ValueError:
+        raise _no_time(text, unit) from None
+    nanoseconds = int((found["fraction"] or "0").ljust(9, "0"))
+    return _exact(_from_datetime(moment, TimeUnit.NANOSECONDS, zoneless_is_utc=True) + nanoseconds, unit, text)
 
 
 def _exact(nanoseconds: int, unit: TimeUnit, original: object) -> int:

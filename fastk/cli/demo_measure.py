@@ -92,7 +92,7 @@ def write(store: FastKStore, every: Iterable[Bars]) -> Written:
 
 
 def partition_of(bars: Bars) -> str:
-    """Years for bars of an hour and more, so that a chunk has hundreds of rows; months, the default, for shorter ones."""
+    """Years for bars of an hour and more, so that a chunk has hundreds of rows; months for shorter ones."""
     return "year" if bars.timeframe_ms >= 3_600_000 else "month"
 
 

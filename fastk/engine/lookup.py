@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastk import kernels
+from fastk.arrays import read_only
 from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.errors import InvalidInput
-from fastk.schema.columns import read_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -109,7 +109,7 @@ class MappedChunk:
         raise InvalidData(
             f"{self.path}: column {name!r} is damaged in rows {start:,} to {stop - 1:,} of {self.rows:,} "
             f"(from ts {int(self._header.first_ts[block])}): its checksum differs. Other rows and columns "
-            f"stay readable; restore the file from a copy or repair the store"
+            f"stay readable; restore the file from a copy"
         )
 
     def verify_all(self, *, again: bool = False) -> int:

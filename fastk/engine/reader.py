@@ -186,8 +186,8 @@ class SeriesReader:
         try:
             chunk = self._map_file(path, chunk_id, item)
         except (FileNotFoundError, InvalidData) as error:
-            if isinstance(error, InvalidData) and self._is_registered_still():
-                raise
+            if self._is_named_still(chunk_id, item):
+                raise _damage(error, path) from None
             chunk = self._map_dropped(path, chunk_id, item)
         return self._maps.add(self.chunks, chunk_id, chunk)
 
@@ -201,7 +201,8 @@ class SeriesReader:
     def _map_dropped(self, path: str, chunk_id: int, item: np.void) -> MappedChunk:
         """A dropped series keeps its files for the grace period, in a folder that bears its id."""
         for folder in self._disk.list(self._dropped):
-            if folder.startswith(f"{self.snapshot.settings.series_id:016x}-"):
+            dropped = names.parse_dropped_folder_name(folder)
+            if dropped is not None and dropped[0] == self.snapshot.settings.series_id:
                 moved = os.path.join(self._dropped, folder, names.CHUNKS_FOLDER, os.path.basename(path))
                 try:
                     return self._map_file(moved, chunk_id, item)
@@ -209,13 +210,15 @@ class SeriesReader:
                     break
         raise self._expired(path)
 
-    def _is_registered_still(self) -> bool:
-        """Whether the series of the pinned snapshot is the one that bears its name now."""
+    def _is_named_still(self, chunk_id: int, item: np.void) -> bool:
+        """Whether the newest committed state has this chunk, so that its file ought to be there and sound."""
         try:
-            newest = parse_manifest(self._disk.read(self.files.manifest), self.files.manifest)
-        except OSError:
+            newest = self.newest().snapshot
+        except NotFound:
             return False
-        return newest.settings.series_id == self.snapshot.settings.series_id
+        same_series = newest.settings.series_id == self.snapshot.settings.series_id
+        span = int(item["start_ts"]), int(item["end_ts"])
+        return same_series and any(ref.chunk_id == chunk_id for ref in newest.overlapping(*span))
 
     # Rows
 
@@ -308,3 +311,9 @@ class SeriesReader:
         """Rows of this series that are none."""
         self.snapshot  # noqa: B018 (pins)
         return self._empty
+
+
+def _damage(error: Exception, path: str) -> InvalidData:
+    if isinstance(error, InvalidData):
+        return error
+    return InvalidData(f"{path} is missing, though the manifest names it; restore it from a copy")

@@ -197,9 +197,33 @@ class FilledRows(Rows):
         return kept
 
     def _cut(self, start: int, stop: int) -> Rows:
-        columns = [self._take(index)[start:stop] for index in range(len(self.schema.fields))]
-        rows: Rows = rows_class(ArrayRows, self.schema)(self.settings, columns)
+        rows: Rows = rows_class(PartOfRows, self.schema)(self, start, stop)
         return rows
+
+
+class PartOfRows(Rows):
+    """A contiguous part of assembled rows: views of their columns."""
+
+    __slots__ = ("_start", "_stop", "_whole")
+
+    def __init__(self, whole: Rows, start: int, stop: int) -> None:
+        self._whole = whole
+        self._start = start
+        self._stop = stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    @property
+    def settings(self) -> SeriesSettings:  # type: ignore[override]
+        """Name, schema, units and scales of the series."""
+        return self._whole.settings
+
+    def _take(self, index: int) -> NDArray[Any]:
+        return self._whole._take(index)[self._start : self._stop]
+
+    def _cut(self, start: int, stop: int) -> Rows:
+        return type(self)(self._whole, self._start + start, self._start + stop)
 
 
 class JoinedRows(FilledRows):
@@ -232,6 +256,9 @@ class JoinedPieces(Sequence[Rows]):
 
     def __len__(self) -> int:
         return len(self._pieces)
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} segments of {self.rows:,} rows>"
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
@@ -277,8 +304,12 @@ class ChunkOpener(Protocol):
 def rows_class(form: type[Any], schema: Schema) -> type[Any]:
     """A form of rows (a subclass of Rows) with a property for each field of the schema."""
     make = _chunk_property if form is ChunkRows else _column_property
-    properties = {name: make(index) for index, name in enumerate(schema.names) if not hasattr(form, name)}
+    properties = {name: make(index) for index, name in enumerate(schema.names) if _may_be_attribute(form, name)}
     return type(form.__name__, (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
+
+
+def _may_be_attribute(form: type[Any], name: str) -> bool:
+    return not name.startswith("_") and not hasattr(form, name)
 
 
 def _column_property(index: int) -> property:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import os.path
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastk.engine import append, chunk_tables, retired
-from fastk.errors import InvalidInput, SnapshotExpired
+from fastk.errors import InvalidData, InvalidInput, SnapshotExpired
 from fastk.format import names, tables
 from fastk.format.chunk import ChunkIdentity, EncodedChunk, encode_chunk
 from fastk.format.manifest import Manifest, parse_manifest
@@ -100,11 +101,11 @@ class Writer:
     def drop(self, files: SeriesFiles) -> None:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""
         with self._gate.hold():
-            series_id = parse_manifest(self._disk.read(files.manifest), files.manifest).settings.series_id
+            series_id = self._series_id(files)
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
             self._disk.make_folder(aside)
             self._disk.sync_folder(self._root)
-            self._disk.rename(files.folder, os.path.join(aside, f"{series_id:016x}-{now_ms()}"))
+            self._disk.rename(files.folder, os.path.join(aside, names.dropped_folder_name(series_id, now_ms())))
             self._disk.sync_folder(aside)
             self._disk.sync_folder(files.parents[-1])
             self._durable_folders.discard(files.folder)
@@ -114,11 +115,18 @@ class Writer:
                 self._durable_folders.discard(folder)
             self._purge_dropped(aside)
 
+    def _series_id(self, files: SeriesFiles) -> int:
+        """The id in the manifest; 0 if that is damaged, so that such a series can be dropped as well."""
+        try:
+            return parse_manifest(self._disk.read(files.manifest), files.manifest).settings.series_id
+        except InvalidData:
+            return 0
+
     def _purge_dropped(self, aside: str) -> None:
         """Remove series that were dropped longer than the grace period ago."""
         for name in self._disk.list(aside):
-            stamp = name.partition("-")[2]
-            if stamp.isdigit() and int(stamp) <= now_ms() - self._grace_ms:
+            dropped = names.parse_dropped_folder_name(name)
+            if dropped is not None and dropped[1] <= now_ms() - self._grace_ms:
                 folder = os.path.join(aside, name)
                 for below in (os.path.join(folder, names.CHUNKS_FOLDER), folder):
                     for file in self._disk.list(below):
@@ -140,9 +148,16 @@ class Writer:
             if not rows:
                 return PutResult(0, 0, 0, 0, 0, newest.snapshot.manifest.sequence)
             planned = append.plan_append(newest, columns)
-            manifest, data = self._commit_append(newest, columns, planned)
+            manifest, data, expired = self._commit_append(newest, columns, planned)
             reader.install(manifest, data)
+            self._remove_expired(reader.files, manifest, expired)
             return PutResult(rows, 0, 0, 0, len(planned), manifest.sequence)
+
+    def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
+        """Nothing names these files any more, and a failure leaves no more than a stray file."""
+        for item in expired:
+            with suppress(OSError):
+                self._disk.remove(files.retired(item, manifest.settings.partition))
 
     def _next_sequence(self, files: SeriesFiles, manifest: Manifest) -> int:
         """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
@@ -171,7 +186,7 @@ class Writer:
 
     def _commit_append(
         self, newest: SeriesReader, columns: Columns, planned: list[append.PlannedChunk]
-    ) -> tuple[Manifest, bytes]:
+    ) -> tuple[Manifest, bytes, list[np.void]]:
         files, old = newest.files, newest.snapshot.manifest
         if len(planned) > names.MAX_PARTS:
             raise InvalidInput(
@@ -184,14 +199,12 @@ class Writer:
             added = self._write_chunks(files, old, sequence, columns, planned, created)
             edit = chunk_tables.insert(old, newest.snapshot.load_table, added, sequence)
             manifest, expired = self._next_manifest(newest, edit, created)
-            data = self._publish(files, manifest, created)
+            return manifest, self._publish(files, manifest, created), expired
         except BaseException:
             for path in created:
-                self._disk.remove(path)
+                with suppress(OSError):
+                    self._disk.remove(path)
             raise
-        for item in expired:
-            self._disk.remove(files.retired(item, old.settings.partition))
-        return manifest, data
 
     def _write_chunks(
         self,
@@ -221,11 +234,10 @@ class Writer:
             encoded = encode_chunk(description, settings.schema, rows, identity)
             items[part] = _chunk_item(plan, identity, rows[0], encoded)
             path = files.chunk(items[part], settings.partition)
-            created.append(path)
             self._disk.create(path, encoded.buffers, sync=len(planned) == 1)
-        if len(planned) > 1:
-            for path in created:
-                self._disk.sync_file(path)
+            created.append(path)
+        for path in created:
+            self._disk.sync_file(path)
         self._disk.sync_folder(files.chunks)
         return items
 
@@ -239,8 +251,8 @@ class Writer:
         for kind, written in (("chunks", edit.files), ("retired", gone.files)):
             for table_id, data in written:
                 path = files.table(kind, table_id)
-                created.append(path)
                 self._disk.create(path, [data])
+                created.append(path)
         if edit.files or gone.files:
             self._disk.sync_folder(files.folder)
         manifest = replace(
@@ -256,11 +268,15 @@ class Writer:
         return manifest, gone.expired
 
     def _publish(self, files: SeriesFiles, manifest: Manifest, created: list[str]) -> bytes:
-        """The commit point. ``created`` is emptied at the rename: from there on the files belong to the store."""
+        """The commit point.
+
+        ``created`` is emptied before the rename: from there on the files may belong to the store, whatever interrupts
+        this thread, so that nobody must remove them.
+        """
         data = manifest.encode()
         self._disk.replace_unnamed(files.manifest_temporary, [data])
-        self._disk.rename(files.manifest_temporary, files.manifest)
         created.clear()
+        self._disk.rename(files.manifest_temporary, files.manifest)
         self._disk.sync_folder(files.folder)
         return data
 

@@ -39,6 +39,12 @@ def check_magic(data: bytes, magic: bytes, path: str) -> None:
     raise InvalidData(f"{path} is damaged or foreign: it starts with {data[:8]!r}, not {magic!r}")
 
 
+def check_version(version: int, path: str) -> None:
+    """Refuse a verified head that bears another version than its magic."""
+    if version != VERSION:
+        raise UnsupportedVersion(f"{path} is of format {version}; this library reads format {VERSION}")
+
+
 def check_seal(data: bytes, path: str, what: str) -> None:
     """Raise InvalidData unless ``data`` ends in the CRC-32C of all before."""
     stored = int.from_bytes(data[-CRC_BYTES:], "little")
@@ -46,7 +52,7 @@ def check_seal(data: bytes, path: str, what: str) -> None:
     if stored != found:
         raise InvalidData(
             f"{path}: the checksum of its {what} is {found:08x}, but {stored:08x} was stored: the file is "
-            f"damaged; restore it from a copy or repair the store"
+            f"damaged; restore it from a copy"
         )
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    head (fixed) | settings JSON | superseded ids | first ts, zones, flags, CRCs of the blocks | CRC-32C of the header
+    head (fixed) | settings JSON | superseded ids | first ts, minima, maxima, CRCs, flags of the blocks | CRC-32C
     column | column | ...          each 64-byte aligned, widest dtypes first, so that equal ones share one stride
     trailer                        header CRC, version, magic
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.errors import InvalidData
-from fastk.format.binary import VERSION, check_magic, check_seal, padding, sealed, take_array
+from fastk.format.binary import VERSION, check_magic, check_seal, check_version, padding, sealed, take_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -223,7 +223,7 @@ def parse_chunk(data: NDArray[np.uint8], path: str) -> ChunkHeader:
     header = data[:length].tobytes()
     check_seal(header, path, "header")
     try:
-        parsed = _parse_header(header)
+        parsed = _parse_header(header, path)
     except ValueError as error:
         raise InvalidData(f"{path}: {error}") from error
     if parsed.file_length != data.size:
@@ -233,10 +233,10 @@ def parse_chunk(data: NDArray[np.uint8], path: str) -> ChunkHeader:
     return parsed
 
 
-def _parse_header(header: bytes) -> ChunkHeader:
+def _parse_header(header: bytes, path: str) -> ChunkHeader:
     (
         _,
-        _,
+        version,
         length,
         file_length,
         series_id,
@@ -255,6 +255,7 @@ def _parse_header(header: bytes) -> ChunkHeader:
         settings_length,
         superseded_count,
     ) = _HEAD.unpack_from(header)
+    check_version(version, path)
     if not block_rows or not columns:
         raise ValueError("the header describes no columns")
     blocks = block_count(rows, block_rows)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from fastk.errors import InvalidData
 from fastk.format import tables
-from fastk.format.binary import check_magic, check_seal, padding, sealed, take_array
+from fastk.format.binary import check_magic, check_seal, check_version, padding, sealed, take_array
 from fastk.schema.settings import SeriesSettings
 
 MANIFEST_MAGIC = b"FKMET003"
@@ -66,7 +66,7 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
     check_seal(data, path, "content")
     (
         _,
-        _,
+        version,
         length,
         sequence,
         content,
@@ -78,6 +78,7 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
         chunk_count,
         retired_count,
     ) = _HEAD.unpack_from(data)
+    check_version(version, path)
     offset = _HEAD.size + length
     try:
         settings = SeriesSettings.from_json(data[_HEAD.size : offset])

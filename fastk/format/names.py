@@ -14,6 +14,7 @@ from fastk.errors import InvalidData, InvalidInput
 from fastk.keys import SeriesKey
 
 STORE_FILE = "fastk.store"
+STORE_TEMPORARY = "fastk.store.tmp"
 LOCK_FILE = ".fastk.write.lock"
 DROPPED_FOLDER = ".fastk.dropped"
 SERIES_FOLDER = "series"
@@ -95,6 +96,17 @@ def parse_series_path(symbol: str, category: str, name: str) -> SeriesKey:
     )
 
 
+def dropped_folder_name(series_id: int, dropped_at: int) -> str:
+    """Name under which the files of a dropped series stay aside: its id and the time in ms."""
+    return f"{series_id:016x}-{dropped_at}"
+
+
+def parse_dropped_folder_name(name: str) -> tuple[int, int] | None:
+    """Series id and time of dropping; None for other names."""
+    found = re.fullmatch(r"([0-9a-f]{16})-(\d{1,16})(?:-\d+)?", name, re.ASCII)
+    return None if found is None else (int(found[1], 16), int(found[2]))
+
+
 # Chunk ids: the commit's sequence number and the part of it, so that an id, and with it a file name, never comes back.
 PART_BITS = 20
 MAX_PARTS = 1 << PART_BITS
@@ -118,8 +130,8 @@ class ChunkName(NamedTuple):
     identity: int
 
 
-_CHUNK_NAME = re.compile(r"^(\d{4}(?:-[0-9T-]+?)?)(?:\.(delta|merged))?\.(\d{8,13})-(\d{4,7})\.chunk$")
-_TABLE_NAME = re.compile(r"^(chunks|retired)\.(\d{8,13})-(\d{4,7})\.table$")
+_CHUNK_NAME = re.compile(r"(\d{4}(?:-[0-9T-]+?)?)(?:\.(delta|merged))?\.(\d{8,14})-(\d{4,7})\.chunk", re.ASCII)
+_TABLE_NAME = re.compile(r"(chunks|retired)\.(\d{8,14})-(\d{4,7})\.table", re.ASCII)
 
 
 def chunk_file_name(partition_key: str, kind: str, identity: int) -> str:
@@ -131,7 +143,7 @@ def chunk_file_name(partition_key: str, kind: str, identity: int) -> str:
 
 def parse_chunk_file_name(name: str) -> ChunkName | None:
     """What a file name in ``chunks/`` says; None for names that are not a chunk's."""
-    found = _CHUNK_NAME.match(name)
+    found = _CHUNK_NAME.fullmatch(name)
     if found is None:
         return None
     return ChunkName(found[1], found[2] or "", chunk_id(int(found[3]), int(found[4])))
@@ -145,5 +157,5 @@ def table_file_name(kind: str, identity: int) -> str:
 
 def parse_table_file_name(name: str) -> int | None:
     """The id in a table's file name; None for other names."""
-    found = _TABLE_NAME.match(name)
+    found = _TABLE_NAME.fullmatch(name)
     return None if found is None else chunk_id(int(found[2]), int(found[3]))

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastk.errors import InvalidData
 from fastk.format import names
-from fastk.format.binary import check_magic, check_seal, sealed, take_array
+from fastk.format.binary import check_magic, check_seal, check_version, sealed, take_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,7 +135,8 @@ def parse_table(data: bytes, dtype: np.dtype[Any], series_id: int, table_id: int
     if len(data) < _HEADER.size + 4:
         raise InvalidData(f"{path} is truncated to {len(data)} bytes")
     check_seal(data, path, "content")
-    _, _, item_size, series, identity, count = _HEADER.unpack_from(data)
+    _, version, item_size, series, identity, count = _HEADER.unpack_from(data)
+    check_version(version, path)
     if (item_size, series, identity) != (dtype.itemsize, series_id, table_id):
         raise InvalidData(f"{path} is a table of another series or kind")
     if len(data) != _HEADER.size + count * item_size + 4:

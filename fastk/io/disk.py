@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
+_MOST_UNSYNCED = 64  # descriptors
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
 _READ = os.O_RDONLY | _FLAGS
@@ -32,7 +33,10 @@ class SyncFailed(OSError):
 
 
 class Disk:
-    """The real disk."""
+    """The real disk. One writer at a time uses the methods that write; any thread those that read."""
+
+    def __init__(self) -> None:
+        self._unsynced: dict[str, int] = {}
 
     def read(self, path: str) -> bytes:
         """The whole content of a file."""
@@ -52,7 +56,7 @@ class Disk:
                 if size != length:
                     raise InvalidData(
                         f"{path} has {size:,} bytes, but {length:,} were committed: it is truncated or "
-                        f"foreign; restore it from a copy or repair the store"
+                        f"foreign; restore it from a copy"
                     )
                 return map_descriptor(descriptor, length)
             finally:
@@ -62,39 +66,55 @@ class Disk:
         """Write a new file. FileExistsError if the name is taken; on failure nothing is left behind.
 
         Durable on return; with ``sync=False`` only after :meth:`sync_file`: many files are written, then synced, in
-        about half the time of one after the other.
+        about half the time of one after the other. The descriptor stays open until then, because an error of writing
+        back is only sure to reach a descriptor that was open when it happened.
         """
-        self._write(path, buffers, os.O_EXCL, sync)
+        descriptor = self._write(path, buffers, os.O_EXCL)
+        if sync:
+            self._sync_and_close(descriptor, path)
+        else:
+            self._unsynced[path] = descriptor
+            if len(self._unsynced) > _MOST_UNSYNCED:
+                self.sync_file(next(iter(self._unsynced)))
 
     def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
         """Write a durable file over a leftover of the same (temporary) name."""
-        self._write(path, buffers, os.O_TRUNC, sync=True)
+        self._sync_and_close(self._write(path, buffers, os.O_TRUNC), path)
 
-    def _write(self, path: str, buffers: Sequence[Any], how: int, sync: bool) -> None:
+    def _write(self, path: str, buffers: Sequence[Any], how: int) -> int:
+        """Write a file and return its descriptor; on failure neither is left behind."""
         with _naming(path):
             descriptor = os.open(path, _CREATE | how, 0o644)
             try:
                 _write_all(descriptor, buffers)
-                if sync:
-                    _sync(descriptor, path)
             except BaseException:
+                os.close(descriptor)
                 os.unlink(path)
                 raise
-            finally:
-                os.close(descriptor)
+            return descriptor
 
     def sync_file(self, path: str) -> None:
-        """Make the bytes of a file durable."""
-        self._sync_path(path, os.O_RDWR)  # some systems refuse to sync what was opened for reading
+        """Make the bytes of a file durable that was created without; no effect if it is durable already."""
+        descriptor = self._unsynced.pop(path, None)
+        if descriptor is not None:
+            self._sync_and_close(descriptor, path)
+
+    def _sync_and_close(self, descriptor: int, path: str) -> None:
+        """After a failure the file is removed: what it holds is unknown."""
+        try:
+            _sync(descriptor, path)
+        except BaseException:
+            os.unlink(path)
+            raise
+        finally:
+            os.close(descriptor)
 
     def sync_folder(self, path: str) -> None:
         """Make the names in a folder durable."""
-        if sys.platform != "win32":  # folders cannot be synced there
-            self._sync_path(path, os.O_RDONLY)
-
-    def _sync_path(self, path: str, how: int) -> None:
+        if sys.platform == "win32":  # folders cannot be synced there
+            return
         with _naming(path):
-            descriptor = os.open(path, how | _FLAGS)
+            descriptor = os.open(path, _READ)
             try:
                 _sync(descriptor, path)
             finally:
@@ -116,6 +136,9 @@ class Disk:
 
     def remove(self, path: str) -> None:
         """Remove a file; no error if it is gone already."""
+        descriptor = self._unsynced.pop(path, None)
+        if descriptor is not None:
+            os.close(descriptor)
         try:
             os.unlink(path)
         except FileNotFoundError:

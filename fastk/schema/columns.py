@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastk.arrays import as_array, is_float, is_integer, read_only
 from fastk.errors import InvalidInput
 from fastk.schema.records import Record
 from fastk.schema.scaling import encode
@@ -30,6 +31,7 @@ def to_columns(data: Any, settings: SeriesSettings, *, decoded: bool = False, zo
     into integers, an overflow, a missing or unknown column) raises :class:`InvalidInput` naming column and row.
     """
     named = _by_name(data, settings)
+    decoded = decoded and not _is_rows(data)  # rows of a store hold stored integers, whatever is said of other forms
     columns = [
         _to_column(named[field.name], field, settings, decoded, zoneless_is_utc) for field in settings.schema.fields
     ]
@@ -37,13 +39,6 @@ def to_columns(data: Any, settings: SeriesSettings, *, decoded: bool = False, zo
     if len(set(lengths.values())) > 1:
         raise InvalidInput(f"the columns differ in length: {lengths}")
     return [read_only(column) for column in columns]
-
-
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only, C-contiguous view or copy. Kernels are compiled for such inputs alone."""
-    view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
-    return view
 
 
 def _by_name(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
@@ -71,11 +66,15 @@ def _as_mapping(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
         return {name: data[name] for name in data.dtype.names or ()}
     if isinstance(data, Mapping):
         return data
-    if hasattr(data, "settings") and hasattr(data, "column"):
+    if _is_rows(data):
         return _from_rows(data, settings)
     if isinstance(data, (Sequence, Record)) and not isinstance(data, (str, bytes)):
         return _from_records([data] if isinstance(data, Record) else data, settings)
     raise InvalidInput(f"{type(data).__name__} cannot be written: give {_FORMS}")
+
+
+def _is_rows(data: Any) -> bool:
+    return hasattr(data, "settings") and hasattr(data, "column")
 
 
 def _from_rows(rows: Any, settings: SeriesSettings) -> Mapping[str, Any]:
@@ -99,58 +98,52 @@ def _from_records(records: Sequence[Any], settings: SeriesSettings) -> Mapping[s
         else:
             raise InvalidInput(f"row {row} is {type(record).__name__}, not a record or a mapping: give {_FORMS}")
         if set(fields) != set(names):
-            raise InvalidInput(f"row {row} has the fields {', '.join(fields)}; {settings.key} takes {', '.join(names)}")
-    return {name: _object_array([record[name] for record in records]) for name in names}
-
-
-def _object_array(values: list[Any]) -> NDArray[Any]:
-    """An array that keeps python integers exact (np.array would turn a mix with floats into floats)."""
-    array = np.empty(len(values), object)
-    array[:] = values
-    return array
+            raise InvalidInput(
+                f"row {row} has the fields {', '.join(map(str, fields))}; {settings.key} takes {', '.join(names)}"
+            )
+    return {name: [record[name] for record in records] for name in names}
 
 
 def _to_column(
     values: Any, field: Field, settings: SeriesSettings, decoded: bool, zoneless_is_utc: bool
 ) -> NDArray[Any]:
     if field.name == "ts":
-        return np.ascontiguousarray(to_ts_array(values, settings.time_unit, zoneless_is_utc=zoneless_is_utc))
+        return _to_ts(values, settings, zoneless_is_utc)
     what = f"{settings.key} column {field.name!r}"
-    array = _as_array(values, what)
+    array = as_array(values, what)
     if array.ndim != 1:
         raise InvalidInput(f"{what} must be one-dimensional, not of shape {array.shape}")
     if field.scale is not None and decoded:
         array = encode(array, settings.scales[field.scale], what)
-    elif field.scale is not None and array.dtype.kind == "f" and settings.scales[field.scale] != 1:
+    elif field.scale is not None and settings.scales[field.scale] != 1 and _has_floats(array):
         raise InvalidInput(
-            f"{what}: floats for a column of scale {settings.scales[field.scale]:,} are ambiguous; say "
-            f"decoded=True if they are in natural units, or give the scaled integers as int64"
+            f"{what}: floats for a column of scale {settings.scales[field.scale]:,} are ambiguous; say decoded=True if "
+            f"they are in natural units, or give the scaled integers as int64"
         )
-    return np.ascontiguousarray(exact_cast(array, field.dtype, what))
+    return exact_cast(array, field.dtype, what)
 
 
-def _as_array(values: Any, what: str) -> NDArray[Any]:
+def _to_ts(values: Any, settings: SeriesSettings, zoneless_is_utc: bool) -> NDArray[np.int64]:
     try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InvalidInput(f"{what} is no column: {error}") from None
-    if array.size == 0 and array.dtype == np.float64:
-        return array.astype(np.int64)
-    return array
+        return to_ts_array(values, settings.time_unit, zoneless_is_utc=zoneless_is_utc)
+    except InvalidInput as error:
+        raise InvalidInput(f"{settings.key}: {error}") from None
+
+
+def _has_floats(array: NDArray[Any]) -> bool:
+    return array.size > 0 and (array.dtype.kind == "f" or (array.dtype.kind == "O" and any(map(is_float, array))))
 
 
 def exact_cast(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[Any]:
     """``array`` as ``dtype``; :class:`InvalidInput` naming the first row whose value would change."""
     if array.dtype == dtype:
         return array
-    if array.dtype.kind == "O":
-        array = _from_objects(array, dtype, what)
-    if dtype.kind == "S" or array.dtype.kind in "SU":
-        return _cast_text(array, dtype, what)
-    if array.dtype.kind not in "biuf" or (array.dtype.kind == "b") != (dtype.kind == "b"):
+    if array.size == 0:
+        return np.empty(array.shape, dtype)
+    if array.dtype.kind in "OSU":
+        return _cast_objects(array, dtype, what)
+    if array.dtype.kind not in "biuf" or dtype.kind == "S" or (array.dtype.kind == "b") != (dtype.kind == "b"):
         raise InvalidInput(f"{what} is of dtype {array.dtype}; it takes {dtype}")
-    if np.can_cast(array.dtype, dtype, "safe") and not (array.dtype.kind in "iu" and dtype.kind == "f"):
-        return array.astype(dtype)
     fits = _fits(array, dtype)
     if not fits.all():
         row = int(fits.argmin())
@@ -159,16 +152,19 @@ def exact_cast(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[
 
 
 def _fits(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+    if np.can_cast(array.dtype, dtype, "safe") and not (array.dtype.kind in "iu" and dtype.kind == "f"):
+        return np.ones(array.shape, bool)
     with np.errstate(over="ignore", invalid="ignore"):
         fits = _fits_integer(array, dtype) if dtype.kind in "iu" else _fits_float(array, dtype)
     return np.asarray(fits, bool)
 
 
 def _fits_integer(array: NDArray[Any], dtype: np.dtype[Any]) -> Any:
-    """Compared in the source's own type: both limits are exact there, the upper one as an open bound for floats."""
+    """Compared in the source's own type, where both limits are exact; for floats the upper one is an open bound."""
     info = np.iinfo(dtype)
     if array.dtype.kind == "f":
-        return (array >= float(info.min)) & (array < float(info.max + 1)) & (np.floor(array) == array)
+        wide = array.astype(np.promote_types(array.dtype, np.float64))
+        return (wide >= float(info.min)) & (wide < float(info.max + 1)) & (np.floor(wide) == wide)
     limits = np.iinfo(array.dtype)
     return (array >= max(info.min, limits.min)) & (array <= min(info.max, limits.max))
 
@@ -181,41 +177,51 @@ def _fits_float(array: NDArray[Any], dtype: np.dtype[Any]) -> Any:
     return (np.abs(cast) < 2.0**63) & (cast.astype(array.dtype) == array)
 
 
-def _from_objects(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[Any]:
-    """Python values as the narrowest array that holds them all exactly."""
-    values = array.tolist()
-    kinds = {type(value) for value in values}
-    if kinds <= {bool} or (kinds <= {bytes, str} and dtype.kind == "S"):
-        return np.array(values, dtype=bool if kinds <= {bool} else None)
-    if bool not in kinds and all(issubclass(kind, (int, np.integer)) for kind in kinds):
-        target: Any = np.uint64 if dtype == np.uint64 else np.int64
+def _cast_objects(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[Any]:
+    """Values one by one: python objects in a column are few, or worth the microsecond each."""
+    cast = np.empty(array.size, dtype)
+    for row, value in enumerate(array):
+        exact = _exact_value(value, dtype)
+        if exact is None:
+            raise InvalidInput(f"{what}: {value!r} at row {row} has no exact {dtype}; nothing is rounded or truncated")
+        cast[row] = exact
+    return cast
+
+
+def _exact_value(value: Any, dtype: np.dtype[Any]) -> Any:
+    """The value as numpy will store it without any change, or None."""
+    if dtype.kind == "b":
+        return bool(value) if isinstance(value, (bool, np.bool_)) else None
+    if dtype.kind == "S":
+        return _exact_text(value, dtype.itemsize)
+    if not (is_integer(value) or is_float(value)):
+        return None
+    if dtype.kind == "f":
+        return _exact_float(value, dtype)
+    whole = np.isfinite(value) and int(value) == value if is_float(value) else True
+    info = np.iinfo(dtype)
+    return int(value) if whole and info.min <= int(value) <= info.max else None
+
+
+def _exact_float(value: Any, dtype: np.dtype[Any]) -> Any:
+    with np.errstate(over="ignore"):
         try:
-            return np.array(values, dtype=target)
+            cast = dtype.type(value)
         except OverflowError:
-            raise InvalidInput(f"{what}: a value does not fit {np.dtype(target)}") from None
-    if bool not in kinds and all(issubclass(kind, (int, float, np.number)) for kind in kinds):
-        return _from_mixed_numbers(values, what)
-    row, value = next(
-        (row, value) for row, value in enumerate(values) if not isinstance(value, (int, float, np.number))
-    )
-    raise InvalidInput(f"{what}: {value!r} at row {row} is no {dtype}")
+            return None
+    same = cast != cast if value != value else np.isfinite(cast) == np.isfinite(float(value)) and _same(cast, value)
+    return cast if same else None
 
 
-def _from_mixed_numbers(values: list[Any], what: str) -> NDArray[Any]:
-    for row, value in enumerate(values):
-        if isinstance(value, int) and abs(value) > 2**53:
-            raise InvalidInput(f"{what}: {value} at row {row} stands among floats and is too large for one")
-    return np.array(values, np.float64)
+def _same(cast: Any, value: Any) -> bool:
+    """Compared as python numbers: numpy would turn a large integer into a float first."""
+    return bool(float(cast) == (int(value) if is_integer(value) else float(value)))
 
 
-def _cast_text(array: NDArray[Any], dtype: np.dtype[Any], what: str) -> NDArray[Any]:
-    if dtype.kind != "S" or array.dtype.kind not in "SU":
-        raise InvalidInput(f"{what} is of dtype {array.dtype}; it takes {dtype}")
+def _exact_text(value: Any, length: int) -> bytes | None:
+    """Bytes, or text as UTF-8; trailing zero bytes would be lost in the file's fixed width."""
     try:
-        encoded = np.char.encode(array, "utf-8") if array.dtype.kind == "U" else array
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"{what}: {error}") from None
-    if encoded.dtype.itemsize > dtype.itemsize and (np.char.str_len(encoded) > dtype.itemsize).any():
-        row = int((np.char.str_len(encoded) > dtype.itemsize).argmax())
-        raise InvalidInput(f"{what}: {array[row]!r} at row {row} is longer than {dtype.itemsize} bytes")
-    return encoded.astype(dtype)
+        raw = value.encode() if isinstance(value, str) else bytes(value) if isinstance(value, bytes) else None
+    except UnicodeEncodeError:
+        return None
+    return raw if raw is not None and len(raw) <= length and not raw.endswith(b"\0") else None

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastk.arrays import as_array, is_float, is_integer
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _INT64_LIMIT = float(2**63)
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MAX_DECIMAL_PLACES = 15
 
 
@@ -30,7 +32,7 @@ def encode(values: ArrayLike, scale: int, what: str = "value") -> NDArray[np.int
 
     Raises :class:`InvalidInput` naming the first row that no int64 at this scale represents exactly.
     """
-    array = np.asarray(values)
+    array = as_array(values, what)
     if array.dtype.kind == "O":
         return _encode_objects(array, scale, what)
     if array.dtype.kind in "iu":
@@ -46,13 +48,13 @@ def find_scale(*columns: ArrayLike) -> int:
     Raises :class:`InvalidInput` if 15 decimal places do not suffice or a value is not finite.
     """
     for scale in (int(10**places) for places in range(MAX_DECIMAL_PLACES + 1)):
-        if all(_representable(np.asarray(column), scale) for column in columns):
+        if all(_representable(column, scale) for column in columns):
             return scale
     raise InvalidInput(_why_no_scale(columns))
 
 
 def _why_no_scale(columns: tuple[ArrayLike, ...]) -> str:
-    for array in map(np.asarray, columns):
+    for array in (as_array(column, "value") for column in columns):
         if array.dtype.kind == "f":
             hopeless = ~np.any([_nearest(array, 10**places)[1] for places in range(MAX_DECIMAL_PLACES + 1)], axis=0)
             if hopeless.any():
@@ -67,7 +69,7 @@ def _why_no_scale(columns: tuple[ArrayLike, ...]) -> str:
     )
 
 
-def _representable(array: NDArray[Any], scale: int) -> bool:
+def _representable(array: ArrayLike, scale: int) -> bool:
     try:
         encode(array, scale)
     except InvalidInput:
@@ -90,8 +92,7 @@ def _nearest(array: NDArray[np.float64], scale: int) -> tuple[NDArray[np.float64
 
 
 def _encode_integers(array: NDArray[Any], scale: int, what: str) -> NDArray[np.int64]:
-    limit = (2**63 - 1) // scale
-    fits = (array <= limit) & (array >= -limit) if array.dtype.kind == "i" else array <= limit
+    fits = (array <= INT64_MAX // scale) & (array >= -(-INT64_MIN // scale))
     if not fits.all():
         _refuse(array, fits, scale, what)
     return array.astype(np.int64) * np.int64(scale)
@@ -102,17 +103,20 @@ def _encode_objects(array: NDArray[Any], scale: int, what: str) -> NDArray[np.in
     return np.array(encoded, np.int64).reshape(array.shape)
 
 
-def _encode_object(value: object, scale: int, what: str, row: int) -> int:
-    if isinstance(value, Decimal) and value.is_finite():
+def _encode_object(value: Any, scale: int, what: str, row: int) -> int:
+    scaled = None
+    if is_integer(value):
+        scaled = int(value) * scale
+    elif isinstance(value, Decimal) and value.is_finite():
         numerator, denominator = value.as_integer_ratio()
         scaled, rest = divmod(numerator * scale, denominator)
-        if not rest and abs(scaled) < 2**63:
-            return scaled
-    elif isinstance(value, int) and not isinstance(value, bool) and abs(value * scale) < 2**63:
-        return value * scale
-    elif isinstance(value, (float, np.floating)):
-        return int(_encode_floats(np.array([value], np.float64), scale, what)[0])
-    raise InvalidInput(f"{what}: {value!r} at row {row} has no exact int64 at scale {scale}")
+        scaled = None if rest else scaled
+    elif is_float(value):
+        nearest, fits = _nearest(np.array([value], np.float64), scale)
+        scaled = int(nearest[0]) if fits[0] else None
+    if scaled is None or not -(2**63) <= scaled < 2**63:
+        raise InvalidInput(f"{what}: {value!r} at row {row} has no exact int64 at scale {scale:,}; nothing is rounded")
+    return scaled
 
 
 def _refuse(array: NDArray[Any], fits: NDArray[np.bool_], scale: int, what: str) -> None:
@@ -123,6 +127,6 @@ def _refuse(array: NDArray[Any], fits: NDArray[np.bool_], scale: int, what: str)
     if abs(float(value)) * scale >= _INT64_LIMIT:
         raise InvalidInput(f"{what}: {value} at row {row} times scale {scale:,} overflows int64; use a smaller scale")
     raise InvalidInput(
-        f"{what}: {value!r} at row {row} has more decimals than scale {scale:,} holds; register the "
+        f"{what}: {value} at row {row} has more decimals than scale {scale:,} holds; register the "
         f"series with a larger scale (fastk.find_scale(values) finds it) or round first"
     )

@@ -97,7 +97,9 @@ class Schema:
         record_type: RecordType = RecordType.CUSTOM,
     ) -> None:
         """Declare a record type; ``fields`` are :class:`Field` or ``(name, dtype[, scale])``. InvalidInput if unfit."""
-        checked = tuple(field if isinstance(field, Field) else Field.of(*field) for field in fields)
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+            raise InvalidInput(f"a schema needs a printable name, not {name!r}")
+        checked = _checked_fields(name, fields)
         for attribute, value in (
             ("name", name),
             ("fields", checked),
@@ -160,6 +162,18 @@ class Schema:
     def same_shape(self, other: Schema) -> bool:
         """Whether rows of both schemas have the same fields, dtypes and scales."""
         return self.fields == other.fields
+
+
+def _checked_fields(schema_name: str, fields: Any) -> tuple[Field, ...]:
+    try:
+        return tuple(
+            Field.of(field.name, field.dtype, field.scale) if isinstance(field, Field) else Field.of(*field)
+            for field in fields
+        )
+    except TypeError:
+        raise InvalidInput(
+            f"schema {schema_name!r}: fields are (name, dtype) or (name, dtype, scale), not {fields!r}"
+        ) from None
 
 
 def _prices(*names: str) -> tuple[tuple[str, str, str], ...]:

@@ -80,7 +80,7 @@ def _parse(data: bytes) -> SeriesSettings:
     """Settings never change, and every commit reads them again: parsing costs 60 us, finding them 1."""
     try:
         return _from_object(json.loads(data))
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InvalidData(f"the series settings are unreadable: {error}") from error
 
 
@@ -149,8 +149,10 @@ def schema_identity(schema: Schema) -> tuple[Any, ...]:
     return (schema.name, schema.fields, schema.unique_ts, schema.sequence_field, schema.partition, schema.record_type)
 
 
-def adapted(schema: Schema, *, unique_ts: bool | None = None, partition: Any = None) -> Schema:
+def adapted(schema: object, *, unique_ts: bool | None = None, partition: Any = None) -> Schema:
     """The schema with another uniqueness or partition; itself when nothing changes."""
+    if not isinstance(schema, Schema):
+        raise InvalidInput(f"{schema!r} is no schema: give fastk.KLINE, fastk.TRADE, ... or a fastk.Schema")
     wanted = Schema(
         schema.name,
         schema.fields,

@@ -151,7 +151,9 @@ class OriginalNames:
 
     # Indicators: scalars whose timeframe is that of the kline series, which must exist
 
-    def register_indicator_series(self, symbol: str, timeframe: str, name: str, value_scale: int = 1) -> Series:
+    def register_indicator_series(
+        self, symbol: str, timeframe: str, name: str, value_scale: int = 1, **options: Any
+    ) -> Series:
         """Create an indicator beside its kline series, which must exist."""
         base = self._base_kline(symbol, timeframe)
         return self.register_scalar_series(
@@ -159,6 +161,7 @@ class OriginalNames:
             base.settings.timeframe_ms,
             value_scale,
             time_unit=base.settings.time_unit,
+            **options,
         )
 
     def _base_kline(self, symbol: str, timeframe: str) -> Series:

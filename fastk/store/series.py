@@ -93,7 +93,7 @@ class Series:
     def range(self, start: TimeLike | None = None, end: TimeLike | None = None, *, closed: Closed = "both") -> Rows:
         """Rows with ``start <= ts <= end``, ascending; None leaves an end open, ``closed`` may exclude one.
 
-        Times are ints in the series' unit, datetime64, aware datetimes or ISO text (zone-less means UTC). None when
+        Times are ints in the series' unit, datetime64, aware datetimes or ISO text (zone-less means UTC). No rows when
         start > end. Cost: about 1 us and a verification of blocks that were never touched before.
         """
         if type(start) is int and type(end) is int and closed == "both":
@@ -159,7 +159,7 @@ class Series:
         return self._reader.newest().snapshot
 
     def verify(self) -> reports.VerificationReport:
-        """Read every byte of the snapshot's chunks and compare every checksum, also those compared before.
+        """Read every column of the snapshot's chunks and compare every checksum, also those compared before.
 
         Raises InvalidData at the first damage. Cost: one pass over the files at memory or disk speed.
         """

@@ -93,6 +93,9 @@ class FastKStore(OriginalNames):
                 raise InvalidInput(f"{name}={value!r} is unknown: give {' or '.join(map(repr, allowed))}")
         if max_maps is not None and (type(max_maps) is not int or max_maps < 1):
             raise InvalidInput(f"max_maps must be an int of 1 or more, not {max_maps!r}")
+        for name, seconds in (("lock_timeout", lock_timeout), ("grace_seconds", grace_seconds)):
+            if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e9:
+                raise InvalidInput(f"{name} must be a number of seconds from 0 to 10**9, not {seconds!r}")
         path = os.path.abspath(os.fspath(root))
         return cls(
             path,
@@ -155,9 +158,10 @@ class FastKStore(OriginalNames):
             with self._gate.hold():
                 self._disk.make_folder(os.path.join(self.root, names.SERIES_FOLDER))
                 store_file = os.path.join(self.root, names.STORE_FILE)
+                temporary = os.path.join(self.root, names.STORE_TEMPORARY)
                 if not self._disk.exists(store_file):
-                    self._disk.replace_unnamed(f"{store_file}.tmp", [_store_file()])
-                    self._disk.rename(f"{store_file}.tmp", store_file)
+                    self._disk.replace_unnamed(temporary, [_store_file()])
+                    self._disk.rename(temporary, store_file)
                 self._disk.sync_folder(self.root)
             self._initialized = True
         return self
@@ -195,8 +199,10 @@ class FastKStore(OriginalNames):
 
     def series(self, key: Key) -> Series:
         """The handle of a series of any record type: (symbol, category, name) or a scalar key."""
-        known = self._series.get(key)  # type: ignore[arg-type]
-        return known or self._new_handle(as_series_key(key))
+        try:
+            return self._series[key]  # type: ignore[index]
+        except (KeyError, TypeError):
+            return self._new_handle(as_series_key(key))
 
     def _new_handle(self, key: SeriesKey) -> Series:
         if self._closed:

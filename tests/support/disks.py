@@ -370,7 +370,8 @@ class FailingSystem:
     """
 
     FALLIBLE = frozenset(
-        ["open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir", "pread", "pwrite", "ftruncate"]
+        {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir"}
+        | {"pread", "pwrite", "ftruncate"}
     )
 
     def __init__(self, fail_at: int = -1, how: BaseException | None = None, *, after: bool = False) -> None:
@@ -388,14 +389,20 @@ class FailingSystem:
         def call(*arguments: Any) -> Any:
             mine = len(self.calls)
             self.calls.append(name)
-            if mine == self.fail_at and self.how is not None and not self.after:
-                raise self.how
+            if mine == self.fail_at and not self.after:
+                self._fail(arguments)
             if name == "writev" and self.longest_write is not None:
                 descriptor, buffers = arguments
                 return os.write(descriptor, memoryview(buffers[0])[: self.longest_write])
             result = real(*arguments)
-            if mine == self.fail_at and self.how is not None:
-                raise self.how
+            if mine == self.fail_at:
+                self._fail(arguments)
             return result
 
         return call
+
+    def _fail(self, arguments: tuple[Any, ...]) -> None:
+        if isinstance(self.how, OSError) and isinstance(arguments[0], str):  # calls that know a path name it
+            raise OSError(self.how.errno, self.how.strerror, arguments[0])
+        if self.how is not None:
+            raise self.how

@@ -86,6 +86,7 @@ class Operation:
     retired_inline_max: int = 256
 
     def open(self, root: Path, disk: Disk | None = None, **options: Any) -> fastk.FastKStore:
+        options.setdefault("lock_timeout", 0.2)
         return fastk.FastKStore.open(root, grace_seconds=self.grace_seconds, disk=disk, **options)
 
     def use_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:

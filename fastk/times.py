@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
-# A year, month or day, or a time of day behind a full date; a fraction belongs to seconds, a zone to a time of day.
+# A year, a month, or a day with or without a time of day; a fraction belongs to seconds, a zone to a time of day.
 _ISO = re.compile(
-    r"(?P<date>\d{4}(?:-\d{2}(?:-\d{2})?)?)"
-    r"(?:(?<=-\d{2}-\d{2})[T ](?P<clock>\d{2}(?::\d{2}(?::\d{2}(?:[.,](?P<fraction>\d{1,9})0*)?)?)?)"
+    r"(?P<partial>\d{4}(?:-\d{2})?)|(?P<date>\d{4}-\d{2}-\d{2}|\d{8})"
+    r"(?:[T ](?P<clock>\d{2}(?::?\d{2})?|\d{2}:?\d{2}:?\d{2}(?P<fraction>[.,]\d+)?)"
     r"(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?)?",
     re.ASCII,
 )
@@ -160,19 +160,27 @@ def _from_datetime(value: datetime, unit: TimeUnit, zoneless_is_utc: bool) -> in
 
 
 def _from_text(text: str, unit: TimeUnit, zoneless_is_utc: bool) -> int:
-    found = _ISO.fullmatch(text.strip())
+    found = _ISO.fullmatch(text)
     if found is None:
         raise _no_time(text, unit)
     if not found["zone"] and not zoneless_is_utc:
         raise InvalidInput(f"{text!r} has no time zone: add Z or an offset, or say zoneless='utc' if it is UTC")
-    date_part = found["date"] + {4: "-01-01", 7: "-01"}.get(len(found["date"]), "")
-    clock = (found["clock"] or "00:00").partition(".")[0].partition(",")[0]
+    day = found["date"] or found["partial"] + {4: "-01-01", 7: "-01"}[len(found["partial"])]
+    fraction = found["fraction"] or ""
+    clock = (found["clock"] or "00").removesuffix(fraction)
     try:
-        moment = datetime.fromisoformat(f"{date_part}T{clock}{found['zone'] or 'Z'}")
+        moment = datetime.fromisoformat(f"{day}T{clock}{found['zone'] or 'Z'}")
     except ValueError:
         raise _no_time(text, unit) from None
-    nanoseconds = int((found["fraction"] or "0").ljust(9, "0"))
-    return _exact(_from_datetime(moment, TimeUnit.NANOSECONDS, zoneless_is_utc=True) + nanoseconds, unit, text)
+    seconds = _from_datetime(moment, TimeUnit.NANOSECONDS, zoneless_is_utc=True)
+    return _exact(seconds + _nanoseconds(fraction[1:], text), unit, text)
+
+
+def _nanoseconds(digits: str, text: str) -> int:
+    digits = digits.rstrip("0")
+    if len(digits) > 9:
+        raise InvalidInput(f"{text!r} is finer than a nanosecond; nothing is rounded")
+    return int(digits.ljust(9, "0"))
 
 
 def _exact(nanoseconds: int, unit: TimeUnit, original: object) -> int:

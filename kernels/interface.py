@@ -34,6 +34,9 @@ class Kernels(Protocol):
         Includes all rows of equal ts at either end. O(log n).
         """
 
+    def find(self, ts: Int64Array, key: int, /) -> int:
+        """First row of sorted `ts` with ts == key, -1 if there is none. O(log n)."""
+
     def lower_bounds(self, ts: Int64Array, keys: Int64Array, out: Int64Array, /) -> None:
         """Write to out[i] the first row of sorted `ts` with ts >= keys[i], len(ts) if there is none. O(k log n)."""
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
+from hypothesis import HealthCheck, settings
 
 import fastk
 from fastk import kernels
@@ -18,14 +19,17 @@ JANUARY = 1_704_067_200_000  # 2024-01-01T00:00:00Z in ms
 FEBRUARY = JANUARY + 31 * DAY
 MARCH = FEBRUARY + 29 * DAY
 
+# For laws that use a fixture: it stays the same over all examples of a test, which none of these tests minds.
+FIXED_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
 # Every put syncs four times, which a disk answers in milliseconds and memory at once.
-_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 @contextmanager
 def temporary_folder():
     """An empty folder, in memory where the system offers that."""
-    with tempfile.TemporaryDirectory(prefix="fastk-test-", dir=_MEMORY) as folder:
+    with tempfile.TemporaryDirectory(prefix="fastk-test-", dir=MEMORY) as folder:
         yield Path(folder)
 
 

@@ -217,6 +217,17 @@ class TestRealDisk:
             write(str(path), [b"bytes"])
             assert synced.pop() == (path.stat().st_ino, 5)
 
+    def test_syncs_files_created_without_when_it_is_told_to(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        synced, disk = self.watch_syncs(monkeypatch), Disk()
+        paths = [tmp_path / str(number) for number in range(200)]
+        for path in paths:
+            disk.create(str(path), [b"bytes"], sync=False)
+        for path in paths:
+            disk.sync_file(str(path))
+        assert sorted(synced) == sorted((path.stat().st_ino, 5) for path in paths)
+
     def test_syncs_folders(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         synced = self.watch_syncs(monkeypatch)
         Disk().sync_folder(str(tmp_path))

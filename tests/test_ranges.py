@@ -1,10 +1,11 @@
 """Ranges, latest rows and single rows, against plain numpy on the whole series, with either set of kernels."""
 
 import datetime as dt
+import itertools
 
 import numpy as np
 import pytest
-from builders import DAY, FEBRUARY, HOUR, JANUARY, MINUTE, bars, temporary_store, trades, use_kernels
+from builders import DAY, FEBRUARY, FIXED_FIXTURES, HOUR, JANUARY, MINUTE, bars, temporary_store, trades, use_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +34,7 @@ def ticks(store):
     """A small series in many chunks whose borders lie between equal timestamps."""
     series = store.register_trade_series("BTC", "many")
     columns = trades(TS)
-    for start, stop in zip(CUTS[:-1], CUTS[1:], strict=True):
+    for start, stop in itertools.pairwise(CUTS):
         series.put({name: column[start:stop] for name, column in columns.items()})
     return series
 
@@ -47,20 +48,18 @@ def large(store):
     return series
 
 
-@pytest.fixture(scope="module", params=["plain", "compiled"])
-def kernels(request):
-    with pytest.MonkeyPatch.context() as patch:
-        use_kernels(patch, request.param)
-        yield request.param
+@pytest.fixture(params=["plain", "compiled"])
+def kernels(request, monkeypatch):
+    use_kernels(monkeypatch, request.param)
+    return request.param
 
 
-@pytest.fixture(scope="module", params=["whole", "by blocks"])
-def search(request):
+@pytest.fixture(params=["whole", "by blocks"])
+def search(request, monkeypatch):
     """Search a timestamp column whole, or only the block that the index names."""
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "by blocks":
-            patch.setattr(mapped, "WHOLE_SEARCH_BYTES", 0)
-        yield request.param
+    if request.param == "by blocks":
+        monkeypatch.setattr(mapped, "WHOLE_SEARCH_BYTES", 0)
+    return request.param
 
 
 def reopened(series):
@@ -87,6 +86,7 @@ NEAR = st.sampled_from(TS).flatmap(lambda ts: st.integers(ts - 1, ts + 1))
 BOUNDS = st.none() | NEAR | st.integers(-10, 10_800_010) | st.sampled_from([10**30, -(10**30), 2**63, -(2**63) - 1])
 
 
+@FIXED_FIXTURES
 @given(BOUNDS, BOUNDS, st.sampled_from(list(CLOSED)))
 def test_any_range_over_many_chunks(ticks, kernels, search, start, end, closed):
     low, high = oracle(TS, start, end, closed)
@@ -95,7 +95,7 @@ def test_any_range_over_many_chunks(ticks, kernels, search, start, end, closed):
     assert rows.ts.tolist() == TS[low:high]
 
 
-@settings(max_examples=60)
+@settings(FIXED_FIXTURES, max_examples=60)
 @given(st.data())
 def test_any_range_within_a_large_chunk(large, kernels, search, data):
     rows, share = BLOCKS
@@ -110,6 +110,7 @@ def test_any_range_within_a_large_chunk(large, kernels, search, data):
     assert ids(large.range(start, end, closed=closed)) == list(range(low + 1, high + 1))
 
 
+@FIXED_FIXTURES
 @given(st.integers(0, len(TS) + 5))
 def test_latest_rows_ascend(ticks, kernels, count):
     rows = ticks.latest(count)
@@ -132,6 +133,7 @@ def test_latest_takes_the_integers_of_numpy(ticks):
     assert len(ticks.latest(np.int64(3))) == 3
 
 
+@FIXED_FIXTURES
 @given(st.sampled_from(TS) | NEAR | st.integers(-10, 10_800_010) | st.sampled_from([10**30, -(10**30), 2**63]))
 def test_a_single_row_is_the_first_of_its_ts(ticks, kernels, search, ts):
     row = ticks.at(ts)
@@ -196,7 +198,7 @@ def klines(store):
         ("2024-02", "2024-03", 60),
         ("2024", "2025", 4380),
         (np.datetime64("2024-01-02"), np.datetime64("2024-01-02T00:05"), 6),
-        (dt.datetime(2024, 1, 2, tzinfo=dt.UTC), dt.datetime(2024, 1, 2, 0, 5), 6),  # noqa: DTZ001
+        (dt.datetime(2024, 1, 2, tzinfo=dt.UTC), dt.datetime(2024, 1, 2, 0, 5), 6),
         (np.int64(JANUARY), JANUARY + MINUTE, 2),
         (JANUARY, "2024-01-01T00:01", 2),
         (JANUARY + MINUTE, JANUARY, 0),
@@ -229,7 +231,9 @@ def test_unknown_closings_are_refused(klines, closed):
         klines.range(None, None, closed=closed)
 
 
-@pytest.mark.parametrize("time", [1.0, "noon", True, float("nan"), b"2024", [1], np.datetime64("NaT"), dt.date(2024, 1, 1)])
+@pytest.mark.parametrize(
+    "time", [1.0, "noon", True, float("nan"), b"2024", [1], np.datetime64("NaT"), dt.date(2024, 1, 1)]
+)
 def test_bounds_that_are_no_times_are_refused(klines, time):
     for ask in (klines.at, klines.range, lambda end: klines.range(None, end)):
         with pytest.raises(InvalidInput):

@@ -40,7 +40,17 @@ def forms(series):
     yield series.at_many(ts).rows[2:5], part(EXPECTED, 2, 5)
 
 
-FORMS = ["one chunk", "joined", "part of joined", "latest", "empty", "points", "ranges", "cut of joined", "cut of points"]
+FORMS = [
+    "one chunk",
+    "joined",
+    "part of joined",
+    "latest",
+    "empty",
+    "points",
+    "ranges",
+    "cut of joined",
+    "cut of points",
+]
 EACH_FORM = pytest.mark.parametrize("form", range(len(FORMS)), ids=FORMS)
 
 
@@ -67,7 +77,7 @@ def test_columns_cannot_be_written(rows_and_columns):
     rows, _ = rows_and_columns
     for name in NAMES:
         assert not rows[name].flags.writeable or not len(rows)
-        with pytest.raises(ValueError, match="read-only|assignment|broadcast|bounds"):
+        with pytest.raises(ValueError, match=r"read-only|assignment|broadcast|bounds"):
             rows[name][0:1] = np.zeros(1 if len(rows) else 5, np.int64)
 
 
@@ -257,9 +267,7 @@ def test_rows_do_not_change_with_the_series(series):
 
 
 def test_looks(series):
-    assert repr(series.range()) == (
-        "<14 rows of BTC/kline/1m, 2024-01-01T00:00:00.000Z to 2024-03-01T00:01:00.000Z>"
-    )
+    assert repr(series.range()) == ("<14 rows of BTC/kline/1m, 2024-01-01T00:00:00.000Z to 2024-03-01T00:01:00.000Z>")
     assert repr(series.range(FEBRUARY, FEBRUARY)).startswith("<1 rows of BTC/kline/1m, 2024-02-01T00:00:00.000Z to")
     assert repr(series.range(5, 4)) == "<0 rows of BTC/kline/1m>"
     assert repr(series) == "<series BTC/kline/1m: 14 rows in 4 chunks>"
@@ -333,7 +341,9 @@ def test_rows_are_the_same_however_they_are_verified(verify):
     with temporary_store(verify=verify) as store:
         series = store.register_kline_series("BTC", "1m", MINUTE)
         series.put(bars(JANUARY, 10_000))
-        assert_rows(series.range(JANUARY + 4_000 * MINUTE, JANUARY + 4_200 * MINUTE), part(bars(JANUARY, 10_000), 4_000, 4_201))
+        assert_rows(
+            series.range(JANUARY + 4_000 * MINUTE, JANUARY + 4_200 * MINUTE), part(bars(JANUARY, 10_000), 4_000, 4_201)
+        )
         assert_rows(series.range(), bars(JANUARY, 10_000))
         report = series.verify()
         assert (report.chunks, report.blocks) == (1, 18)

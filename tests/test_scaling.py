@@ -96,7 +96,7 @@ def test_shapes_are_kept():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8", "O"])
 def test_what_is_not_finite_is_refused_by_row(value, dtype):
-    with pytest.raises(InvalidInput, match="nan|inf") as refused:
+    with pytest.raises(InvalidInput, match=r"nan|inf") as refused:
         encode(np.array([1.0, 2.0, value], dtype), 10, "the close")
     assert "the close" in str(refused.value)
     assert "row 2" in str(refused.value)
@@ -133,7 +133,9 @@ def test_overflow_says_to_use_a_smaller_scale():
 
 
 def test_too_many_decimals_name_the_row_the_value_and_the_way_out():
-    with pytest.raises(InvalidInput, match=r"X/kline/1m column 'close': .*1\.25.* at row 1 .*scale 10 .*find_scale") as refused:
+    with pytest.raises(
+        InvalidInput, match=r"X/kline/1m column 'close': .*1\.25.* at row 1 .*scale 10 .*find_scale"
+    ) as refused:
         encode([1.5, 1.25], 10, "X/kline/1m column 'close'")
     assert "larger scale" in str(refused.value)
 
@@ -144,7 +146,9 @@ def test_float32_is_taken_for_the_value_that_it_is():
         encode(np.array([0.1], np.float32), 10)
 
 
-@pytest.mark.parametrize("values", [["1.5"], [b"1.5"], [True], [None], [object()], [1j], np.array(["2024"], "M8[Y]")], ids=repr)
+@pytest.mark.parametrize(
+    "values", [["1.5"], [b"1.5"], [True], [None], [object()], [1j], np.array(["2024"], "M8[Y]")], ids=repr
+)
 def test_what_is_no_number_is_refused(values):
     with pytest.raises(InvalidInput):
         encode(values, 10)

@@ -3,6 +3,7 @@
 What is declared travels as JSON in the manifest and in every chunk, so it must come back the same.
 """
 
+import contextlib
 import json
 import string
 
@@ -13,7 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastk
-from fastk import Field, InvalidData, InvalidInput, PartitionUnit, RecordType, Schema, SeriesKey, SeriesSettings, TimeUnit
+from fastk import (
+    Field,
+    InvalidData,
+    InvalidInput,
+    PartitionUnit,
+    RecordType,
+    Schema,
+    SeriesKey,
+    SeriesSettings,
+    TimeUnit,
+)
 from fastk.schema.settings import adapted
 
 NUMERIC = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
@@ -110,7 +121,19 @@ def test_all_dtypes_side_by_side():
 
 AWKWARD_FIELDS = ["count", "index", "class", "from", "segments", "column", "schema", "settings", "decoded", "to_numpy"]
 AWKWARD_FIELDS += ["len", "self", "cls", "None", "_names", "_values", "_chunk", "_take", "mro", "_", "__", "a b", "1st"]
-AWKWARD_FIELDS += ["größe", "ﬁ", "価格", "close.bid", "price%", "key", "keys", "items", "__len__", "__init__", "__bool__"]
+AWKWARD_FIELDS += [
+    "größe",
+    "ﬁ",
+    "価格",
+    "close.bid",
+    "price%",
+    "key",
+    "keys",
+    "items",
+    "__len__",
+    "__init__",
+    "__bool__",
+]
 
 
 @pytest.mark.parametrize("name", AWKWARD_FIELDS)
@@ -284,7 +307,10 @@ def test_the_timeframe_is_a_whole_number_of_ms(timeframe_ms):
 
 
 def test_a_scale_that_no_field_uses_is_refused():
-    with temporary_store() as store, pytest.raises(InvalidInput, match="no field of scalar uses the scale 'price_scale'"):
+    with (
+        temporary_store() as store,
+        pytest.raises(InvalidInput, match="no field of scalar uses the scale 'price_scale'"),
+    ):
         store.register_series(("BTC", "feature", "1m@@f"), fastk.SCALAR, scales={"price_scale": 10})
 
 
@@ -351,10 +377,8 @@ def test_settings_that_were_tampered_with_are_invalid_data(data):
 
 
 def read_or_refuse(stored):
-    try:
+    with contextlib.suppress(InvalidData):
         SeriesSettings.from_json(json.dumps(stored).encode())
-    except InvalidData:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 FACE = "fastk itself"
 LAYERS = (
     ("errors",),
+    ("arrays",),
     ("times",),
     ("partition",),
     ("keys",),
@@ -34,7 +35,7 @@ LAYERS = (
     ("__main__",),
 )
 LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer}
-VOCABULARY = frozenset({"errors", "times", "partition", "keys", "schema"})
+VOCABULARY = frozenset({"errors", "arrays", "times", "partition", "keys", "schema"})
 
 # Narrower than the layers: kernels stand alone, and recovery works when the engine cannot.
 ONLY = {"kernels": frozenset[str](), "recovery": VOCABULARY | {"kernels", "io", "format"}}

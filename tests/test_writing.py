@@ -179,8 +179,22 @@ def test_what_was_handed_in_is_left_alone(klines):
 
 @pytest.mark.parametrize(
     "rows",
-    ["text", b"bytes", 5, None, {1, 2}, iter([]), np.arange(6), np.zeros((2, 5), int), np.zeros((2, 6, 1), int)]
-    + [[(1, 2, 3, 4, 5, 6)], [[1, 2, 3, 4, 5, 6]], [None], ["ts"], [KlineRecord(1, 2, 3, 4, 5, 6), 5]],
+    [
+        "text",
+        b"bytes",
+        5,
+        None,
+        {1, 2},
+        iter([]),
+        np.arange(6),
+        np.zeros((2, 5), int),
+        np.zeros((2, 6, 1), int),
+        [(1, 2, 3, 4, 5, 6)],
+        [[1, 2, 3, 4, 5, 6]],
+        [None],
+        ["ts"],
+        [KlineRecord(1, 2, 3, 4, 5, 6), 5],
+    ],
     ids=lambda rows: str(type(rows).__name__),
 )
 def test_other_forms_are_refused(klines, rows):
@@ -350,7 +364,7 @@ LARGE = 2**53 + 1  # the first integer that no float64 holds
 def test_mixed_values_are_stored_exactly_or_refused(store, dtype, values):
     """numpy would turn each of these lists into something that all its values can become, approximately."""
     expected = [value.encode() if isinstance(value, str) else value for value in values]
-    exact = dtype in ("u8", "S3") or dtype == "i8" and bool not in map(type, values)
+    exact = dtype in ("u8", "S3") or (dtype == "i8" and bool not in map(type, values))
     for number, rows in enumerate(
         ({"ts": [1, 2], "x": values}, [{"ts": 1, "x": values[0]}, {"ts": 2, "x": values[1]}])
     ):

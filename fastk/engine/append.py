@@ -15,7 +15,7 @@ from fastk.times import check_storable, format_ts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastk.engine.reader import SeriesReader
+    from fastk.engine.snapshot import Snapshot
     from fastk.schema.columns import Columns
     from fastk.schema.settings import SeriesSettings
 
@@ -47,19 +47,19 @@ def check_order(ts: NDArray[np.int64], settings: SeriesSettings) -> None:
     check_storable(ts, settings.time_unit)
 
 
-def plan_append(newest: SeriesReader, columns: Columns) -> list[PlannedChunk]:
+def plan_append(newest: Snapshot, columns: Columns) -> list[PlannedChunk]:
     """One chunk a partition, each behind what the partition holds; InvalidInput if any row is not.
 
     A partition's first chunk is Sealed; what continues one is an Active delta of the next generation.
     """
-    settings = newest.snapshot.settings
+    settings = newest.settings
     pieces = split(columns[0], settings.partition, settings.time_unit)
     return [_plan_piece(newest, columns, *piece) for piece in pieces]
 
 
-def _plan_piece(newest: SeriesReader, columns: Columns, partition: int, start: int, stop: int) -> PlannedChunk:
-    settings = newest.snapshot.settings
-    stored = newest.snapshot.tail_of(*settings.partition.bounds(partition, settings.time_unit))
+def _plan_piece(newest: Snapshot, columns: Columns, partition: int, start: int, stop: int) -> PlannedChunk:
+    settings = newest.settings
+    stored = newest.tail_of(*settings.partition.bounds(partition, settings.time_unit))
     if stored is None:
         return PlannedChunk(partition, start, stop, ChunkKind.FIRST, ChunkState.SEALED, 1)
     (last_ts, generation), first_new = stored, int(columns[0][start])
@@ -79,10 +79,10 @@ def _refuse_overlap(settings: SeriesSettings, partition: int, last_ts: int, firs
     )
 
 
-def _check_continuation(newest: SeriesReader, columns: Columns, ts: int) -> None:
+def _check_continuation(newest: Snapshot, columns: Columns, ts: int) -> None:
     """Rows may go on at the last stored ts if the sequence field tells them from the stored ones."""
-    schema = newest.snapshot.settings.schema
-    key = newest.snapshot.settings.key
+    schema = newest.settings.schema
+    key = newest.settings.key
     if schema.sequence_field is None:
         raise InvalidInput(
             f"{key}: ts {ts} overlaps existing coverage: rows of one ts belong together where no sequence "

@@ -15,7 +15,7 @@ import numpy as np
 from fastk.format import names, tables
 
 if TYPE_CHECKING:
-    from fastk.engine.snapshot import LoadTable
+    from fastk.engine.chunk_index import LoadTable
     from fastk.format.manifest import Manifest
 
 INLINE_MAX = 256

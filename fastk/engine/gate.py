@@ -55,17 +55,23 @@ class WriteGate:
         self._depth += 1
         try:
             self.check_open()
-            with self._locked() if self._depth == 1 else nullcontext():
+            with self.shutting(), self._locked() if self._depth == 1 else nullcontext():
                 yield
-        except SyncFailed as error:
-            self.shut(
-                f"an earlier sync failed ({error}), so that the state of the medium is unknown; open the "
-                f"store again to read and write what was committed"
-            )
-            raise
         finally:
             self._depth -= 1
             self._threads.release()
+
+    @contextmanager
+    def shutting(self) -> Iterator[None]:
+        """Shut the gate if a sync fails within."""
+        try:
+            yield
+        except SyncFailed as error:
+            self.shut(
+                f"an earlier sync failed ({error}), so that the state of the medium is unknown; open the store again "
+                f"to read and write what was committed"
+            )
+            raise
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastk.engine.reader import SeriesReader
+    from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
 
@@ -59,12 +59,12 @@ class RangesResult:
         return (self[index] for index in range(len(self)))
 
 
-def at_many(reader: SeriesReader, ts: Int64) -> Matches:
+def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     """The first row of each ts. Cost: one binary search a key, plus a few microseconds a chunk touched."""
     kernels.load()
-    groups = _Groups(_owners(reader, ts, last_of_equal=False))
+    groups = _Groups(_owners(snapshot, ts, last_of_equal=False))
     keys, found, rows = groups.sort(ts), np.zeros(ts.size, bool), np.zeros(ts.size, np.int64)
-    for chunk, start, stop in groups.of(reader):
+    for chunk, start, stop in groups.of(snapshot):
         stored = chunk.column(0, 0, chunk.rows)
         kernels.active.lower_bounds(stored, keys[start:stop], rows[start:stop])
         np.minimum(rows[start:stop], chunk.rows - 1, out=rows[start:stop])
@@ -72,47 +72,47 @@ def at_many(reader: SeriesReader, ts: Int64) -> Matches:
     asked = groups.unsort(found)
     targets = groups.sort(np.cumsum(asked) - 1)
     kept = groups.keep(found)
-    source = _Gather(reader, kept, rows[found], targets[found])
-    return Matches(_filled(reader, source), asked)
+    source = _Gather(snapshot, kept, rows[found], targets[found])
+    return Matches(_filled(snapshot, source), asked)
 
 
-def ranges(reader: SeriesReader, starts: Int64, ends: Int64) -> RangesResult:
+def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     """The rows of many ranges, inclusive at both ends. Cost: two binary searches a range, then one copy a column."""
     if starts.shape != ends.shape:
         raise InvalidInput(f"ranges need as many starts as ends, not {starts.size:,} and {ends.size:,}")
     kernels.load()
-    low = _positions(reader, starts, last_of_equal=False)
-    high = np.maximum(_positions(reader, ends, last_of_equal=True), low)
+    low = _positions(snapshot, starts, last_of_equal=False)
+    high = np.maximum(_positions(snapshot, ends, last_of_equal=True), low)
     offsets = np.zeros(low.size + 1, np.int64)
     np.cumsum(high - low, out=offsets[1:])
-    return RangesResult(_filled(reader, _Pieces(reader, low, high, offsets)), offsets)
+    return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
 
 
-def _filled(reader: SeriesReader, source: _Gather | _Pieces) -> Rows:
-    settings = reader.snapshot.settings
+def _filled(snapshot: Snapshot, source: _Gather | _Ragged) -> Rows:
+    settings = snapshot.settings
     rows: Rows = rows_class(FilledRows, settings.schema)(settings, source)
     return rows
 
 
-def _owners(reader: SeriesReader, keys: Int64, *, last_of_equal: bool) -> Int64:
+def _owners(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64:
     """For each key the chunk in which its bound lies; the number of chunks where it lies behind all rows."""
-    ends = read_only(reader.snapshot.table["end_ts"])
+    ends = read_only(snapshot.table["end_ts"])
     owners = np.empty(keys.size, np.int64)
     search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
     search(ends, read_only(keys), owners)
     return owners
 
 
-def _positions(reader: SeriesReader, keys: Int64, *, last_of_equal: bool) -> Int64:
+def _positions(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64:
     """For each key its bound as a row number of the whole series."""
-    groups = _Groups(_owners(reader, keys, last_of_equal=last_of_equal))
+    groups = _Groups(_owners(snapshot, keys, last_of_equal=last_of_equal))
     search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
-    total = reader.snapshot.rows
+    total = snapshot.rows
     sorted_keys, found = groups.sort(keys), np.full(keys.size, total, np.int64)
-    for chunk_index, start, stop in groups.spans(reader.snapshot.chunk_count):
-        chunk = reader.open_chunk(reader.snapshot.refs[chunk_index])
+    for chunk_index, start, stop in groups.spans(snapshot.chunk_count):
+        chunk = snapshot.open_chunk(*snapshot.refs[chunk_index])
         search(chunk.column(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
-        found[start:stop] += int(reader.snapshot.row_ends[chunk_index]) - chunk.rows
+        found[start:stop] += int(snapshot.row_ends[chunk_index]) - chunk.rows
     return groups.unsort(found)
 
 
@@ -151,11 +151,10 @@ class _Groups:
             if chunk < limit:
                 yield chunk, start, stop
 
-    def of(self, reader: SeriesReader) -> Iterator[tuple[Any, int, int]]:
+    def of(self, snapshot: Snapshot) -> Iterator[tuple[Any, int, int]]:
         """The same with the mapped chunk itself."""
-        snapshot = reader.snapshot
         for chunk, start, stop in self.spans(snapshot.chunk_count):
-            yield reader.open_chunk(snapshot.refs[chunk]), start, stop
+            yield snapshot.open_chunk(*snapshot.refs[chunk]), start, stop
 
 
 def _stable_order(owners: Int64) -> Int64:
@@ -167,32 +166,32 @@ def _stable_order(owners: Int64) -> Int64:
 class _Gather:
     """Single rows of chunks, each with its place in the result."""
 
-    def __init__(self, reader: SeriesReader, groups: _Groups, rows: Int64, targets: Int64) -> None:
+    def __init__(self, snapshot: Snapshot, groups: _Groups, rows: Int64, targets: Int64) -> None:
         self.rows = int(rows.size)
-        self._reader = reader
+        self._snapshot = snapshot
         self._groups = groups
         self._rows = read_only(rows)
         self._targets = read_only(targets)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Gather one column."""
-        for chunk, start, stop in self._groups.of(self._reader):
+        for chunk, start, stop in self._groups.of(self._snapshot):
             column = chunk.column(index, 0, chunk.rows)
             kernels.active.take(column, self._rows[start:stop], self._targets[start:stop], out)
 
 
-class _Pieces:
+class _Ragged:
     """Ranges of rows of the whole series, cut at the borders of chunks."""
 
-    def __init__(self, reader: SeriesReader, low: Int64, high: Int64, offsets: Int64) -> None:
+    def __init__(self, snapshot: Snapshot, low: Int64, high: Int64, offsets: Int64) -> None:
         self.rows = int(offsets[-1])
-        self._reader = reader
-        self._plan = _cut_at_chunks(reader.snapshot.row_ends, low, high, offsets)
+        self._snapshot = snapshot
+        self._plan = _cut_at_chunks(snapshot.row_ends, low, high, offsets)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""
         groups, low, high, targets = self._plan
-        for chunk, start, stop in groups.of(self._reader):
+        for chunk, start, stop in groups.of(self._snapshot):
             column = chunk.column(index, 0, chunk.rows)
             kernels.active.copy_ranges(column, low[start:stop], high[start:stop], targets[start:stop], out)
 

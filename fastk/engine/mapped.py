@@ -8,7 +8,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.errors import InvalidData
-from fastk.format.chunk import ChunkHeader, block_count, map_columns, parse_chunk
+from fastk.format.chunk import ChunkHeader, as_table, block_count, map_columns, parse_chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,7 +31,19 @@ class MappedChunk:
     harmless.
     """
 
-    __slots__ = ("_header", "clean", "columns", "path", "record", "rows", "settings", "trusted", "used", "verified")
+    __slots__ = (
+        "_header",
+        "clean",
+        "columns",
+        "path",
+        "record",
+        "rows",
+        "settings",
+        "table",
+        "trusted",
+        "used",
+        "verified",
+    )
 
     def __init__(
         self,
@@ -49,6 +61,7 @@ class MappedChunk:
         self.rows = self._header.rows
         self.used = True
         self.columns = map_columns(data, self._header, settings.schema, path)
+        self.table = as_table(self.columns)
         self.verified = verified or self._unverified()
         unchecked = verify == "never"
         self.clean = [
@@ -130,6 +143,15 @@ class MappedChunk:
             ts = self.ensure_verified(0, 0, self.rows)
         return kernels.active.bounds(ts, start, end)
 
+    def find(self, ts: int) -> int:
+        """The first row with this ts, -1 if there is none."""
+        self.used = True
+        stored = self.clean[0]
+        if stored is None:
+            low, high = self.bounds(ts, ts)
+            return low if low < high else -1
+        return kernels.active.find(stored, ts)
+
     def _bounds_by_blocks(self, start: int, end: int) -> tuple[int, int]:
         first_ts, block_rows = self._header.first_ts, self._header.block_rows
         low = self._search_block(start, int(first_ts.searchsorted(start)) - 1, block_rows)[0]
@@ -148,6 +170,8 @@ class MappedChunk:
         if not self.trusted:
             for column in range(len(self.columns)):
                 self.ensure_verified(column, index, index + 1)
+        if self.table is not None:
+            return self.record(*self.table[:, index].tolist())
         return self.record(*[column.item(index) for column in self.columns])
 
 

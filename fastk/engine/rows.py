@@ -19,10 +19,13 @@ from fastk.times import format_ts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastk.engine.chunk_index import Leaf
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.snapshot import ChunkRef
+    from fastk.engine.snapshot import Snapshot
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
+
+    Piece = tuple[Leaf, int, int, int]  # leaf, place of the chunk in it, first row, one past the last
 
 
 class Rows:
@@ -73,7 +76,10 @@ class Rows:
         if out is None:
             return self._take(index)
         _check_buffer(out, len(self), self.schema.fields[index].dtype)
-        self._fill(index, out)
+        if out.flags.c_contiguous:
+            self._fill(index, out)
+        else:  # kernels write contiguous memory only
+            out[:] = self._take(index)
         return out
 
     def decoded(self, name: str) -> NDArray[np.float64]:
@@ -231,28 +237,33 @@ class JoinedRows(FilledRows):
 
     __slots__ = ()
 
-    _source: JoinedPieces
+    _source: Pieces
 
     @property
     def segments(self) -> Sequence[Rows]:
         """The zero-copy pieces, one a chunk; each is mapped when it is asked for."""
         return self._source
 
+    def _take(self, index: int) -> NDArray[Any]:
+        kept = self._kept.get(index)
+        if kept is None:
+            kept = self._kept[index] = self._source.joined(index)
+        return kept
+
     def _cut(self, start: int, stop: int) -> Rows:
         return self._source.cut(start, stop)
 
 
-class JoinedPieces(Sequence[Rows]):
-    """Consecutive parts of chunks, opened lazily where they are too many to stay mapped.
+class Pieces(Sequence[Rows]):
+    """Consecutive parts of chunks. ``pin`` keeps their chunks mapped; otherwise each is opened as it is used."""
 
-    ``open_chunk`` maps a chunk or finds it mapped; ``pinned`` holds the chunks that these rows keep mapped.
-    """
+    __slots__ = ("_chunks", "_pieces", "_snapshot", "rows")
 
-    def __init__(self, opener: ChunkOpener, pieces: list[tuple[ChunkRef, int, int]], pin: bool) -> None:
-        self._opener = opener
+    def __init__(self, snapshot: Snapshot, pieces: list[Piece], pin: bool) -> None:
+        self._snapshot = snapshot
         self._pieces = pieces
-        self._pinned = {ref.chunk_id: opener.open_chunk(ref) for ref, _, _ in pieces} if pin else {}
-        self.rows = sum(stop - start for _, start, stop in pieces)
+        self._chunks = [snapshot.open_chunk(leaf, place) for leaf, place, _, _ in pieces] if pin else None
+        self.rows = sum([stop - start for _, _, start, stop in pieces])
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -263,41 +274,48 @@ class JoinedPieces(Sequence[Rows]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        ref, start, stop = self._pieces[index]
-        return self._opener.rows_of(self._chunk(ref), start, stop)
+        _, _, start, stop = self._pieces[index]
+        return self._snapshot.chunk_rows(self._chunk(index), start, stop)
 
-    def _chunk(self, ref: ChunkRef) -> MappedChunk:
-        return self._pinned.get(ref.chunk_id) or self._opener.open_chunk(ref)
+    def __iter__(self) -> Iterator[Rows]:
+        make = self._snapshot.chunk_rows
+        return (make(self._chunk(index), start, stop) for index, (_, _, start, stop) in enumerate(self._pieces))
 
-    def fill(self, index: int, out: NDArray[Any]) -> None:
-        """Write one column of all pieces, one after the other."""
+    def _chunk(self, index: int) -> MappedChunk:
+        if self._chunks is not None:
+            return self._chunks[index]
+        leaf, place, _, _ = self._pieces[index]
+        return self._snapshot.open_chunk(leaf, place)
+
+    def joined(self, column: int) -> NDArray[Any]:
+        """One column of all pieces, in memory of its own, read-only."""
+        if self._chunks is not None:
+            parts = [
+                chunk.column(column, start, stop)
+                for chunk, (_, _, start, stop) in zip(self._chunks, self._pieces, strict=True)
+            ]
+            joined = np.concatenate(parts)
+        else:
+            joined = np.empty(self.rows, self._snapshot.settings.schema.fields[column].dtype)
+            self.fill(column, joined)
+        joined.flags.writeable = False
+        return joined
+
+    def fill(self, column: int, out: NDArray[Any]) -> None:
+        """Write one column of all pieces into a buffer, one after the other."""
         position = 0
-        for ref, start, stop in self._pieces:
-            out[position : position + stop - start] = self._chunk(ref).column(index, start, stop)
+        for index, (_, _, start, stop) in enumerate(self._pieces):
+            out[position : position + stop - start] = self._chunk(index).column(column, start, stop)
             position += stop - start
 
     def cut(self, start: int, stop: int) -> Rows:
         """The pieces of a contiguous part, as rows."""
         pieces, position = [], 0
-        for ref, first, last in self._pieces:
+        for leaf, place, first, last in self._pieces:
             low, high = max(start - position, 0), min(stop - position, last - first)
-            if low < high:
-                pieces.append((ref, first + low, first + high))
+            pieces.append((leaf, place, first + low, first + max(low, high)))
             position += last - first
-        return self._opener.rows_of_pieces(pieces)
-
-
-class ChunkOpener(Protocol):
-    """What lazily opened rows need of a reader."""
-
-    def open_chunk(self, ref: ChunkRef) -> MappedChunk:
-        """The chunk, mapped."""
-
-    def rows_of(self, chunk: MappedChunk, start: int, stop: int) -> Rows:
-        """Rows of one chunk."""
-
-    def rows_of_pieces(self, pieces: list[tuple[ChunkRef, int, int]]) -> Rows:
-        """Rows of several chunks."""
+        return self._snapshot.rows_of_pieces(pieces)
 
 
 @cache
@@ -332,7 +350,7 @@ def _chunk_property(index: int) -> property:
 def _checked_row(key: Any, length: int) -> int:
     try:
         row = key.__index__()
-    except AttributeError:
+    except (AttributeError, TypeError):
         raise InvalidInput(f"rows are indexed by a column's name, a row number or a slice, not {key!r}") from None
     if not -length <= row < length:
         raise IndexError(f"row {row} of {length:,}")

@@ -1,7 +1,6 @@
-"""One committed state of one series, pinned: which chunks there are, found by binary search and never changed.
+"""The one read path: locate the chunk, make sure that it is verified, slice.
 
-Chunks stand in *leaves*: runs in order of time, loaded on first use and shared by all snapshots that name them. The
-last leaf is the inline part of the manifest.
+A :class:`Snapshot` is one committed state of one series, pinned. Its answers stay true whatever is committed later.
 """
 
 from __future__ import annotations
@@ -12,150 +11,132 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastk.format import tables
+from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
+from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Pieces, Rows, rows_class
+from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
+    from fastk.engine.chunks import SeriesChunks
+    from fastk.engine.mapped import MappedChunk
+    from fastk.engine.rows import Piece
     from fastk.format.manifest import Manifest
 
-    LoadTable = Callable[[np.void], tables.Table]
 
+class Snapshot(ChunkIndex):
+    """Reads of one committed state. Safe to share between threads."""
 
-class Leaf:
-    """A run of chunks. ``starts``, ``ends``, ``rows`` and ``ids`` are memoryviews: bisect and indexing give ints."""
+    def __init__(self, manifest: Manifest, chunks: SeriesChunks) -> None:
+        super().__init__(manifest, chunks.load_leaf, chunks.leaves)
+        schema = manifest.settings.schema
+        self.chunks = chunks
+        self.mapped = chunks.mapped
+        self.chunk_rows: Callable[[MappedChunk, int, int], Rows] = rows_class(ChunkRows, schema)
+        self._tail: tuple[int, int] | None = None
 
-    __slots__ = ("ends", "ids", "rows", "starts", "table")
-
-    def __init__(self, table: tables.Table) -> None:
-        self.table = table
-        self.starts, self.ends, self.rows, self.ids = (
-            _ints(table[name]) for name in ("start_ts", "end_ts", "rows", "chunk_id")
+    @cached_property
+    def no_rows(self) -> Rows:
+        """Rows of this series that are none."""
+        schema = self.settings.schema
+        empty: Rows = rows_class(ArrayRows, schema)(
+            self.settings, [np.empty(0, field.dtype) for field in schema.fields]
         )
+        return empty
 
-    def __len__(self) -> int:
-        return len(self.ids)
+    def open_chunk(self, leaf: Leaf, place: int) -> MappedChunk:
+        """A chunk of a leaf, mapped."""
+        return self.mapped.get(leaf.ids[place]) or self.chunks.open(ChunkRef((leaf, place)))
 
+    def all_chunks(self) -> Iterator[MappedChunk]:
+        """Every chunk in order of time, mapped one after the other."""
+        return (self.open_chunk(leaf, place) for leaf in self.leaves() for place in range(len(leaf)))
 
-def _ints(column: NDArray[Any]) -> memoryview:
-    return np.ascontiguousarray(column).data
+    def range(self, start: int, end: int) -> Rows:
+        """Rows with ``start <= ts <= end``; none if start > end. Any python int is a bound."""
+        index = bisect_left(self.leaf_ends, start)
+        if index == len(self.leaf_ends) or start > end:
+            return self.no_rows
+        leaf = self.loaded[index] or self.leaf(index)
+        place = bisect_left(leaf.ends, start)
+        if leaf.ends[place] <= end:
+            return self._range_of_many(index, leaf, place, start, end)
+        if leaf.starts[place] > end:
+            return self.no_rows
+        chunk = self.mapped.get(leaf.ids[place]) or self.open_chunk(leaf, place)
+        low, high = chunk.bounds(start if start > INT64_MIN else INT64_MIN, end)
+        return self.chunk_rows(chunk, low, high) if low < high else self.no_rows
 
+    def _range_of_many(self, index: int, leaf: Leaf, place: int, start: int, end: int) -> Rows:
+        """Only the first and the last chunk are searched; those between lie in the range whole."""
+        stop = bisect_right(leaf.starts, end, place)
+        if stop < len(leaf) or index + 1 == len(self.leaf_ends) or self.leaf_starts[index + 1] > end:
+            refs = [(leaf, chunk) for chunk in range(place, stop)]
+        else:
+            refs = [(ref[0], ref[1]) for ref in self.overlapping(start, end)]
+        pieces: list[Piece] = [(leaf, chunk, 0, leaf.rows[chunk]) for leaf, chunk in refs]
+        for edge in {0, len(pieces) - 1}:
+            pieces[edge] = self._cut_piece(*refs[edge], start, end)
+        return self.rows_of_pieces(pieces)
 
-class ChunkRef(tuple[Leaf, int]):
-    """Names one chunk of a snapshot: its leaf and its place there."""
+    def _cut_piece(self, leaf: Leaf, place: int, start: int, end: int) -> Piece:
+        if start <= leaf.starts[place] and leaf.ends[place] <= end:
+            return leaf, place, 0, leaf.rows[place]
+        return leaf, place, *self.open_chunk(leaf, place).bounds(max(start, INT64_MIN), min(end, INT64_MAX))
 
-    __slots__ = ()
+    def rows_of_pieces(self, pieces: list[Piece]) -> Rows:
+        """Rows of consecutive parts of chunks; mapped now if they fit the budget easily, else as they are used."""
+        pieces = [piece for piece in pieces if piece[2] < piece[3]]
+        if not pieces:
+            return self.no_rows
+        if len(pieces) == 1:
+            leaf, place, start, stop = pieces[0]
+            return self.chunk_rows(self.open_chunk(leaf, place), start, stop)
+        source = Pieces(self, pieces, pin=len(pieces) <= self.chunks.maps.budget // 4)
+        rows: Rows = rows_class(JoinedRows, self.settings.schema)(self.settings, source)
+        return rows
 
-    @property
-    def item(self) -> np.void:
-        """What the manifest knows of the chunk."""
-        item: np.void = self[0].table[self[1]]
-        return item
+    def latest(self, count: int) -> Rows:
+        """The last ``count`` rows, ascending; fewer if the series has fewer."""
+        rows, chunk_id = self._tail or self._find_tail()
+        if count > rows:
+            return self._latest_of_many(count)
+        if count <= 0:
+            return self.no_rows
+        chunk = self.mapped.get(chunk_id) or self._open_last()
+        chunk.used = True
+        return self.chunk_rows(chunk, rows - count, rows)
 
-    @property
-    def rows(self) -> int:
-        """How many rows it holds."""
-        return int(self[0].rows[self[1]])
+    def _find_tail(self) -> tuple[int, int]:
+        """Rows and id of the last chunk; no rows if there is none."""
+        leaf = self.leaf(len(self.leaf_ends) - 1) if self.leaf_ends else None
+        self._tail = (0, 0) if leaf is None else (leaf.rows[-1], leaf.ids[-1])
+        return self._tail
 
-    @property
-    def chunk_id(self) -> int:
-        """Its identity."""
-        return int(self[0].ids[self[1]])
+    def _open_last(self) -> MappedChunk:
+        leaf = self.leaf(len(self.leaf_ends) - 1)
+        return self.open_chunk(leaf, len(leaf) - 1)
 
-
-class Snapshot:
-    """The chunks of one manifest.
-
-    ``leaf_starts`` and ``leaf_ends`` are the first and last ts of each leaf that has chunks; ``loaded`` are the leaves
-    in use so far.
-    """
-
-    def __init__(self, manifest: Manifest, load: LoadTable, known: dict[int, Leaf]) -> None:
-        self.manifest = manifest
-        self.settings = manifest.settings
-        self.load_table = load
-        self._known = known
-        inline = manifest.chunks
-        self.loaded: list[Leaf | None] = [None] * manifest.leaves.size + [Leaf(inline)]
-        self.leaf_starts: list[int] = manifest.leaves["start_ts"].tolist() + inline["start_ts"][:1].tolist()
-        self.leaf_ends: list[int] = manifest.leaves["end_ts"].tolist() + inline["end_ts"][-1:].tolist()
-
-    def leaf(self, index: int) -> Leaf:
-        """The leaf at a place, loaded if need be."""
-        return self.loaded[index] or self._load_leaf(index)
-
-    def _load_leaf(self, index: int) -> Leaf:
-        item = self.manifest.leaves[index]
-        table_id = int(item["table_id"])
-        leaf = self._known.get(table_id)
-        if leaf is None:
-            leaf = self._known.setdefault(table_id, Leaf(self.load_table(item)))
-        self.loaded[index] = leaf
-        return leaf
-
-    def leaves(self) -> Iterator[Leaf]:
-        """All leaves in order of time."""
-        return (self.leaf(index) for index in range(len(self.leaf_ends)))
-
-    def overlapping(self, start: int, end: int) -> list[ChunkRef]:
-        """The chunks whose spans touch ``start`` to ``end``, in order."""
-        found: list[ChunkRef] = []
-        for index in range(bisect_left(self.leaf_ends, start), len(self.leaf_ends)):
-            if self.leaf_starts[index] > end:
+    def _latest_of_many(self, count: int) -> Rows:
+        pieces: list[Piece] = []
+        for leaf, place in self.backwards():
+            rows = leaf.rows[place]
+            taken = min(count, rows)
+            pieces.append((leaf, place, rows - taken, rows))
+            count -= taken
+            if not count:
                 break
-            leaf = self.leaf(index)
-            place = bisect_left(leaf.ends, start)
-            while place < len(leaf) and leaf.starts[place] <= end:
-                found.append(ChunkRef((leaf, place)))
-                place += 1
-        return found
+        return self.rows_of_pieces(pieces[::-1])
 
-    def tail_of(self, start: int, end: int) -> tuple[int, int] | None:
-        """Last ts and highest generation of the chunks that lie within ``start`` to ``end``; None if there are none."""
-        last_ts, generation = 0, 0
-        for index in range(bisect_left(self.leaf_ends, start), bisect_right(self.leaf_starts, end)):
-            leaf = self.leaf(index)
-            low, high = bisect_left(leaf.ends, start), bisect_right(leaf.starts, end)
-            if low < high:
-                last_ts = leaf.ends[high - 1]
-                generation = max(generation, int(leaf.table["generation"][low:high].max()))
-        return (last_ts, generation) if generation else None
-
-    def backwards(self) -> Iterator[ChunkRef]:
-        """All chunks, latest first."""
-        for index in reversed(range(len(self.leaf_ends))):
-            leaf = self.leaf(index)
-            for place in reversed(range(len(leaf))):
-                yield ChunkRef((leaf, place))
-
-    @property
-    def rows(self) -> int:
-        """Rows in all chunks."""
-        return int(self.manifest.leaves["rows"].sum()) + int(self.manifest.chunks["rows"].sum())
-
-    @property
-    def chunk_count(self) -> int:
-        """Number of chunks."""
-        return int(self.manifest.leaves["chunks"].sum()) + self.manifest.chunks.size
-
-    @property
-    def coverage(self) -> tuple[int, int] | None:
-        """First and last stored ts; None while there are no rows."""
-        return (self.leaf_starts[0], self.leaf_ends[-1]) if self.leaf_ends else None
-
-    @cached_property
-    def table(self) -> tables.Table:
-        """All chunks as one table. Cost: one copy of 64 bytes a chunk, once."""
-        return tables.joined(tables.empty(tables.CHUNK), *(leaf.table for leaf in self.leaves()))
-
-    @cached_property
-    def row_ends(self) -> NDArray[np.int64]:
-        """Position in the whole series behind the last row of each chunk of :attr:`table`."""
-        return np.cumsum(self.table["rows"].astype(np.int64))
-
-    @cached_property
-    def refs(self) -> list[ChunkRef]:
-        """A reference to each chunk of :attr:`table`."""
-        return [ChunkRef((leaf, place)) for leaf in self.leaves() for place in range(len(leaf))]
+    def at(self, ts: int) -> Any:
+        """The first row with this ts as a record; None if there is none."""
+        index = bisect_left(self.leaf_ends, ts)
+        if index == len(self.leaf_ends):
+            return None
+        leaf = self.loaded[index] or self.leaf(index)
+        place = bisect_left(leaf.ends, ts)
+        if leaf.starts[place] > ts:
+            return None
+        chunk = self.mapped.get(leaf.ids[place]) or self.open_chunk(leaf, place)
+        row = chunk.find(ts)
+        return None if row < 0 else chunk.row(row)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastk.engine.files import SeriesFiles
     from fastk.engine.gate import WriteGate
     from fastk.engine.reader import SeriesReader
+    from fastk.engine.snapshot import Snapshot
     from fastk.io.disk import Disk
     from fastk.schema.columns import Columns
     from fastk.schema.settings import SeriesSettings
@@ -75,6 +76,7 @@ class Writer:
         """Create a series; False if it exists with these settings. InvalidInput if it exists with others."""
         with self._gate.hold():
             if self._disk.exists(files.manifest):
+                self._disk.sync_folder(files.folder)  # its writer may have ended between the rename and this
                 stored = parse_manifest(self._disk.read(files.manifest), files.manifest).settings
                 differences = stored.differences(wanted)
                 if differences:
@@ -89,10 +91,9 @@ class Writer:
             return True
 
     def _make_folders(self, files: SeriesFiles) -> None:
-        """The folders of a series, durable by name: a leftover of a crash may not be, so all are synced once."""
+        """The folders of a series, durable by name: what another writer left may not be, so all are synced once."""
         for folder in (*files.parents, files.folder):
-            self._disk.make_folder(folder)
-            if folder not in self._durable_folders:
+            if self._disk.make_folder(folder) or folder not in self._durable_folders:
                 self._disk.sync_folder(os.path.dirname(folder))
                 self._durable_folders.add(folder)
         self._disk.make_folder(files.chunks)
@@ -143,13 +144,13 @@ class Writer:
             append.check_order(columns[0], settings)
         with self._gate.hold():
             newest = reader.newest()
-            if newest.snapshot.settings.series_id != settings.series_id:
+            if newest.settings.series_id != settings.series_id:
                 raise SnapshotExpired(f"series {settings.key} was dropped and registered again; call refresh() first")
             if not rows:
-                return PutResult(0, 0, 0, 0, 0, newest.snapshot.manifest.sequence)
+                return PutResult(0, 0, 0, 0, 0, newest.manifest.sequence)
             planned = append.plan_append(newest, columns)
             manifest, data, expired = self._commit_append(newest, columns, planned)
-            reader.install(manifest, data)
+            reader.move(manifest, data)
             self._remove_expired(reader.files, manifest, expired)
             return PutResult(rows, 0, 0, 0, len(planned), manifest.sequence)
 
@@ -185,9 +186,9 @@ class Writer:
                 yield names.sequence_and_part(table)[0]
 
     def _commit_append(
-        self, newest: SeriesReader, columns: Columns, planned: list[append.PlannedChunk]
+        self, newest: Snapshot, columns: Columns, planned: list[append.PlannedChunk]
     ) -> tuple[Manifest, bytes, list[np.void]]:
-        files, old = newest.files, newest.snapshot.manifest
+        files, old = newest.chunks.files, newest.manifest
         if len(planned) > names.MAX_PARTS:
             raise InvalidInput(
                 f"{old.settings.key}: one put may touch {names.MAX_PARTS:,} partitions, not "
@@ -197,7 +198,7 @@ class Writer:
         created: list[str] = []
         try:
             added = self._write_chunks(files, old, sequence, columns, planned, created)
-            edit = chunk_tables.insert(old, newest.snapshot.load_table, added, sequence)
+            edit = chunk_tables.insert(old, newest.load_table, added, sequence)
             manifest, expired = self._next_manifest(newest, edit, created)
             return manifest, self._publish(files, manifest, created), expired
         except BaseException:
@@ -242,12 +243,12 @@ class Writer:
         return items
 
     def _next_manifest(
-        self, newest: SeriesReader, edit: chunk_tables.TableEdit, created: list[str]
+        self, newest: Snapshot, edit: chunk_tables.TableEdit, created: list[str]
     ) -> tuple[Manifest, list[np.void]]:
         """The manifest after an edit that changed rows, its table files written; and what nobody may need any more."""
-        files, old, now = newest.files, newest.snapshot.manifest, now_ms()
+        files, old, now = newest.chunks.files, newest.manifest, now_ms()
         newly = [retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, now) for table_id in edit.left]
-        gone = retired.advance(old, newest.load_retired, newly, now, self._grace_ms, edit.sequence)
+        gone = retired.advance(old, newest.chunks.load_retired, newly, now, self._grace_ms, edit.sequence)
         for kind, written in (("chunks", edit.files), ("retired", gone.files)):
             for table_id, data in written:
                 path = files.table(kind, table_id)
@@ -275,8 +276,13 @@ class Writer:
         """
         data = manifest.encode()
         self._disk.replace_unnamed(files.manifest_temporary, [data])
+        written = list(created)
         created.clear()
-        self._disk.rename(files.manifest_temporary, files.manifest)
+        try:
+            self._disk.rename(files.manifest_temporary, files.manifest)
+        except OSError:  # it did not take place
+            created += [*written, files.manifest_temporary]
+            raise
         self._disk.sync_folder(files.folder)
         return data
 

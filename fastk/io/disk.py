@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from fastk.errors import InvalidData
@@ -89,7 +89,8 @@ class Disk:
                 _write_all(descriptor, buffers)
             except BaseException:
                 os.close(descriptor)
-                os.unlink(path)
+                with suppress(OSError):
+                    os.unlink(path)
                 raise
             return descriptor
 
@@ -104,7 +105,8 @@ class Disk:
         try:
             _sync(descriptor, path)
         except BaseException:
-            os.unlink(path)
+            with suppress(OSError):
+                os.unlink(path)
             raise
         finally:
             os.close(descriptor)

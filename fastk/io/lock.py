@@ -27,19 +27,20 @@ class FileLock:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
             self._acquire(timeout)
+            self.crashes = self._count_crashes()
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            self._write_text(f"pid {os.getpid()} since {now}: {' '.join(sys.argv)[:200]}")
         except BaseException:
-            os.close(self._descriptor)
+            os.close(self._descriptor)  # frees the lock, too
             raise
-        self.crashes = self._count_crashes()
-        self._write_text(
-            f"pid {os.getpid()} since {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())}: {' '.join(sys.argv)[:200]}"
-        )
 
     def release(self) -> None:
         """Free the lock. Explicit, so that a forked child's copy of the descriptor does not keep it."""
-        self._write_text("")
-        _unlock(self._descriptor)
-        os.close(self._descriptor)
+        try:
+            self._write_text("")
+        finally:
+            _unlock(self._descriptor)
+            os.close(self._descriptor)
 
     def _acquire(self, timeout: float) -> None:
         deadline, wait = time.monotonic() + timeout, _FIRST_WAIT
@@ -53,7 +54,10 @@ class FileLock:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def _read_text(self) -> str:
-        return os.pread(self._descriptor, _TEXT_BYTES, 0).decode(errors="replace")
+        try:
+            return os.pread(self._descriptor, _TEXT_BYTES, 0).decode(errors="replace")
+        except OSError:  # information only
+            return ""
 
     def _holder(self) -> str:
         return self._read_text().partition("\n")[2].strip()

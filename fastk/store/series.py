@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
+from fastk.arrays import is_integer
 from fastk.engine import lookup
 from fastk.errors import InvalidInput
 from fastk.schema.columns import to_columns
@@ -97,11 +98,11 @@ class Series:
         start > end. Cost: about 1 us and a verification of blocks that were never touched before.
         """
         if type(start) is int and type(end) is int and closed == "both":
-            return self._reader.range(start, end)
-        return self._reader.range(*self._bounds(start, end, closed))
+            return (self._reader.pinned or self._reader.pin()).range(start, end)
+        return self._reader.snapshot.range(*self._bounds(start, end, closed))
 
     def _bounds(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:
-        if closed not in _NARROWING:
+        if not isinstance(closed, str) or closed not in _NARROWING:
             raise InvalidInput(f"closed={closed!r} is unknown: give {', '.join(map(repr, _NARROWING))}")
         after, before = _NARROWING[closed]
         low = INT64_MIN if start is None else self._ts(start) + after
@@ -113,21 +114,21 @@ class Series:
 
     def at(self, ts: TimeLike) -> Any:
         """The row with this ts as a record, the first of several; None if there is none."""
-        return self._reader.at(ts if type(ts) is int else self._ts(ts))
+        return (self._reader.pinned or self._reader.pin()).at(ts if type(ts) is int else self._ts(ts))
 
     def latest(self, count: int = 1) -> Rows:
         """The last ``count`` rows, ascending."""
         if type(count) is not int or count < 0:
-            raise InvalidInput(f"latest takes a number of rows of 0 or more, not {count!r}")
-        return self._reader.latest(count)
+            count = _row_count(count)
+        return (self._reader.pinned or self._reader.pin()).latest(count)
 
     def at_many(self, ts: Times) -> lookup.Matches:
         """The rows of many timestamps: ``rows, found = series.at_many(array)``; ``rows`` are those found, as asked."""
-        return lookup.at_many(self._reader, self._keys(ts))
+        return lookup.at_many(self._reader.snapshot, self._keys(ts))
 
     def ranges(self, starts: Times, ends: Times) -> lookup.RangesResult:
         """The rows of many ranges, inclusive at both ends: ``result[i]``, or all of them in ``result.rows``."""
-        return lookup.ranges(self._reader, self._keys(starts), self._keys(ends))
+        return lookup.ranges(self._reader.snapshot, self._keys(starts), self._keys(ends))
 
     def _keys(self, values: Times) -> NDArray[np.int64]:
         return to_ts_array(values, self.settings.time_unit, zoneless_is_utc=True)
@@ -156,7 +157,7 @@ class Series:
 
     def newest_snapshot(self) -> Snapshot:
         """The newest committed state, without moving this handle to it."""
-        return self._reader.newest().snapshot
+        return self._reader.newest()
 
     def verify(self) -> reports.VerificationReport:
         """Read every column of the snapshot's chunks and compare every checksum, also those compared before.
@@ -164,7 +165,7 @@ class Series:
         Raises InvalidData at the first damage. Cost: one pass over the files at memory or disk speed.
         """
         begin, chunks, blocks, size = time.perf_counter(), 0, 0, 0
-        for chunk in self._reader.all_chunks():
+        for chunk in self._reader.snapshot.all_chunks():
             blocks += chunk.verify_all(again=True)
             size += chunk.header.file_length
             chunks += 1
@@ -177,3 +178,10 @@ class Series:
     def month_inventory(self) -> list[reports.MonthInventoryEntry]:
         """Chunks summed up by UTC month."""
         return reports.month_inventory(self._reader.snapshot)
+
+
+def _row_count(count: Any) -> int:
+    """A number of rows in another integer type than python's."""
+    if is_integer(count) and count >= 0:
+        return int(count)
+    raise InvalidInput(f"latest takes a number of rows of 0 or more, not {count!r}")

@@ -96,7 +96,7 @@ class FastKStore(OriginalNames):
         for name, seconds in (("lock_timeout", lock_timeout), ("grace_seconds", grace_seconds)):
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e9:
                 raise InvalidInput(f"{name} must be a number of seconds from 0 to 10**9, not {seconds!r}")
-        path = os.path.abspath(os.fspath(root))
+        path = _checked_path(root)
         return cls(
             path,
             mode,
@@ -154,7 +154,8 @@ class FastKStore(OriginalNames):
         """Create the store's folder unless it exists; returns the store. Any mutation does this by itself."""
         self._writer.check_open()
         if not self._initialized:
-            self._make_root(self.root)
+            with self._gate.shutting():
+                self._make_root(self.root)
             with self._gate.hold():
                 self._disk.make_folder(os.path.join(self.root, names.SERIES_FOLDER))
                 store_file = os.path.join(self.root, names.STORE_FILE)
@@ -167,10 +168,9 @@ class FastKStore(OriginalNames):
         return self
 
     def _make_root(self, path: str) -> None:
-        if self._disk.is_folder(path):
-            return
+        """Create the folder and those above it that are missing; its name is synced even if it was there already."""
         parent = os.path.dirname(path)
-        if parent != path:
+        if not self._disk.is_folder(parent):
             self._make_root(parent)
         self._disk.make_folder(path)
         self._disk.sync_folder(parent)
@@ -180,8 +180,7 @@ class FastKStore(OriginalNames):
         self._closed = True
         self._gate.shut("the store was closed; open it again")
         for reader in self._readers.values():
-            reader.closed = True
-            reader.forget()
+            reader.close()
         self._maps.clear()
 
     def __enter__(self) -> FastKStore:
@@ -250,23 +249,17 @@ class FastKStore(OriginalNames):
         if not self._disk.exists(files.manifest):
             raise NotFound(f"series {series_key} is not in the store; see list_series()")
         self._writer.drop(files)
-        reader = self._readers.pop(series_key, None)
-        self._series.pop(series_key, None)
-        if reader is not None:
-            self._maps.forget(reader.chunks)
-            reader.forget()
+        if series_key in self._readers:
+            self._readers[series_key].unpin()
 
     def refresh(self) -> int:
         """Move every pinned series to its newest committed state; returns how many moved."""
         moved = 0
-        for key, reader in list(self._readers.items()):
+        for reader in list(self._readers.values()):
             try:
                 moved += reader.refresh()
             except NotFound:
-                self._maps.forget(reader.chunks)
-                reader.forget()
-                self._series.pop(key, None)
-                self._readers.pop(key, None)
+                reader.unpin()
                 moved += 1
         return moved
 
@@ -327,6 +320,13 @@ def open_store(root: str | os.PathLike[str], mode: Mode = "rw", **options: Any) 
     return FastKStore.open(root, mode, **options)
 
 
+def _checked_path(root: str | os.PathLike[str]) -> str:
+    path = os.fspath(root) if isinstance(root, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path.strip() or "\0" in path:
+        raise InvalidInput(f"{root!r} is no path of a folder")
+    return os.path.abspath(path)
+
+
 def _store_file() -> bytes:
     return json.dumps({"format": "fastk", "version": VERSION}).encode() + b"\n"
 
@@ -335,7 +335,7 @@ def _check_store_file(content: bytes, path: str) -> None:
     try:
         stored = json.loads(content)
         is_ours, version = stored["format"] == "fastk", int(stored["version"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         is_ours, version = False, 0
     if not is_ours:
         raise InvalidData(f"{path} is damaged or foreign; a store's holds {_store_file().decode().strip()}")

@@ -46,6 +46,13 @@ def bounds(ts: Int64Array, start: int, end: int) -> tuple[int, int]:
     return lo, _bound(ts, end, True, first, min(step, rows - first))
 
 
+@point_kernel(_INT64S, types.int64)
+def find(ts: Int64Array, key: int) -> int:
+    """First row of sorted int64 `ts` with ts == key, -1 if there is none. O(log n)."""
+    row = _bound(ts, key, False, 0, len(ts))
+    return row if row < len(ts) and ts[row] == key else -1
+
+
 @kernel
 def _block_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64Array) -> None:
     """Binary searches in step; `out` holds the row that each has reached, so that nothing is allocated."""

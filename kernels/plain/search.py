@@ -24,6 +24,12 @@ def bounds(ts: Int64Array, start: int, end: int) -> tuple[int, int]:
     return lo, bisect_right(values, end, lo)
 
 
+def find(ts: Int64Array, key: int) -> int:
+    """First row of sorted int64 `ts` with ts == key, -1 if there is none. One binary search."""
+    row = int(ts.searchsorted(key))
+    return row if row < ts.size and ts.item(row) == key else -1
+
+
 def lower_bounds(ts: Int64Array, keys: Int64Array, out: Int64Array) -> None:
     """Write to int64 out[i] the first row of sorted int64 `ts` with ts >= keys[i]. One binary search a key."""
     out[:] = ts.searchsorted(keys)

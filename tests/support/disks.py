@@ -254,8 +254,10 @@ class RecordingDisk(Disk):
     """
 
     def __init__(self, journal: Journal, stop_after: int | None = None) -> None:
+        super().__init__()
         self.journal = journal
         self.killed = False
+        self._to_be_synced: set[str] = set()
         self._stop = None if stop_after is None else len(journal.effects) + stop_after
 
     def _effect(self, kind: str, path: str, target: str = "", data: bytes = b"") -> None:
@@ -288,9 +290,13 @@ class RecordingDisk(Disk):
                     file.write(data)
             if sync:
                 self._effect("sync", path)
+            else:
+                self._to_be_synced.add(path)
 
     def sync_file(self, path: str) -> None:
-        self._effect("sync", path)
+        if path in self._to_be_synced:
+            self._to_be_synced.remove(path)
+            self._effect("sync", path)
 
     def sync_folder(self, path: str) -> None:
         self._effect("sync_folder", path)
@@ -349,6 +355,7 @@ class HookedDisk(Disk):
     """Calls ``hook(method, path)`` behind every read and map, where other threads or processes may come in between."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.hook: Callable[[str, str], None] = lambda method, path: None
 
     def read(self, path: str) -> bytes:

@@ -1,0 +1,161 @@
+"""Which chunks a committed state has, found by binary search and never changed.
+
+Chunks stand in *leaves*: runs in order of time, loaded on first use and shared by all snapshots that name them. The
+last leaf is the inline part of the manifest.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastk.format import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from fastk.format.manifest import Manifest
+
+    LoadTable = Callable[[np.void], tables.Table]
+
+
+class Leaf:
+    """A run of chunks. ``starts``, ``ends``, ``rows`` and ``ids`` are memoryviews: bisect and indexing give ints."""
+
+    __slots__ = ("ends", "ids", "rows", "starts", "table")
+
+    def __init__(self, table: tables.Table) -> None:
+        self.table = table
+        self.starts, self.ends, self.rows, self.ids = (
+            _ints(table[name]) for name in ("start_ts", "end_ts", "rows", "chunk_id")
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def _ints(column: NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(column).data
+
+
+class ChunkRef(tuple[Leaf, int]):
+    """Names one chunk of a snapshot: its leaf and its place there."""
+
+    __slots__ = ()
+
+    @property
+    def item(self) -> np.void:
+        """What the manifest knows of the chunk."""
+        item: np.void = self[0].table[self[1]]
+        return item
+
+    @property
+    def rows(self) -> int:
+        """How many rows it holds."""
+        return int(self[0].rows[self[1]])
+
+    @property
+    def chunk_id(self) -> int:
+        """Its identity."""
+        return int(self[0].ids[self[1]])
+
+
+class ChunkIndex:
+    """The chunks of one manifest.
+
+    ``leaf_starts`` and ``leaf_ends`` are the first and last ts of each leaf that has chunks; ``loaded`` are the leaves
+    in use so far, and ``known`` those that snapshots of this series share.
+    """
+
+    def __init__(self, manifest: Manifest, load_table: LoadTable, known: dict[int, Leaf]) -> None:
+        self.manifest = manifest
+        self.settings = manifest.settings
+        self.load_table = load_table
+        self._known = known
+        inline = manifest.chunks
+        self.loaded: list[Leaf | None] = [None] * manifest.leaves.size + [Leaf(inline)]
+        self.leaf_starts: list[int] = manifest.leaves["start_ts"].tolist() + inline["start_ts"][:1].tolist()
+        self.leaf_ends: list[int] = manifest.leaves["end_ts"].tolist() + inline["end_ts"][-1:].tolist()
+
+    def leaf(self, index: int) -> Leaf:
+        """The leaf at a place, loaded if need be."""
+        return self.loaded[index] or self._load_leaf(index)
+
+    def _load_leaf(self, index: int) -> Leaf:
+        item = self.manifest.leaves[index]
+        table_id = int(item["table_id"])
+        leaf = self._known.get(table_id)
+        if leaf is None:
+            leaf = self._known.setdefault(table_id, Leaf(self.load_table(item)))
+        self.loaded[index] = leaf
+        return leaf
+
+    def leaves(self) -> Iterator[Leaf]:
+        """All leaves in order of time."""
+        return (self.leaf(index) for index in range(len(self.leaf_ends)))
+
+    def overlapping(self, start: int, end: int) -> list[ChunkRef]:
+        """The chunks whose spans touch ``start`` to ``end``, in order."""
+        found: list[ChunkRef] = []
+        for index in range(bisect_left(self.leaf_ends, start), len(self.leaf_ends)):
+            if self.leaf_starts[index] > end:
+                break
+            leaf = self.leaf(index)
+            place = bisect_left(leaf.ends, start)
+            while place < len(leaf) and leaf.starts[place] <= end:
+                found.append(ChunkRef((leaf, place)))
+                place += 1
+        return found
+
+    def tail_of(self, start: int, end: int) -> tuple[int, int] | None:
+        """Last ts and highest generation of the chunks that lie within ``start`` to ``end``; None if there are none."""
+        last_ts, generation = 0, 0
+        for index in range(bisect_left(self.leaf_ends, start), bisect_right(self.leaf_starts, end)):
+            leaf = self.leaf(index)
+            low, high = bisect_left(leaf.ends, start), bisect_right(leaf.starts, end)
+            if low < high:
+                last_ts = leaf.ends[high - 1]
+                generation = max(generation, int(leaf.table["generation"][low:high].max()))
+        return (last_ts, generation) if generation else None
+
+    def backwards(self) -> Iterator[ChunkRef]:
+        """All chunks, latest first."""
+        for index in reversed(range(len(self.leaf_ends))):
+            leaf = self.leaf(index)
+            for place in reversed(range(len(leaf))):
+                yield ChunkRef((leaf, place))
+
+    @property
+    def rows(self) -> int:
+        """Rows in all chunks."""
+        return int(self.manifest.leaves["rows"].sum()) + int(self.manifest.chunks["rows"].sum())
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of chunks."""
+        return int(self.manifest.leaves["chunks"].sum()) + self.manifest.chunks.size
+
+    @property
+    def coverage(self) -> tuple[int, int] | None:
+        """First and last stored ts; None while there are no rows."""
+        return (self.leaf_starts[0], self.leaf_ends[-1]) if self.leaf_ends else None
+
+    @cached_property
+    def table(self) -> tables.Table:
+        """All chunks as one table. Cost: one copy of 64 bytes a chunk, once."""
+        return tables.joined(tables.empty(tables.CHUNK), *(leaf.table for leaf in self.leaves()))
+
+    @cached_property
+    def row_ends(self) -> NDArray[np.int64]:
+        """Position in the whole series behind the last row of each chunk of :attr:`table`."""
+        return np.cumsum(self.table["rows"].astype(np.int64))
+
+    @cached_property
+    def refs(self) -> list[ChunkRef]:
+        """A reference to each chunk of :attr:`table`."""
+        return [ChunkRef((leaf, place)) for leaf in self.leaves() for place in range(len(leaf))]

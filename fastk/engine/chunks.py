@@ -1,0 +1,127 @@
+"""The chunks of one series: mapped when they are needed, verified once, let go when the budget of maps is spent.
+
+Shared by all snapshots of the series that one store object has: a chunk's identity never comes back, so that what is
+mapped and verified stays true whatever is committed.
+"""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING, Any
+
+from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
+from fastk.engine.mapped import MappedChunk, Verify
+from fastk.errors import InvalidData, NotFound, SnapshotExpired, StoreClosed
+from fastk.format import names, tables
+from fastk.format.manifest import parse_manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fastk.engine.cache import MapCache
+    from fastk.engine.files import SeriesFiles
+    from fastk.io.disk import Disk
+    from fastk.schema.settings import SeriesSettings
+
+
+class SeriesChunks:
+    """Maps and verification state of one series. ``mapped`` holds chunks by id; the map cache takes them out again."""
+
+    def __init__(
+        self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify, settings: SeriesSettings
+    ) -> None:
+        self.settings = settings
+        self.files = files
+        self.maps = maps
+        self.mapped: dict[int, MappedChunk] = {}
+        self.leaves: dict[int, Leaf] = {}
+        self.closed = False
+        self._disk = disk
+        self._dropped = dropped
+        self._verify = verify
+        self._verified: dict[int, list[bytearray]] = {}
+
+    def open(self, ref: ChunkRef) -> MappedChunk:
+        """The chunk, mapped; its header is verified now, its columns as they are touched."""
+        chunk_id = ref.chunk_id
+        return self.mapped.get(chunk_id) or self._map(chunk_id, ref.item)
+
+    def _map(self, chunk_id: int, item: np.void) -> MappedChunk:
+        if self.closed:
+            raise StoreClosed("the store was closed; open it again to read")
+        path = self.files.chunk(item, self.settings.partition)
+        try:
+            chunk = self._map_file(path, chunk_id, item)
+        except (FileNotFoundError, InvalidData) as error:
+            if self._is_named_still(chunk_id, item):
+                raise _damage(error, path) from None
+            chunk = self._map_dropped(path, chunk_id, item)
+        return self.maps.add(self.mapped, chunk_id, chunk)
+
+    def _map_file(self, path: str, chunk_id: int, item: np.void) -> MappedChunk:
+        data = self._disk.map(path, int(item["file_length"]))
+        verified = self._verified.get(chunk_id)
+        chunk = MappedChunk(data, int(item["header_crc"]), self.settings, path, verified, self._verify)
+        self._verified.setdefault(chunk_id, chunk.verified)
+        return chunk
+
+    def _map_dropped(self, path: str, chunk_id: int, item: np.void) -> MappedChunk:
+        """A dropped series keeps its files for the grace period, in a folder that bears its id."""
+        for folder in self._disk.list(self._dropped):
+            dropped = names.parse_dropped_folder_name(folder)
+            if dropped is not None and dropped[0] == self.settings.series_id:
+                moved = os.path.join(self._dropped, folder, names.CHUNKS_FOLDER, os.path.basename(path))
+                try:
+                    return self._map_file(moved, chunk_id, item)
+                except FileNotFoundError:
+                    break
+        raise self._expired(path)
+
+    def _is_named_still(self, chunk_id: int, item: np.void) -> bool:
+        """Whether the newest committed state has this chunk, so that its file ought to be there and sound."""
+        try:
+            newest = parse_manifest(self._disk.read(self.files.manifest), self.files.manifest)
+            same_series = newest.settings.series_id == self.settings.series_id
+            chunks = ChunkIndex(newest, self.load_leaf, self.leaves)
+            span = int(item["start_ts"]), int(item["end_ts"])
+            return same_series and any(ref.chunk_id == chunk_id for ref in chunks.overlapping(*span))
+        except (FileNotFoundError, NotADirectoryError, NotFound, SnapshotExpired):
+            return False
+
+    def load_leaf(self, item: np.void) -> tables.Table:
+        """The chunk table that a manifest refers to."""
+        return self._load_table("chunks", tables.CHUNK, item)
+
+    def load_retired(self, item: np.void) -> tables.Table:
+        """The table of retired files that a manifest refers to."""
+        return self._load_table("retired", tables.RETIRED, item)
+
+    def _load_table(self, kind: str, dtype: np.dtype[Any], item: np.void) -> tables.Table:
+        table_id = int(item["table_id"])
+        path = self.files.table(kind, table_id)
+        try:
+            data = self._disk.read(path)
+        except FileNotFoundError:
+            raise self._expired(path) from None
+        if tables.table_crc(data) != int(item["crc"]):
+            raise InvalidData(f"{path} is not the table that the manifest names; restore it from a copy")
+        return tables.parse_table(data, dtype, self.settings.series_id, table_id, path)
+
+    def _expired(self, path: str) -> SnapshotExpired:
+        return SnapshotExpired(
+            f"{path} was removed after the snapshot of {self.settings.key} was pinned; call refresh() and repeat"
+        )
+
+    def let_go(self) -> None:
+        """Unmap everything that no caller holds."""
+        self.maps.forget(self.mapped)
+
+    def close(self) -> None:
+        """Map nothing any more."""
+        self.closed = True
+
+
+def _damage(error: Exception, path: str) -> InvalidData:
+    if isinstance(error, InvalidData):
+        return error
+    return InvalidData(f"{path} is missing, though the manifest names it; restore it from a copy")

@@ -43,7 +43,10 @@ class PartitionUnit(StrEnum):
 
     def ordinals(self, ts: NDArray[np.int64], unit: TimeUnit) -> NDArray[np.int64]:
         """Ordinal of each ``ts`` (storable ones: see :func:`fastk.times.check_storable`)."""
-        return ts.view(unit.dtype).astype(self._dtype).view(np.int64)
+        # Floor division by hand: numpy's own conversion from nanoseconds overflows near the ends of int64.
+        if self is PartitionUnit.HOUR:
+            return ts // (3_600 * unit.per_second)
+        return (ts // (86_400 * unit.per_second)).view("<M8[D]").astype(self._dtype).view(np.int64)
 
     def starts(self, ordinals: NDArray[np.int64], unit: TimeUnit) -> NDArray[np.int64]:
         """First ``ts`` of each partition."""

@@ -3,6 +3,8 @@
 With the limits made small, a few hundred chunks pass through everything that a hundred thousand would.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from builders import FIXED_FIXTURES, JANUARY, MINUTE, assert_rows, bars, joined, temporary_store
@@ -189,8 +191,7 @@ def test_retired_files_are_kept_for_the_grace_period_and_removed_once(steps, gra
 
 
 def table_files(store):
-    folder = store.kline("BTC", "1m")._reader.files.folder
-    return sorted(name for name in store._disk.list(folder) if name.endswith(".table"))
+    return sorted(path.name for path in Path(store.root).rglob("*.table"))
 
 
 @pytest.mark.parametrize("order", ["forwards", "backwards", "shuffled"])

@@ -47,16 +47,20 @@ def ticks(store):
     return store.register_trade_series("BTC", "spot")
 
 
-def refuse(series, rows, match=None, **options):
-    """The put is refused, and neither the series nor any file changes."""
-    root = series._reader.files.folder
-    before, length = contents(root), len(series)
-    with pytest.raises(InvalidInput, match=match) as refused:
-        series.put(rows, **options)
-    assert contents(root) == before
-    series.refresh()
-    assert len(series) == length
-    return str(refused.value)
+@pytest.fixture
+def refuse(store):
+    """A check that a put is refused, and that neither the series nor any file changes."""
+
+    def check(series, rows, match=None, **options):
+        before, length = contents(store.root), len(series)
+        with pytest.raises(InvalidInput, match=match) as refused:
+            series.put(rows, **options)
+        assert contents(store.root) == before
+        store.refresh()
+        assert len(series) == length
+        return str(refused.value)
+
+    return check
 
 
 def one_field(store, dtype, name="x", **scale):
@@ -145,7 +149,7 @@ def test_rows_stay_what_they_were_after_being_copied_to_their_neighbour(store, k
 
 
 @pytest.mark.parametrize("options", [{"price_scale": 10}, {"volume_scale": 10}, {"time_unit": "us"}])
-def test_rows_of_another_scale_or_unit_are_refused(store, klines, options):
+def test_rows_of_another_scale_or_unit_are_refused(store, klines, options, refuse):
     klines.put(bars())
     other = store.register_kline_series("OTHER", "1m", MINUTE, **options)
     refuse(other, klines.range(), "decode them first")
@@ -197,18 +201,18 @@ def test_what_was_handed_in_is_left_alone(klines):
     ],
     ids=lambda rows: str(type(rows).__name__),
 )
-def test_other_forms_are_refused(klines, rows):
+def test_other_forms_are_refused(klines, rows, refuse):
     refuse(klines, rows)
 
 
-def test_an_array_of_another_shape_is_told_the_right_one(klines):
+def test_an_array_of_another_shape_is_told_the_right_one(klines, refuse):
     refuse(klines, np.zeros((2, 5), int), r"\(2, 5\) does not fit BTC/kline/1m: give \(rows, 6\) in the order ts, open")
 
 
 # What does not fit
 
 
-def test_missing_and_unknown_columns_are_both_named(klines):
+def test_missing_and_unknown_columns_are_both_named(klines, refuse):
     columns = bars()
     columns["vol"] = columns.pop("volume")
     refuse(klines, columns, "missing: volume; unknown: vol")
@@ -219,7 +223,7 @@ def test_missing_and_unknown_columns_are_both_named(klines):
 
 
 @pytest.mark.parametrize("change", [{"extra": 1}, {5: 1}], ids=repr)
-def test_records_with_other_fields_are_refused_by_row(klines, change):
+def test_records_with_other_fields_are_refused_by_row(klines, change, refuse):
     rows = [dict(zip(bars(), row, strict=True)) for row in np.column_stack(list(bars().values())).tolist()]
     rows[3] |= change
     assert "row 3" in refuse(klines, rows)
@@ -228,13 +232,13 @@ def test_records_with_other_fields_are_refused_by_row(klines, change):
     assert "row 0" in refuse(klines, [fastk.ScalarRecord(1, 2)], "takes ts, open")
 
 
-def test_columns_of_different_length_are_refused(klines):
+def test_columns_of_different_length_are_refused(klines, refuse):
     refuse(klines, {**bars(), "close": [1, 2]}, "differ in length.*'close': 2")
     refuse(klines, {**bars(), "ts": [JANUARY]}, "differ in length")
 
 
 @pytest.mark.parametrize("value", [5, np.int64(5), [[1], [2]], [[1], [2, 3]], np.zeros((5, 1), int)], ids=repr)
-def test_columns_are_one_dimensional(klines, value):
+def test_columns_are_one_dimensional(klines, value, refuse):
     refuse(klines, {**bars(), "close": value})
     refuse(klines, {**bars(), "ts": value})
 
@@ -287,7 +291,7 @@ UNFIT = [
 
 
 @pytest.mark.parametrize(("dtype", "value"), UNFIT, ids=[f"{dtype}-{value!a}" for dtype, value in UNFIT])
-def test_a_value_that_does_not_fit_exactly_is_refused(store, dtype, value):
+def test_a_value_that_does_not_fit_exactly_is_refused(store, dtype, value, refuse):
     series = one_field(store, dtype)
     refuse(series, {"ts": [1], "x": np.array([value])}, "'x'")
     refuse(series, {"ts": [1], "x": [value]}, "'x'")
@@ -331,7 +335,7 @@ def test_a_value_that_fits_goes_in_in_every_form(store, dtype, value):
     np.testing.assert_array_equal(series.range().x, np.array([expected] * 3).astype(dtype))
 
 
-def test_the_row_and_the_value_are_named(store):
+def test_the_row_and_the_value_are_named(store, refuse):
     series = one_field(store, "i8")
     refuse(series, {"ts": [1, 2, 3], "x": [1.0, 2.0, 2.5]}, "X/own/i8 column 'x': 2.5 at row 2 has no exact int64")
     assert "row 1" in refuse(series, [{"ts": 1, "x": 1}, {"ts": 2, "x": "no"}])
@@ -378,7 +382,7 @@ def test_mixed_values_are_stored_exactly_or_refused(store, dtype, values):
         assert series.range().x.tolist() == expected
 
 
-def test_a_masked_value_is_no_value(store):
+def test_a_masked_value_is_no_value(store, refuse):
     refuse(one_field(store, "i8"), {"ts": [1, 2], "x": np.ma.array([1, 2], mask=[False, True])})
 
 
@@ -412,7 +416,7 @@ def test_natural_units_of_every_kind(store):
     assert series.range().value.tolist() == [125, 250, 300, 50, 700, 100, 900]
 
 
-def test_floats_for_a_scaled_column_are_ambiguous(store):
+def test_floats_for_a_scaled_column_are_ambiguous(store, refuse):
     series = store.register_kline_series("BTC", "5m", MINUTE, price_scale=10)
     floats = {name: column.astype(float) if name == "close" else column for name, column in bars().items()}
     refuse(series, floats, "'close': floats for a column of scale 10 are ambiguous; say decoded=True")
@@ -420,19 +424,19 @@ def test_floats_for_a_scaled_column_are_ambiguous(store):
     refuse(series, records, "decoded=True")
 
 
-def test_decimals_need_decoded(store):
+def test_decimals_need_decoded(store, refuse):
     series = store.register_kline_series("BTC", "5m", MINUTE, price_scale=10)
     refuse(series, [{**dict.fromkeys(bars(), 1), "close": Decimal(1)}])
 
 
 @pytest.mark.parametrize("value", [0.05, np.nan, np.inf, 1e18, Decimal("0.01"), Decimal("NaN"), "1.5", True, None])
-def test_natural_units_that_the_scale_cannot_hold_are_refused(store, value):
+def test_natural_units_that_the_scale_cannot_hold_are_refused(store, value, refuse):
     series = store.register_kline_series("BTC", "5m", MINUTE, price_scale=10)
     row = {"ts": [1], "open": [1.0], "high": [1.0], "low": [1.0], "close": [value], "volume": [1.0]}
     assert "'close'" in refuse(series, row, decoded=True)
 
 
-def test_decoded_leaves_columns_without_a_scale_alone(store):
+def test_decoded_leaves_columns_without_a_scale_alone(store, refuse):
     series = store.register_trade_series("BTC", "spot", price_scale=10, volume_scale=10)
     row = {"ts": [5], "recv_ts": [6], "trade_id": [7], "price": [0.1], "qty": [0.2], "side": [-1], "flags": [3]}
     series.put(row, decoded=True)
@@ -451,30 +455,30 @@ def test_mixed_natural_units_are_exact_or_refused(store):
 # Order
 
 
-def test_rows_out_of_order_are_named(klines):
+def test_rows_out_of_order_are_named(klines, refuse):
     columns = bars(count=6)
     columns["ts"] = columns["ts"][[0, 1, 3, 2, 4, 5]]
     refuse(klines, columns, "at row 3 comes after .*sort the rows by ts first")
 
 
-def test_equal_timestamps_are_named_where_ts_is_unique(klines):
+def test_equal_timestamps_are_named_where_ts_is_unique(klines, refuse):
     columns = bars(count=6)
     columns["ts"] = columns["ts"][[0, 1, 2, 3, 3, 5]]
     refuse(klines, columns, f"ts {JANUARY + 3 * MINUTE} .* stands twice, at rows 3 and 4")
 
 
-def test_disorder_across_partitions_is_refused(klines):
+def test_disorder_across_partitions_is_refused(klines, refuse):
     refuse(klines, joined(bars(FEBRUARY, 2), bars(JANUARY, 2)), "at row 2")
 
 
 def test_nothing_to_write_changes_nothing(store, klines):
-    before = contents(klines._reader.files.folder)
+    before = contents(store.root)
     empty_rows = klines.range(5, 4)
     for rows in ([], (), part(bars(), 0, 0), np.empty((0, 6), int), empty_rows, structured(part(bars(), 0, 0))):
         result = klines.put(rows)
         assert (result.accepted, result.chunks, result.sequence) == (0, 0, 1)
     klines.put({name: [] for name in bars()})
-    assert contents(klines._reader.files.folder) == before
+    assert contents(store.root) == before
 
 
 @pytest.mark.parametrize("dtype", ["?", "i1", "u8", "f4", "f8", "S3"])
@@ -513,7 +517,7 @@ def test_the_counts_of_a_put_sum_to_its_rows(klines):
     [JANUARY - MINUTE, JANUARY, JANUARY + MINUTE, JANUARY + 4 * MINUTE, JANUARY + 1],
     ids=["ends within", "same", "starts within", "starts at the end", "between rows"],
 )
-def test_every_overlap_is_refused(klines, start):
+def test_every_overlap_is_refused(klines, start, refuse):
     klines.put(bars(JANUARY, 5))
     expected = "BTC/kline/1m: rows from ts .* overlap existing coverage: month .* Nothing was written"
     rows = bars(start, 5)
@@ -522,7 +526,7 @@ def test_every_overlap_is_refused(klines, start):
     refuse(klines, rows, expected)
 
 
-def test_an_overlap_in_one_partition_refuses_all_of_them(klines):
+def test_an_overlap_in_one_partition_refuses_all_of_them(klines, refuse):
     klines.put(bars(FEBRUARY, 5))
     refuse(klines, joined(bars(JANUARY, 3), bars(FEBRUARY, 3), bars(MARCH, 3)), "month 2024-02 is stored up to")
     assert klines.put(joined(bars(JANUARY, 3), bars(MARCH, 3))).chunks == 2
@@ -538,7 +542,7 @@ def test_an_older_partition_may_be_filled_in_later(klines):
     assert klines.latest(4).ts.tolist() == expected["ts"][-4:].tolist()
 
 
-def test_a_refused_put_can_be_repeated_without_its_conflict(klines):
+def test_a_refused_put_can_be_repeated_without_its_conflict(klines, refuse):
     klines.put(bars(JANUARY, 5))
     rows = bars(JANUARY + 4 * MINUTE, 5)
     refuse(klines, rows)
@@ -570,7 +574,7 @@ def test_a_put_may_go_on_at_the_last_stored_ts_with_new_ids(ticks):
 
 
 @pytest.mark.parametrize("ids", [[3], [9, 3], [2, 9]])
-def test_an_id_stored_at_that_ts_is_refused(ticks, ids):
+def test_an_id_stored_at_that_ts_is_refused(ticks, ids, refuse):
     ticks.put(trades([5, 7], first_id=1))
     ticks.put(trades([7], first_id=3))
     again = trades([7] * len(ids))
@@ -585,13 +589,13 @@ def test_the_same_id_at_a_later_ts_is_another_row(ticks):
     assert ticks.range().trade_id.tolist() == [1, 1]
 
 
-def test_rows_before_the_last_stored_ts_are_refused_with_any_id(ticks):
+def test_rows_before_the_last_stored_ts_are_refused_with_any_id(ticks, refuse):
     ticks.put(trades([5, 7], first_id=1))
     refuse(ticks, trades([6], first_id=100), "overlap existing coverage: hour 1970-01-01T00")
     refuse(ticks, trades([5], first_id=100), "overlap")
 
 
-def test_without_a_sequence_the_rows_of_a_ts_belong_together(store):
+def test_without_a_sequence_the_rows_of_a_ts_belong_together(store, refuse):
     schema = Schema("pair", [("ts", "i8"), ("x", "f8")], unique_ts=False)
     series = store.register_series(("X", "own", "pair"), schema)
     series.put({"ts": [1, 2, 2], "x": [0.5, 1.5, 2.5]})
@@ -600,7 +604,7 @@ def test_without_a_sequence_the_rows_of_a_ts_belong_together(store):
     assert series.range(2, 3).x.tolist() == [1.5, 2.5, 3.5, 4.5]
 
 
-def test_quotes_share_a_ts_where_registered_so(store):
+def test_quotes_share_a_ts_where_registered_so(store, refuse):
     unique = store.register_bbo_series("A", "spot")
     shared = store.register_bbo_series("B", "spot", unique_ts=False)
     rows = np.array([[5, 5, 1, 1, 2, 2, 100], [5, 5, 1, 1, 2, 2, 101]])

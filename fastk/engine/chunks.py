@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.mapped import MappedChunk, Verify
-from fastk.errors import InvalidData, NotFound, SnapshotExpired, StoreClosed
+from fastk.errors import InvalidData, SnapshotExpired, StoreClosed
 from fastk.format import names, tables
-from fastk.format.manifest import parse_manifest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,16 +76,20 @@ class SeriesChunks:
                     break
         raise self._expired(path)
 
+    def _newest(self) -> ChunkIndex | None:
+        """The newest committed state of this very series; None if it is gone."""
+        try:
+            manifest = self.files.parse_manifest(self._disk.read(self.files.manifest))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        same_series = manifest.settings.series_id == self.settings.series_id
+        return ChunkIndex(manifest, self.load_leaf, self.leaves) if same_series else None
+
     def _is_named_still(self, chunk_id: int, item: np.void) -> bool:
         """Whether the newest committed state has this chunk, so that its file ought to be there and sound."""
-        try:
-            newest = parse_manifest(self._disk.read(self.files.manifest), self.files.manifest)
-            same_series = newest.settings.series_id == self.settings.series_id
-            chunks = ChunkIndex(newest, self.load_leaf, self.leaves)
-            span = int(item["start_ts"]), int(item["end_ts"])
-            return same_series and any(ref.chunk_id == chunk_id for ref in chunks.overlapping(*span))
-        except (FileNotFoundError, NotADirectoryError, NotFound, SnapshotExpired):
-            return False
+        newest = self._newest()
+        span = int(item["start_ts"]), int(item["end_ts"])
+        return newest is not None and any(ref.chunk_id == chunk_id for ref in newest.overlapping(*span))
 
     def load_leaf(self, item: np.void) -> tables.Table:
         """The chunk table that a manifest refers to."""
@@ -101,8 +104,14 @@ class SeriesChunks:
         path = self.files.table(kind, table_id)
         try:
             data = self._disk.read(path)
-        except FileNotFoundError:
-            raise self._expired(path) from None
+        except FileNotFoundError as error:
+            newest = self._newest()
+            named = (
+                ()
+                if newest is None
+                else (*newest.manifest.leaves["table_id"], *newest.manifest.retired_table["table_id"])
+            )
+            raise (_damage(error, path) if table_id in named else self._expired(path)) from None
         if tables.table_crc(data) != int(item["crc"]):
             raise InvalidData(f"{path} is not the table that the manifest names; restore it from a copy")
         return tables.parse_table(data, dtype, self.settings.series_id, table_id, path)

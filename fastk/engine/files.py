@@ -5,11 +5,14 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING
 
+from fastk.errors import InvalidData
 from fastk.format import names, tables
+from fastk.format.manifest import parse_manifest
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from fastk.format.manifest import Manifest
     from fastk.keys import SeriesKey
     from fastk.partition import PartitionUnit
 
@@ -31,6 +34,13 @@ class SeriesFiles:
         self.chunks = os.path.join(folder, names.CHUNKS_FOLDER)
         self.manifest = os.path.join(folder, names.MANIFEST_FILE)
         self.manifest_temporary = os.path.join(folder, names.MANIFEST_TEMPORARY)
+
+    def parse_manifest(self, data: bytes) -> Manifest:
+        """Read the content of ``series.meta``; InvalidData also if it is the manifest of another series."""
+        manifest = parse_manifest(data, self.manifest)
+        if manifest.settings.key != self.key:
+            raise InvalidData(f"{self.manifest} is the manifest of {manifest.settings.key}; restore it from a copy")
+        return manifest
 
     def chunk(self, item: np.void, partition: PartitionUnit) -> str:
         """Path of a chunk of the chunk table."""

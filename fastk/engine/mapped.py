@@ -130,6 +130,7 @@ class MappedChunk:
         for index, flags in enumerate(self.verified):
             if again:
                 flags[:] = bytes(len(flags))
+                self.clean[index], self.trusted = None, False
             self.ensure_verified(index, 0, self.rows)
         return sum(len(flags) for flags in self.verified)
 

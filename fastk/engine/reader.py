@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import Snapshot
 from fastk.errors import NotFound, StoreClosed
-from fastk.format.manifest import PREFIX_BYTES, Manifest, parse_manifest
+from fastk.format.manifest import PREFIX_BYTES
 
 if TYPE_CHECKING:
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
     from fastk.engine.mapped import Verify
+    from fastk.format.manifest import Manifest
     from fastk.io.disk import Disk
 
 
@@ -57,7 +58,7 @@ class SeriesReader:
             ) from None
 
     def _pin(self, data: bytes) -> None:
-        self.pinned = self._snapshot_of(parse_manifest(data, self.files.manifest))
+        self.pinned = self._snapshot_of(self.files.parse_manifest(data))
         self._prefix = _identity(data)
 
     def _snapshot_of(self, manifest: Manifest) -> Snapshot:
@@ -69,7 +70,7 @@ class SeriesReader:
 
     def newest(self) -> Snapshot:
         """The newest committed state, sharing the pinned one's maps; the pin stays."""
-        return self._snapshot_of(parse_manifest(self._read_manifest(), self.files.manifest))
+        return self._snapshot_of(self.files.parse_manifest(self._read_manifest()))
 
     def move(self, manifest: Manifest, data: bytes) -> None:
         """Pin the state that an own commit has just made."""
@@ -81,7 +82,7 @@ class SeriesReader:
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""
         with self._lock:
-            if self.pinned is None:
+            if self.pinned is None and not self._closed:
                 return False
             data = self._read_manifest()
             if _identity(data) == self._prefix:

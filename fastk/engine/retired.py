@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastk.errors import InvalidData, SnapshotExpired
 from fastk.format import names, tables
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def advance(
     edit = RetiredEdit(inline, manifest.retired_table, expired=list(manifest.retired[over]))
     if edit.table.size and int(edit.table["end_ts"][0]) <= now - grace_ms:
         edit.expired += [
-            *load(edit.table[0]),
+            *_load(load, edit.table[0]),
             item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now)[0],
         ]
         edit.table = edit.table[:0]
@@ -59,7 +60,7 @@ def _spill(edit: RetiredEdit, series_id: int, load: LoadTable, now: int, sequenc
     """Move the inline entries, and those of an earlier table, to a new table."""
     entries, kept = edit.inline, edit.inline[:0]
     if edit.table.size:
-        entries = tables.joined(load(edit.table[0]), entries)
+        entries = tables.joined(_load(load, edit.table[0]), entries)
         kept = item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now)
     table_id = names.chunk_id(sequence, 0)
     data = tables.encode_table(entries, series_id, table_id)
@@ -73,3 +74,11 @@ def _spill(edit: RetiredEdit, series_id: int, load: LoadTable, now: int, sequenc
         tables.table_crc(data),
     )
     edit.files, edit.table, edit.inline = [(table_id, data)], reference, kept
+
+
+def _load(load: LoadTable, reference: np.void) -> tables.Table:
+    """The entries of a table; none if it is damaged: what it names then stays as stray files and hinders nobody."""
+    try:
+        return load(reference)
+    except (InvalidData, SnapshotExpired):
+        return tables.empty(tables.RETIRED)

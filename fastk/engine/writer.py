@@ -20,7 +20,7 @@ from fastk.engine import append, chunk_tables, retired
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired
 from fastk.format import names, tables
 from fastk.format.chunk import ChunkIdentity, EncodedChunk, encode_chunk
-from fastk.format.manifest import Manifest, parse_manifest
+from fastk.format.manifest import Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ class Writer:
         with self._gate.hold():
             if self._disk.exists(files.manifest):
                 self._disk.sync_folder(files.folder)  # its writer may have ended between the rename and this
-                stored = parse_manifest(self._disk.read(files.manifest), files.manifest).settings
+                stored = files.parse_manifest(self._disk.read(files.manifest)).settings
                 differences = stored.differences(wanted)
                 if differences:
                     raise InvalidInput(
@@ -119,7 +119,7 @@ class Writer:
     def _series_id(self, files: SeriesFiles) -> int:
         """The id in the manifest; 0 if that is damaged, so that such a series can be dropped as well."""
         try:
-            return parse_manifest(self._disk.read(files.manifest), files.manifest).settings.series_id
+            return files.parse_manifest(self._disk.read(files.manifest)).settings.series_id
         except InvalidData:
             return 0
 

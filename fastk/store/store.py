@@ -168,12 +168,17 @@ class FastKStore(OriginalNames):
         return self
 
     def _make_root(self, path: str) -> None:
-        """Create the folder and those above it that are missing; its name is synced even if it was there already."""
+        """Create the folder and those above it, and make all their names durable: who made them may not have."""
         parent = os.path.dirname(path)
-        if not self._disk.is_folder(parent):
-            self._make_root(parent)
-        self._disk.make_folder(path)
-        self._disk.sync_folder(parent)
+        if parent == path:
+            return
+        self._make_root(parent)
+        created = not self._disk.is_folder(path) and self._disk.make_folder(path)
+        try:
+            self._disk.sync_folder(parent)
+        except PermissionError:  # a folder of somebody else, which was there before
+            if created:
+                raise
 
     def close(self) -> None:
         """Let go of all maps. Rows and arrays that were handed out stay valid; further use raises StoreClosed."""
@@ -204,8 +209,7 @@ class FastKStore(OriginalNames):
             return self._new_handle(as_series_key(key))
 
     def _new_handle(self, key: SeriesKey) -> Series:
-        if self._closed:
-            raise StoreClosed(f"{self.root}: the store was closed; open it again")
+        self._check_open()
         if key not in self._series:
             files = SeriesFiles(self.root, key)
             dropped = os.path.join(self.root, names.DROPPED_FOLDER)
@@ -253,15 +257,27 @@ class FastKStore(OriginalNames):
             self._readers[series_key].unpin()
 
     def refresh(self) -> int:
-        """Move every pinned series to its newest committed state; returns how many moved."""
-        moved = 0
+        """Move every pinned series to its newest committed state; returns how many moved.
+
+        A damaged series keeps no other from moving; its error is raised at the end.
+        """
+        self._check_open()
+        moved, problem = 0, None
         for reader in list(self._readers.values()):
             try:
                 moved += reader.refresh()
             except NotFound:
                 reader.unpin()
                 moved += 1
+            except (FastKError, OSError) as error:
+                problem = problem or error
+        if problem is not None:
+            raise problem
         return moved
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"{self.root}: the store was closed; open it again")
 
     # Listings
 
@@ -272,6 +288,7 @@ class FastKStore(OriginalNames):
 
         One unreadable manifest hides nothing else: its entry carries the ``problem``. Cost: one small read a series.
         """
+        self._check_open()
         entries = []
         for key, _ in self._series_folders():
             if all(fnmatchcase(part, pattern) for part, pattern in zip(key, (symbol, category, name), strict=True)):

@@ -80,15 +80,16 @@ COMMITS = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=12, unique=
 
 
 @FIXED_FIXTURES
-@given(COMMITS)
-def test_chunks_stand_in_order_of_time_whatever_order_they_came_in(limits, commits):
+@given(COMMITS, st.booleans())
+def test_chunks_stand_in_order_of_time_whatever_order_they_came_in(limits, commits, one_ts):
+    """Deltas of a place go on behind its last row or, with ``one_ts``, at the very ts of its only rows."""
     manifest, files, model, used = Manifest(SETTINGS, 1, 1, 0), Files(), [], {}
     for commit in commits:
         spans = []
         for place in sorted(commit):
             count = used[place] = used.get(place, 0) + 1
-            start = place * 1_000 + count * 10
-            spans.append((start, start + 9))
+            start = place * 1_000 + (0 if one_ts else count * 10)
+            spans.append((start, start if one_ts else start + 9))
         items = chunk_items(spans, 1 + len(model))
         manifest = apply(manifest, files, items)
         model = sorted([*model, *zip(items["start_ts"].tolist(), items["chunk_id"].tolist(), strict=True)])

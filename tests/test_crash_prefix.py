@@ -8,6 +8,7 @@ old or in the new state; a writer then goes on. Once a mutation has returned, on
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,27 @@ class TestPowerCut:
                 assert columns_of(bench(image)) == {name: column.tolist() for name, column in JANUARY.items()}
             except Exception as error:
                 raise AssertionError(describe(journal, len(journal.effects), image)) from error
+
+    def test_after_a_return_to_a_folder_that_a_killed_writer_made_loses_nothing(
+        self, tmp_path: Path, bench: Callable[[Image], Path]
+    ) -> None:
+        """The same, where a third writer has made the folder anew and was killed before it made it durable."""
+        for length in range(0, 16, 2):
+            base = tmp_path / f"killed after {length}"
+            base.mkdir()
+            journal = Journal(base)
+            first = fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal))
+            second = fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal))
+            register(first)
+            second.drop_series(KEY)
+            with suppress(Killed):
+                register(fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal, stop_after=length)))
+            register(first).put(JANUARY)
+            for image in journal.images(len(journal.effects), seed=length):
+                try:
+                    assert columns_of(bench(image)) == {name: column.tolist() for name, column in JANUARY.items()}
+                except Exception as error:
+                    raise AssertionError(describe(journal, len(journal.effects), image)) from error
 
     def test_after_a_registration_found_done_loses_nothing(
         self, tmp_path: Path, bench: Callable[[Image], Path]

@@ -118,7 +118,7 @@ def test_eight_readers_and_a_writer_see_committed_states_only(store: fastk.FastK
 
 def test_first_touch_by_many_threads_at_once(store: fastk.FastKStore) -> None:
     store.series(KEY).put(hours(0, 30))
-    for _ in range(20):
+    for _ in range(8):
         with fastk.FastKStore.open(store.root, "r", max_maps=3) as fresh:
             together(
                 *[lambda: check(fresh.series(KEY).range())] * 4, *[lambda: check(fresh.series(KEY).latest(60))] * 4
@@ -275,7 +275,7 @@ class TestOwnWrites:
             if method == "read" and threading.current_thread() is not writer:
                 disk.hook = lambda method, path: None
                 writer.start()
-                writer.join(timeout=0.5)  # if the refresh keeps it waiting, all is well too
+                writer.join(timeout=0.2)  # if the refresh keeps it waiting, all is well too
 
         disk.hook = write_meanwhile
         store.refresh()

@@ -19,13 +19,10 @@ from fastk.times import format_ts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from fastk.engine.chunk_index import Leaf
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.snapshot import Snapshot
+    from fastk.engine.pieces import Pieces
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
-
-    Piece = tuple[Leaf, int, int, int]  # leaf, place of the chunk in it, first row, one past the last
 
 
 class Rows:
@@ -252,70 +249,6 @@ class JoinedRows(FilledRows):
 
     def _cut(self, start: int, stop: int) -> Rows:
         return self._source.cut(start, stop)
-
-
-class Pieces(Sequence[Rows]):
-    """Consecutive parts of chunks. ``pin`` keeps their chunks mapped; otherwise each is opened as it is used."""
-
-    __slots__ = ("_chunks", "_pieces", "_snapshot", "rows")
-
-    def __init__(self, snapshot: Snapshot, pieces: list[Piece], pin: bool) -> None:
-        self._snapshot = snapshot
-        self._pieces = pieces
-        self._chunks = [snapshot.open_chunk(leaf, place) for leaf, place, _, _ in pieces] if pin else None
-        self.rows = sum([stop - start for _, _, start, stop in pieces])
-
-    def __len__(self) -> int:
-        return len(self._pieces)
-
-    def __repr__(self) -> str:
-        return f"<{len(self):,} segments of {self.rows:,} rows>"
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        _, _, start, stop = self._pieces[index]
-        return self._snapshot.chunk_rows(self._chunk(index), start, stop)
-
-    def __iter__(self) -> Iterator[Rows]:
-        make = self._snapshot.chunk_rows
-        return (make(self._chunk(index), start, stop) for index, (_, _, start, stop) in enumerate(self._pieces))
-
-    def _chunk(self, index: int) -> MappedChunk:
-        if self._chunks is not None:
-            return self._chunks[index]
-        leaf, place, _, _ = self._pieces[index]
-        return self._snapshot.open_chunk(leaf, place)
-
-    def joined(self, column: int) -> NDArray[Any]:
-        """One column of all pieces, in memory of its own, read-only."""
-        if self._chunks is not None:
-            parts = [
-                chunk.column(column, start, stop)
-                for chunk, (_, _, start, stop) in zip(self._chunks, self._pieces, strict=True)
-            ]
-            joined = np.concatenate(parts)
-        else:
-            joined = np.empty(self.rows, self._snapshot.settings.schema.fields[column].dtype)
-            self.fill(column, joined)
-        joined.flags.writeable = False
-        return joined
-
-    def fill(self, column: int, out: NDArray[Any]) -> None:
-        """Write one column of all pieces into a buffer, one after the other."""
-        position = 0
-        for index, (_, _, start, stop) in enumerate(self._pieces):
-            out[position : position + stop - start] = self._chunk(index).column(column, start, stop)
-            position += stop - start
-
-    def cut(self, start: int, stop: int) -> Rows:
-        """The pieces of a contiguous part, as rows."""
-        pieces, position = [], 0
-        for leaf, place, first, last in self._pieces:
-            low, high = max(start - position, 0), min(stop - position, last - first)
-            pieces.append((leaf, place, first + low, first + max(low, high)))
-            position += last - first
-        return self._snapshot.rows_of_pieces(pieces)
 
 
 @cache

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
-from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Pieces, Rows, rows_class
+from fastk.engine.pieces import LazyPieces, PinnedPieces
+from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class
 from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
     from fastk.engine.chunks import SeriesChunks
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.rows import Piece
+    from fastk.engine.pieces import Pieces
     from fastk.format.manifest import Manifest
+    from fastk.schema.settings import SeriesSettings
 
 
 class Snapshot(ChunkIndex):
@@ -33,6 +35,8 @@ class Snapshot(ChunkIndex):
         self.chunks = chunks
         self.mapped = chunks.mapped
         self.chunk_rows: Callable[[MappedChunk, int, int], Rows] = rows_class(ChunkRows, schema)
+        self._joined_rows: Callable[[SeriesSettings, Pieces], Rows] = rows_class(JoinedRows, schema)
+        self._pin_limit = chunks.maps.budget // 4
         self._tail: tuple[int, int] | None = None
 
     @cached_property
@@ -70,31 +74,35 @@ class Snapshot(ChunkIndex):
     def _range_of_many(self, index: int, leaf: Leaf, place: int, start: int, end: int) -> Rows:
         """Only the first and the last chunk are searched; those between lie in the range whole."""
         stop = bisect_right(leaf.starts, end, place)
-        if stop < len(leaf) or index + 1 == len(self.leaf_ends) or self.leaf_starts[index + 1] > end:
-            refs = [(leaf, chunk) for chunk in range(place, stop)]
-        else:
-            refs = [(ref[0], ref[1]) for ref in self.overlapping(start, end)]
-        pieces: list[Piece] = [(leaf, chunk, 0, leaf.rows[chunk]) for leaf, chunk in refs]
-        for edge in {0, len(pieces) - 1}:
-            pieces[edge] = self._cut_piece(*refs[edge], start, end)
+        if stop - place > self._pin_limit or (
+            stop == len(leaf.ids) and index + 1 < len(self.leaf_ends) and self.leaf_starts[index + 1] <= end
+        ):
+            return self._range_of_refs(self.overlapping(start, end), start, end)
+        chunks = [self.mapped.get(leaf.ids[each]) or self.open_chunk(leaf, each) for each in range(place, stop)]
+        low = 0 if start <= leaf.starts[place] else chunks[0].bounds(start, INT64_MAX)[0]
+        high = chunks[-1].rows if leaf.ends[stop - 1] <= end else chunks[-1].bounds(INT64_MIN, end)[1]
+        if len(chunks) == 1:
+            return self.chunk_rows(chunks[0], low, high)
+        return self._joined_rows(self.settings, PinnedPieces(self.chunk_rows, chunks, low, high))
+
+    def _range_of_refs(self, refs: list[ChunkRef], start: int, end: int) -> Rows:
+        """The same for chunks of several leaves, or for more than may stay mapped."""
+        pieces = [(ref, 0, ref.rows) for ref in refs]
+        for edge in {0, len(refs) - 1}:
+            leaf, place = refs[edge]
+            if leaf.starts[place] < start or leaf.ends[place] > end:
+                bounds = self.open_chunk(leaf, place).bounds(max(start, INT64_MIN), min(end, INT64_MAX))
+                pieces[edge] = (refs[edge], *bounds)
         return self.rows_of_pieces(pieces)
 
-    def _cut_piece(self, leaf: Leaf, place: int, start: int, end: int) -> Piece:
-        if start <= leaf.starts[place] and leaf.ends[place] <= end:
-            return leaf, place, 0, leaf.rows[place]
-        return leaf, place, *self.open_chunk(leaf, place).bounds(max(start, INT64_MIN), min(end, INT64_MAX))
-
-    def rows_of_pieces(self, pieces: list[Piece]) -> Rows:
-        """Rows of consecutive parts of chunks; mapped now if they fit the budget easily, else as they are used."""
-        pieces = [piece for piece in pieces if piece[2] < piece[3]]
+    def rows_of_pieces(self, pieces: list[tuple[ChunkRef, int, int]]) -> Rows:
+        """Rows of consecutive, non-empty parts of chunks, each chunk opened as it is used."""
         if not pieces:
             return self.no_rows
         if len(pieces) == 1:
-            leaf, place, start, stop = pieces[0]
-            return self.chunk_rows(self.open_chunk(leaf, place), start, stop)
-        source = Pieces(self, pieces, pin=len(pieces) <= self.chunks.maps.budget // 4)
-        rows: Rows = rows_class(JoinedRows, self.settings.schema)(self.settings, source)
-        return rows
+            ref, start, stop = pieces[0]
+            return self.chunk_rows(self.open_chunk(*ref), start, stop)
+        return self._joined_rows(self.settings, LazyPieces(self, pieces))
 
     def latest(self, count: int) -> Rows:
         """The last ``count`` rows, ascending; fewer if the series has fewer."""
@@ -118,11 +126,10 @@ class Snapshot(ChunkIndex):
         return self.open_chunk(leaf, len(leaf) - 1)
 
     def _latest_of_many(self, count: int) -> Rows:
-        pieces: list[Piece] = []
-        for leaf, place in self.backwards():
-            rows = leaf.rows[place]
-            taken = min(count, rows)
-            pieces.append((leaf, place, rows - taken, rows))
+        pieces = []
+        for ref in self.backwards():
+            taken = min(count, ref.rows)
+            pieces.append((ref, ref.rows - taken, ref.rows))
             count -= taken
             if not count:
                 break

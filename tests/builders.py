@@ -102,3 +102,11 @@ def use_kernels(monkeypatch, name):
     """Put one implementation of the kernels in force: 'plain' (and let nothing load the other) or 'compiled'."""
     monkeypatch.setenv("FASTK_KERNELS", "never" if name == "plain" else "lazy")
     monkeypatch.setattr(kernels, "active", import_module(f"fastk.kernels.{name}"))
+
+
+def structured(columns, order=None):
+    """Columns as a structured array, its fields in the order given."""
+    array = np.empty(len(columns["ts"]), [(name, np.asarray(columns[name]).dtype) for name in order or columns])
+    for name in array.dtype.names:
+        array[name] = columns[name]
+    return array

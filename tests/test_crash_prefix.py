@@ -216,7 +216,7 @@ class TestKilledWriter:
         root = base / "root"
         survivor = fastk.FastKStore.open(root)
         register(survivor).put(JANUARY)
-        victim = fastk.FastKStore.open(root, disk=RecordingDisk(Journal(base), stop_after=4))
+        victim = fastk.FastKStore.open(root, disk=RecordingDisk(Journal(base), stop_after=2))
         with pytest.raises(Killed):
             victim.series(KEY).put(FEBRUARY)
         leftovers = {path for path in read_image(base) if path.endswith(".chunk")}

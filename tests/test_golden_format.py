@@ -24,6 +24,11 @@ def bring(name: str, root: Path) -> Path:
     return root
 
 
+def lines_of(data: bytes) -> list[str]:
+    """Bytes so that pytest shows where they differ."""
+    return [f"{start:5} {data[start : start + 32].hex()}" for start in range(0, len(data), 32)]
+
+
 def joined(name: str) -> dict[str, Any]:
     puts = golden.batches(name)
     return {column: np.concatenate([put[column] for put in puts]) for column in puts[0]}
@@ -35,7 +40,7 @@ def test_what_is_written_today_equals_the_golden_bytes(name: str, tmp_path: Path
     written, kept = golden.files_of(tmp_path / "root"), golden.golden_files(name)
     assert list(written) == list(kept)
     for path, data in kept.items():
-        assert golden.render({path: written[path]}) == golden.render({path: data})
+        assert lines_of(written[path]) == lines_of(data), path
 
 
 @each_store
@@ -74,7 +79,7 @@ def test_the_tables_store_holds_every_kind_of_file(tmp_path: Path) -> None:
 
 
 def test_golden_files_are_small() -> None:
-    assert sum(path.stat().st_size for path in golden.FOLDER.iterdir()) < 64_000
+    assert sum(path.stat().st_size for path in golden.FOLDER.iterdir()) < 24_000
 
 
 def test_golden_files_are_never_written_silently(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

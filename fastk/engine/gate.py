@@ -29,6 +29,7 @@ class WriteGate:
         self._depth = 0
         self._shut = ""
         self.crashes = 0
+        self._leftovers = False
 
     def check_open(self) -> None:
         """Raise unless this store object may write."""
@@ -36,6 +37,10 @@ class WriteGate:
             raise StoreClosed(f"{self._root}: {self._shut}")
         if not self._writable:
             raise InvalidInput(f"{self._root} was opened with mode='r'; open it with mode='rw' to write")
+
+    def leave_files(self) -> None:
+        """Say that files of an unfinished commit may stay: other writers then look before they give names."""
+        self._leftovers = True
 
     def shut(self, why: str) -> None:
         """Let nobody in from here on."""
@@ -80,4 +85,5 @@ class WriteGate:
         try:
             yield
         finally:
-            lock.release()
+            leftovers, self._leftovers = self._leftovers, False
+            lock.release(leftovers=leftovers)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import os.path
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,16 @@ class Writer:
         self._highest: dict[int, int] = {}
         self._known_crashes = 0
 
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Hold the store's lock. What was known of the disk is forgotten if any writer left files since."""
+        with self._gate.hold():
+            if self._gate.crashes != self._known_crashes:
+                self._known_crashes = self._gate.crashes
+                self._highest.clear()
+                self._durable_folders.clear()
+            yield
+
     def check_open(self) -> None:
         """Raise unless this store object may write."""
         self._gate.check_open()
@@ -74,7 +84,7 @@ class Writer:
 
     def register(self, files: SeriesFiles, wanted: SeriesSettings) -> bool:
         """Create a series; False if it exists with these settings. InvalidInput if it exists with others."""
-        with self._gate.hold():
+        with self._held():
             if self._disk.exists(files.manifest):
                 self._disk.sync_folder(files.folder)  # its writer may have ended between the rename and this
                 stored = files.parse_manifest(self._disk.read(files.manifest)).settings
@@ -101,7 +111,7 @@ class Writer:
 
     def drop(self, files: SeriesFiles) -> None:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""
-        with self._gate.hold():
+        with self._held():
             series_id = self._series_id(files)
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
             self._disk.make_folder(aside)
@@ -142,13 +152,14 @@ class Writer:
         rows = len(columns[0])
         if rows:
             append.check_order(columns[0], settings)
-        with self._gate.hold():
+        with self._held():
             newest = reader.newest()
             if newest.settings.series_id != settings.series_id:
                 raise SnapshotExpired(f"series {settings.key} was dropped and registered again; call refresh() first")
             if not rows:
                 return PutResult(0, 0, 0, 0, 0, newest.manifest.sequence)
             planned = append.plan_append(newest, columns)
+            assert sum(plan.stop - plan.start for plan in planned) == rows, "every row belongs to one chunk"
             manifest, data, expired = self._commit_append(newest, columns, planned)
             reader.move(manifest, data)
             self._remove_expired(reader.files, manifest, expired)
@@ -163,11 +174,8 @@ class Writer:
     def _next_sequence(self, files: SeriesFiles, manifest: Manifest) -> int:
         """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
 
-        The folders are listed at the first write of this store object, and again after any writer crashed.
+        The folders are listed at the first write of this store object, and again after any writer left files.
         """
-        if self._gate.crashes != self._known_crashes:
-            self._known_crashes = self._gate.crashes
-            self._highest.clear()
         highest = self._highest.get(manifest.settings.series_id)
         if highest is None:
             highest = max((0, *self._sequences_on_disk(files)))
@@ -202,10 +210,16 @@ class Writer:
             manifest, expired = self._next_manifest(newest, edit, created)
             return manifest, self._publish(files, manifest, created), expired
         except BaseException:
-            for path in created:
-                with suppress(OSError):
-                    self._disk.remove(path)
+            self._remove_unnamed(created)
             raise
+
+    def _remove_unnamed(self, paths: list[str]) -> None:
+        """Remove what an unfinished commit wrote, as far as the disk lets."""
+        for path in paths:
+            try:
+                self._disk.remove(path)
+            except OSError:
+                self._gate.leave_files()
 
     def _write_chunks(
         self,
@@ -282,6 +296,9 @@ class Writer:
             self._disk.rename(files.manifest_temporary, files.manifest)
         except OSError:  # it did not take place
             created += [*written, files.manifest_temporary]
+            raise
+        except BaseException:  # it may have
+            self._gate.leave_files()
             raise
         self._disk.sync_folder(files.folder)
         return data

@@ -34,8 +34,12 @@ class FileLock:
             os.close(self._descriptor)  # frees the lock, too
             raise
 
-    def release(self) -> None:
-        """Free the lock. Explicit, so that a forked child's copy of the descriptor does not keep it."""
+    def release(self, *, leftovers: bool = False) -> None:
+        """Free the lock; ``leftovers`` counts this holder among those that may have left files behind.
+
+        Explicit, so that a forked child's copy of the descriptor does not keep it.
+        """
+        self.crashes += leftovers
         try:
             self._write_text("")
         finally:

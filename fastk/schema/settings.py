@@ -8,6 +8,7 @@ from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from fastk.arrays import is_integer
 from fastk.errors import InvalidData, InvalidInput
 from fastk.keys import SeriesKey
 from fastk.partition import PartitionUnit
@@ -39,8 +40,9 @@ class SeriesSettings:
             )
         complete = {name: check_scale(name, self.scales.get(name, 1)) for name in self.schema.scale_names}
         object.__setattr__(self, "scales", MappingProxyType(complete))
-        if type(self.timeframe_ms) is not int or not 0 <= self.timeframe_ms <= INT64_MAX:
+        if not is_integer(self.timeframe_ms) or not 0 <= self.timeframe_ms <= INT64_MAX:
             raise InvalidInput(f"{self.key}: timeframe_ms must be an int of 0 or more, not {self.timeframe_ms!r}")
+        object.__setattr__(self, "timeframe_ms", int(self.timeframe_ms))
 
     @property
     def partition(self) -> PartitionUnit:
@@ -84,11 +86,11 @@ def _parse(data: bytes) -> SeriesSettings:
         raise InvalidData(f"the series settings are unreadable: {error}") from error
 
 
-def check_scale(name: str, value: object) -> int:
+def check_scale(name: str, value: Any) -> int:
     """A scale is a whole divisor of at least 1 that float64 holds exactly."""
-    if type(value) is not int or not 1 <= value <= 10**18:
+    if not is_integer(value) or not 1 <= value <= 10**18:
         raise InvalidInput(f"{name} must be an int from 1 to 10**18, not {value!r}")
-    return value
+    return int(value)
 
 
 def _comparable(settings: SeriesSettings) -> dict[str, Any]:

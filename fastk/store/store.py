@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os.path
 from fnmatch import fnmatchcase
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
 
 _ORIGINAL_MANIFEST = b"FKMETA0"
+# A folder above the root that was there before may be another user's, or of a file system without such syncs.
+_UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
 
 class FastKStore(OriginalNames):
@@ -176,12 +179,16 @@ class FastKStore(OriginalNames):
         created = not self._disk.is_folder(path) and self._disk.make_folder(path)
         try:
             self._disk.sync_folder(parent)
-        except PermissionError:  # a folder of somebody else, which was there before
-            if created:
+        except OSError as error:
+            if created or error.errno not in _UNSYNCABLE:
                 raise
 
     def close(self) -> None:
-        """Let go of all maps. Rows and arrays that were handed out stay valid; further use raises StoreClosed."""
+        """Let go of all maps; further use raises StoreClosed.
+
+        Arrays and rows that were handed out stay valid, except that rows over more chunks than a quarter of the budget
+        of maps open their chunks as they are used, and can no longer.
+        """
         self._closed = True
         self._gate.shut("the store was closed; open it again")
         for reader in self._readers.values():

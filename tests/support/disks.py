@@ -283,11 +283,9 @@ class RecordingDisk(Disk):
     def _write_in_steps(self, path: str, buffers: Sequence[Any], sync: bool) -> None:
         self._effect("create", path)
         with open(path, "wb", buffering=0) as file:
-            for buffer in buffers:
-                data = bytes(memoryview(buffer).cast("B"))
-                if data:
-                    self._effect("write", path, data=data)
-                    file.write(data)
+            data = b"".join(bytes(memoryview(buffer).cast("B")) for buffer in buffers)
+            self._effect("write", path, data=data)
+            file.write(data)
             if sync:
                 self._effect("sync", path)
             else:
@@ -336,11 +334,11 @@ class _MortalLock(FileLock):
         self._disk = disk
         super().__init__(path, timeout)
 
-    def release(self) -> None:
+    def release(self, *, leftovers: bool = False) -> None:
         if self._disk.killed:
             os.close(self._descriptor)
         else:
-            super().release()
+            super().release(leftovers=leftovers)
 
 
 class ForbiddenDisk(Disk):

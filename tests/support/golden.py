@@ -1,15 +1,17 @@
 """The golden stores of format 3: what they hold, and how their bytes were made.
 
-The bytes are frozen with the first release: until then ``python -m tests.support.golden`` writes them anew after a
-deliberate change of the format, and says what changed. Nothing else ever writes them. A store is kept as one text file:
-a line with the path and length of each file, and its bytes in hexadecimal, so that a difference can be read.
+The bytes are frozen with the first release: until then ``python -m tests.support.golden --write`` writes them anew
+after a deliberate change of the format, and says what changed. Nothing else ever writes them. A store is kept as one
+text file: a line with the path and length of each file, and its bytes, deflated, in base64.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,7 +26,6 @@ SERIES_ID = 0x0123_4567_89AB_CDEF
 NOW = 1_735_689_600_000
 FIRST = 1_706_745_600_000  # 2024-02-01
 HOUR, DAY = 3_600_000, 86_400_000
-WIDTH = 64  # bytes a line
 
 QUIRKY = fastk.Schema(
     "quirky",
@@ -122,28 +123,25 @@ def files_of(root: Path) -> dict[str, bytes]:
 
 
 def render(files: dict[str, bytes]) -> str:
-    """Files as text; lines of zeros are counted."""
+    """Files as text."""
     lines = []
     for path, data in files.items():
-        lines.append(f"{len(data)} {path}")
-        pieces = [data[start : start + WIDTH] for start in range(0, len(data), WIDTH)]
-        lines += [f"  {piece.hex()}" if any(piece) else f"  zeros {len(piece)}" for piece in pieces]
+        text = base64.b64encode(zlib.compress(data, 9)).decode()
+        lines += [f"{len(data)} {path}", *(f"  {text[start : start + 100]}" for start in range(0, len(text), 100))]
     return "\n".join(lines) + "\n"
 
 
 def parse(text: str) -> dict[str, bytes]:
     """The files that a text stands for."""
-    files: dict[str, bytes] = {}
+    texts: dict[str, str] = {}
     path = ""
     for line in text.splitlines():
-        if not line.startswith("  "):
-            path = line.partition(" ")[2]
-            files[path] = b""
-        elif line.startswith("  zeros "):
-            files[path] += bytes(int(line.split()[1]))
+        if line.startswith("  "):
+            texts[path] += line.strip()
         else:
-            files[path] += bytes.fromhex(line)
-    return files
+            path = line.partition(" ")[2]
+            texts[path] = ""
+    return {path: zlib.decompress(base64.b64decode(text)) for path, text in texts.items()}
 
 
 def golden_files(name: str) -> dict[str, bytes]:
@@ -159,12 +157,12 @@ def main(arguments: list[str] | None = None) -> int:
     for name in KEYS:
         with tempfile.TemporaryDirectory() as folder:
             make(name, Path(folder) / "root")
-            text = render(files_of(Path(folder) / "root"))
+            files = files_of(Path(folder) / "root")
         path = FOLDER / f"{name}.txt"
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or golden_files(name) != files:
             changed.append(name)
             if options.write:
-                path.write_text(text, encoding="utf-8")
+                path.write_text(render(files), encoding="utf-8")
     print(f"{'written' if options.write else 'differ'}: {', '.join(changed) or 'none'}")
     return int(bool(changed) and not options.write)
 

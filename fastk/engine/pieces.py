@@ -81,7 +81,10 @@ class PinnedPieces(Pieces):
         self._chunks = chunks
         self._low = low
         self._high = high
-        self.rows = sum([chunk.rows for chunk in chunks[:-1]]) - low + high
+        rows = high - low
+        for chunk in chunks[:-1]:
+            rows += chunk.rows
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self._chunks)
@@ -104,12 +107,11 @@ class PinnedPieces(Pieces):
     def joined(self, column: int) -> NDArray[Any]:
         """One column of all pieces, in memory of its own, read-only."""
         chunks = self._chunks
-        parts = [chunks[0].column(column, self._low, chunks[0].rows)]
-        for chunk in chunks[1:-1]:
-            parts.append(chunk.column(column, 0, chunk.rows))  # noqa: PERF401 (a comprehension costs more for none)
-        parts.append(chunks[-1].column(column, 0, self._high))
-        joined = np.concatenate(parts)
-        joined.flags.writeable = False
+        first = chunks[0].column(column, self._low, chunks[0].rows)
+        last = chunks[-1].column(column, 0, self._high)
+        between = [chunk.column(column, 0, chunk.rows) for chunk in chunks[1:-1]] if len(chunks) > 2 else ()
+        joined = np.concatenate((first, *between, last))
+        joined.setflags(write=False)
         return joined
 
     def cut(self, start: int, stop: int) -> Rows:

@@ -78,7 +78,9 @@ class Snapshot(ChunkIndex):
             stop == len(leaf.ids) and index + 1 < len(self.leaf_ends) and self.leaf_starts[index + 1] <= end
         ):
             return self._range_of_refs(self.overlapping(start, end), start, end)
-        chunks = [self.mapped.get(leaf.ids[each]) or self.open_chunk(leaf, each) for each in range(place, stop)]
+        chunks = []
+        for each in range(place, stop):
+            chunks.append(self.mapped.get(leaf.ids[each]) or self.open_chunk(leaf, each))  # noqa: PERF401 (0.2 us less)
         low = 0 if start <= leaf.starts[place] else chunks[0].bounds(start, INT64_MAX)[0]
         high = chunks[-1].rows if leaf.ends[stop - 1] <= end else chunks[-1].bounds(INT64_MIN, end)[1]
         if len(chunks) == 1:

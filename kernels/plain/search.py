@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,18 +9,18 @@ import numpy as np
 if TYPE_CHECKING:
     from ..interface import Column, Int64Array
 
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 # Measured: below about this mean length one gather over all rows beats one slice copy a range.
 _SHORT_RANGE = 32
 
 
 def bounds(ts: Int64Array, start: int, end: int) -> tuple[int, int]:
-    """Half-open row bounds (lo, hi) of start <= ts <= end in sorted int64 `ts`. Two binary searches.
+    """Half-open row bounds (lo, hi) of start <= ts <= end in sorted int64 `ts`. A binary search for each end given.
 
-    bisect takes 1.1 us on 41,667 rows, two calls of searchsorted 1.35; they meet near 500,000 rows (measured).
+    bisect on the array's memoryview takes a third longer where reads jump between columns (measured).
     """
-    values = ts.data
-    lo = bisect_left(values, start)
-    return lo, bisect_right(values, end, lo)
+    lo = 0 if start == _INT64_MIN else int(ts.searchsorted(start))
+    return lo, len(ts) if end == _INT64_MAX else max(lo, int(ts.searchsorted(end, "right")))
 
 
 def find(ts: Int64Array, key: int) -> int:

@@ -242,7 +242,7 @@ def test_tables_no_longer_named_are_removed_after_the_grace_period(limits):
         for place in np.random.default_rng(2).permutation(60).tolist():
             series.put(bars(JANUARY + place * HOUR, 1))
         series.put(bars(JANUARY + 100 * HOUR, 1))
-        manifest = series.newest_snapshot().manifest
+        manifest = series._reader.newest().manifest
         kept = {
             f"chunks.{int(each) >> 20:08d}-{int(each) & (1 << 20) - 1:04d}.table"
             for each in manifest.leaves["table_id"]
@@ -270,7 +270,7 @@ def test_thousands_of_small_puts_with_the_real_limits():
         for place in range(2_500):
             series.put(bars(JANUARY + place * MINUTE, 1))
         assert series.range().ts.tolist() == bars(JANUARY, 2_500)["ts"].tolist()
-        manifest = series.newest_snapshot().manifest
+        manifest = series._reader.newest().manifest
         assert manifest.leaves.size == 1
         assert manifest.chunks.size <= chunk_tables.INLINE_MAX
         assert len(manifest.encode()) < 64 * 1024

@@ -65,15 +65,17 @@ class SeriesChunks:
         return chunk
 
     def _map_dropped(self, path: str, chunk_id: int, item: np.void) -> MappedChunk:
-        """A dropped series keeps its files for the grace period, in a folder that bears its id."""
+        try:
+            return self._map_file(self._aside(path), chunk_id, item)
+        except FileNotFoundError:
+            raise self._expired(path) from None
+
+    def _aside(self, path: str) -> str:
+        """Where a file lies after its series was dropped: it stays for the grace period, under the series' id."""
         for folder in self._disk.list(self._dropped):
             dropped = names.parse_dropped_folder_name(folder)
             if dropped is not None and dropped[0] == self.settings.series_id:
-                moved = os.path.join(self._dropped, folder, names.CHUNKS_FOLDER, os.path.basename(path))
-                try:
-                    return self._map_file(moved, chunk_id, item)
-                except FileNotFoundError:
-                    break
+                return os.path.join(self._dropped, folder, os.path.relpath(path, self.files.folder))
         raise self._expired(path)
 
     def _newest(self) -> ChunkIndex | None:
@@ -105,16 +107,25 @@ class SeriesChunks:
         try:
             data = self._disk.read(path)
         except FileNotFoundError as error:
-            newest = self._newest()
-            named = (
-                ()
-                if newest is None
-                else (*newest.manifest.leaves["table_id"], *newest.manifest.retired_table["table_id"])
-            )
-            raise (_damage(error, path) if table_id in named else self._expired(path)) from None
+            if self._is_table_named_still(table_id):
+                raise _damage(error, path) from None
+            data = self._read_dropped(path)
         if tables.table_crc(data) != int(item["crc"]):
             raise InvalidData(f"{path} is not the table that the manifest names; restore it from a copy")
         return tables.parse_table(data, dtype, self.settings.series_id, table_id, path)
+
+    def _is_table_named_still(self, table_id: int) -> bool:
+        newest = self._newest()
+        if newest is None:
+            return False
+        manifest = newest.manifest
+        return table_id in manifest.leaves["table_id"] or table_id in manifest.retired_table["table_id"]
+
+    def _read_dropped(self, path: str) -> bytes:
+        try:
+            return self._disk.read(self._aside(path))
+        except FileNotFoundError:
+            raise self._expired(path) from None
 
     def _expired(self, path: str) -> SnapshotExpired:
         return SnapshotExpired(

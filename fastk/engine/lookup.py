@@ -16,10 +16,11 @@ from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
+    from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
@@ -140,6 +141,9 @@ class _Groups:
         """The groups of the items that a mask in grouped order keeps."""
         return _Groups(self._owners[mask])
 
+    def __len__(self) -> int:
+        return int(np.count_nonzero(np.diff(self._owners))) + 1
+
     def spans(self, limit: int) -> Iterator[tuple[int, int, int]]:
         """(chunk, first item, one past the last) of each group whose chunk is below ``limit``."""
         if not self._owners.size:
@@ -151,10 +155,15 @@ class _Groups:
             if chunk < limit:
                 yield chunk, start, stop
 
-    def of(self, snapshot: Snapshot) -> Iterator[tuple[Any, int, int]]:
+    def of(self, snapshot: Snapshot) -> Iterator[tuple[MappedChunk, int, int]]:
         """The same with the mapped chunk itself."""
         for chunk, start, stop in self.spans(snapshot.chunk_count):
             yield snapshot.open_chunk(*snapshot.refs[chunk]), start, stop
+
+    def opened(self, snapshot: Snapshot) -> Callable[[], Iterable[tuple[MappedChunk, int, int]]]:
+        """The same again and again: of chunks that stay mapped if they fit the budget easily, else opened each time."""
+        chunks = [*self.of(snapshot)] if len(self) <= snapshot.pin_limit else None
+        return lambda: self.of(snapshot) if chunks is None else chunks
 
 
 def _stable_order(owners: Int64) -> Int64:
@@ -168,14 +177,13 @@ class _Gather:
 
     def __init__(self, snapshot: Snapshot, groups: _Groups, rows: Int64, targets: Int64) -> None:
         self.rows = int(rows.size)
-        self._snapshot = snapshot
-        self._groups = groups
+        self._chunks = groups.opened(snapshot)
         self._rows = read_only(rows)
         self._targets = read_only(targets)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Gather one column."""
-        for chunk, start, stop in self._groups.of(self._snapshot):
+        for chunk, start, stop in self._chunks():
             column = chunk.column(index, 0, chunk.rows)
             kernels.active.take(column, self._rows[start:stop], self._targets[start:stop], out)
 
@@ -185,15 +193,15 @@ class _Ragged:
 
     def __init__(self, snapshot: Snapshot, low: Int64, high: Int64, offsets: Int64) -> None:
         self.rows = int(offsets[-1])
-        self._snapshot = snapshot
-        self._plan = _cut_at_chunks(snapshot.row_ends, low, high, offsets)
+        groups, self._low, self._high, self._targets = _cut_at_chunks(snapshot.row_ends, low, high, offsets)
+        self._chunks = groups.opened(snapshot)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""
-        groups, low, high, targets = self._plan
-        for chunk, start, stop in groups.of(self._snapshot):
+        for chunk, start, stop in self._chunks():
             column = chunk.column(index, 0, chunk.rows)
-            kernels.active.copy_ranges(column, low[start:stop], high[start:stop], targets[start:stop], out)
+            part = slice(start, stop)
+            kernels.active.copy_ranges(column, self._low[part], self._high[part], self._targets[part], out)
 
 
 def _cut_at_chunks(row_ends: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:

@@ -20,26 +20,29 @@ if TYPE_CHECKING:
 
 
 class Pieces(Sequence[Rows]):
-    """Consecutive parts of chunks: the segments of joined rows, and the source of their columns."""
+    """Consecutive chunks, without the rows before ``low`` in the first and from ``high`` on in the last.
 
-    __slots__ = ("rows",)
+    They are the segments of joined rows, and the source of their columns.
+    """
 
-    rows: int
+    __slots__ = ("_high", "_low", "_make_rows", "rows")
 
-    def _piece(self, index: int) -> tuple[MappedChunk, int, int]:
-        """A chunk, the first row, and one past the last."""
+    def __init__(self, make_rows: Callable[[MappedChunk, int, int], Rows], low: int, high: int, rows: int) -> None:
+        self._make_rows = make_rows
+        self._low = low
+        self._high = high
+        self.rows = rows
+
+    def _chunk(self, place: int) -> MappedChunk:
+        """The chunk at a place, mapped."""
         raise AssertionError("each form of pieces opens its own")
-
-    def _make(self, chunk: MappedChunk, start: int, stop: int) -> Rows:
-        """Rows of one chunk."""
-        raise AssertionError("each form of pieces makes its own")
 
     def joined(self, column: int) -> NDArray[Any]:
         """One column of all pieces, in memory of its own, read-only."""
         raise AssertionError("each form of pieces joins its own")
 
-    def cut(self, start: int, stop: int) -> Rows:
-        """A contiguous part, as rows."""
+    def _between(self, first: int, last: int, low: int, high: int) -> Rows:
+        """The rows from ``low`` of one chunk to ``high`` of another."""
         raise AssertionError("each form of pieces cuts its own")
 
     def __repr__(self) -> str:
@@ -48,61 +51,71 @@ class Pieces(Sequence[Rows]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
-        return self._make(*self._piece(index))
+        return self._make_rows(*self._piece(range(len(self))[index]))
+
+    def __iter__(self) -> Iterator[Rows]:
+        make, low, last = self._make_rows, self._low, len(self) - 1
+        for place in range(last):
+            chunk = self._chunk(place)
+            yield make(chunk, low, chunk.rows)
+            low = 0
+        yield make(self._chunk(last), low, self._high)
+
+    def _piece(self, place: int) -> tuple[MappedChunk, int, int]:
+        chunk = self._chunk(place)
+        return chunk, self._low if place == 0 else 0, self._high if place == len(self) - 1 else chunk.rows
 
     def fill(self, column: int, out: NDArray[Any]) -> None:
         """Write one column of all pieces into a buffer, one after the other."""
         position = 0
-        for index in range(len(self)):
-            chunk, start, stop = self._piece(index)
+        for place in range(len(self)):
+            chunk, start, stop = self._piece(place)
             out[position : position + stop - start] = chunk.column(column, start, stop)
             position += stop - start
 
-    def _cut_pieces(self, spans: Sequence[tuple[Any, int, int]], start: int, stop: int) -> list[tuple[Any, int, int]]:
-        """The parts of ``spans`` (anything, first row, one past the last) that a contiguous part covers."""
-        cut, position = [], 0
-        for what, first, last in spans:
-            low, high = max(start - position, 0), min(stop - position, last - first)
-            if low < high:
-                cut.append((what, first + low, first + high))
-            position += last - first
-        return cut
+    def cut(self, start: int, stop: int) -> Rows:
+        """A contiguous part that is not empty, as rows."""
+        first, low = self._locate(start)
+        last, high = self._locate(stop - 1)
+        return self._between(first, last, low, high + 1)
+
+    def _locate(self, row: int) -> tuple[int, int]:
+        """The chunk that holds a row, and its row there."""
+        row += self._low
+        for place in range(len(self)):
+            rows = self._rows_of(place)
+            if row < rows:
+                break
+            row -= rows
+        return place, row
+
+    def _rows_of(self, place: int) -> int:
+        """Rows of a whole chunk."""
+        raise AssertionError("each form of pieces knows its own")
 
 
 class PinnedPieces(Pieces):
-    """Whole chunks, but for the rows before ``low`` in the first and from ``high`` on in the last; they stay mapped."""
+    """Chunks that stay mapped while the rows live."""
 
-    __slots__ = ("_chunks", "_high", "_low", "_make_rows")
+    __slots__ = ("_chunks",)
 
     def __init__(
         self, make_rows: Callable[[MappedChunk, int, int], Rows], chunks: list[MappedChunk], low: int, high: int
     ) -> None:
-        self._make_rows = make_rows
-        self._chunks = chunks
-        self._low = low
-        self._high = high
         rows = high - low
         for chunk in chunks[:-1]:
             rows += chunk.rows
-        self.rows = rows
+        super().__init__(make_rows, low, high, rows)
+        self._chunks = chunks
 
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def __iter__(self) -> Iterator[Rows]:
-        make, low, last = self._make_rows, self._low, self._chunks[-1]
-        for chunk in self._chunks:
-            yield make(chunk, low, self._high if chunk is last else chunk.rows)
-            low = 0
+    def _chunk(self, place: int) -> MappedChunk:
+        return self._chunks[place]
 
-    def _make(self, chunk: MappedChunk, start: int, stop: int) -> Rows:
-        return self._make_rows(chunk, start, stop)
-
-    def _piece(self, index: int) -> tuple[MappedChunk, int, int]:
-        place = range(len(self._chunks))[index]
-        chunk = self._chunks[place]
-        low = self._low if place == 0 else 0
-        return chunk, low, self._high if place == len(self._chunks) - 1 else chunk.rows
+    def _rows_of(self, place: int) -> int:
+        return self._chunks[place].rows
 
     def joined(self, column: int) -> NDArray[Any]:
         """One column of all pieces, in memory of its own, read-only."""
@@ -114,45 +127,46 @@ class PinnedPieces(Pieces):
         joined.setflags(write=False)
         return joined
 
-    def cut(self, start: int, stop: int) -> Rows:
-        """A contiguous part, as rows."""
-        spans = [self._piece(place) for place in range(len(self))]
-        cut = self._cut_pieces(spans, start, stop)
-        if len(cut) < 2:
-            return self._make(*(cut[0] if cut else (self._chunks[0], 0, 0)))
-        pieces = PinnedPieces(self._make_rows, [chunk for chunk, _, _ in cut], cut[0][1], cut[-1][2])
-        settings = self._chunks[0].settings
-        rows: Rows = rows_class(JoinedRows, settings.schema)(settings, pieces)
-        return rows
+    def _between(self, first: int, last: int, low: int, high: int) -> Rows:
+        return joined_rows(self._make_rows, self._chunks[first : last + 1], low, high)
 
 
 class LazyPieces(Pieces):
     """More chunks than may stay mapped: each is opened as it is used."""
 
-    __slots__ = ("_pieces", "_snapshot")
+    __slots__ = ("_refs", "_snapshot")
 
-    def __init__(self, snapshot: Snapshot, pieces: list[tuple[ChunkRef, int, int]]) -> None:
+    def __init__(self, snapshot: Snapshot, refs: list[ChunkRef], low: int, high: int) -> None:
+        super().__init__(snapshot.chunk_rows, low, high, sum([ref.rows for ref in refs[:-1]]) - low + high)
         self._snapshot = snapshot
-        self._pieces = pieces
-        self.rows = sum([stop - start for _, start, stop in pieces])
+        self._refs = refs
 
     def __len__(self) -> int:
-        return len(self._pieces)
+        return len(self._refs)
 
-    def _make(self, chunk: MappedChunk, start: int, stop: int) -> Rows:
-        return self._snapshot.chunk_rows(chunk, start, stop)
+    def _chunk(self, place: int) -> MappedChunk:
+        return self._snapshot.open_chunk(*self._refs[place])
 
-    def _piece(self, index: int) -> tuple[MappedChunk, int, int]:
-        ref, start, stop = self._pieces[index]
-        return self._snapshot.open_chunk(*ref), start, stop
+    def _rows_of(self, place: int) -> int:
+        return self._refs[place].rows
 
     def joined(self, column: int) -> NDArray[Any]:
         """One column of all pieces, in memory of its own, read-only; no more than one chunk is held at a time."""
         joined = np.empty(self.rows, self._snapshot.settings.schema.fields[column].dtype)
         self.fill(column, joined)
-        joined.flags.writeable = False
+        joined.setflags(write=False)
         return joined
 
-    def cut(self, start: int, stop: int) -> Rows:
-        """A contiguous part, as rows."""
-        return self._snapshot.rows_of_pieces(self._cut_pieces(self._pieces, start, stop))
+    def _between(self, first: int, last: int, low: int, high: int) -> Rows:
+        return self._snapshot.rows_between(self._refs[first : last + 1], low, high)
+
+
+def joined_rows(
+    make_rows: Callable[[MappedChunk, int, int], Rows], chunks: list[MappedChunk], low: int, high: int
+) -> Rows:
+    """Rows of mapped chunks: from ``low`` of the first to ``high`` of the last."""
+    if len(chunks) == 1:
+        return make_rows(chunks[0], low, high)
+    settings = chunks[0].settings
+    rows: Rows = rows_class(JoinedRows, settings.schema)(settings, PinnedPieces(make_rows, chunks, low, high))
+    return rows

@@ -248,7 +248,7 @@ class JoinedRows(FilledRows):
         return kept
 
     def _cut(self, start: int, stop: int) -> Rows:
-        return self._source.cut(start, stop)
+        return self._source.cut(start, stop) if start < stop else super()._cut(start, stop)
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
-from fastk.engine.pieces import LazyPieces, PinnedPieces
+from fastk.engine.pieces import LazyPieces, joined_rows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class
 from fastk.times import INT64_MAX, INT64_MIN
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.chunks import SeriesChunks
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.pieces import Pieces
     from fastk.format.manifest import Manifest
-    from fastk.schema.settings import SeriesSettings
 
 
 class Snapshot(ChunkIndex):
@@ -35,8 +33,7 @@ class Snapshot(ChunkIndex):
         self.chunks = chunks
         self.mapped = chunks.mapped
         self.chunk_rows: Callable[[MappedChunk, int, int], Rows] = rows_class(ChunkRows, schema)
-        self._joined_rows: Callable[[SeriesSettings, Pieces], Rows] = rows_class(JoinedRows, schema)
-        self._pin_limit = chunks.maps.budget // 4
+        self.pin_limit = max(1, chunks.maps.budget // 4)
         self._tail: tuple[int, int] | None = None
 
     @cached_property
@@ -74,7 +71,7 @@ class Snapshot(ChunkIndex):
     def _range_of_many(self, index: int, leaf: Leaf, place: int, start: int, end: int) -> Rows:
         """Only the first and the last chunk are searched; those between lie in the range whole."""
         stop = bisect_right(leaf.starts, end, place)
-        if stop - place > self._pin_limit or (
+        if stop - place > self.pin_limit or (
             stop == len(leaf.ids) and index + 1 < len(self.leaf_ends) and self.leaf_starts[index + 1] <= end
         ):
             return self._range_of_refs(self.overlapping(start, end), start, end)
@@ -83,28 +80,26 @@ class Snapshot(ChunkIndex):
             chunks.append(self.mapped.get(leaf.ids[each]) or self.open_chunk(leaf, each))  # noqa: PERF401 (0.2 us less)
         low = 0 if start <= leaf.starts[place] else chunks[0].bounds(start, INT64_MAX)[0]
         high = chunks[-1].rows if leaf.ends[stop - 1] <= end else chunks[-1].bounds(INT64_MIN, end)[1]
-        if len(chunks) == 1:
-            return self.chunk_rows(chunks[0], low, high)
-        return self._joined_rows(self.settings, PinnedPieces(self.chunk_rows, chunks, low, high))
+        return joined_rows(self.chunk_rows, chunks, low, high)
 
     def _range_of_refs(self, refs: list[ChunkRef], start: int, end: int) -> Rows:
         """The same for chunks of several leaves, or for more than may stay mapped."""
-        pieces = [(ref, 0, ref.rows) for ref in refs]
-        for edge in {0, len(refs) - 1}:
-            leaf, place = refs[edge]
-            if leaf.starts[place] < start or leaf.ends[place] > end:
-                bounds = self.open_chunk(leaf, place).bounds(max(start, INT64_MIN), min(end, INT64_MAX))
-                pieces[edge] = (refs[edge], *bounds)
-        return self.rows_of_pieces(pieces)
+        (leaf, place), (last_leaf, last_place) = refs[0], refs[-1]
+        low = 0 if start <= leaf.starts[place] else self.open_chunk(leaf, place).bounds(start, INT64_MAX)[0]
+        high = refs[-1].rows
+        if last_leaf.ends[last_place] > end:
+            high = self.open_chunk(last_leaf, last_place).bounds(INT64_MIN, end)[1]
+        return self.rows_between(refs, low, high)
 
-    def rows_of_pieces(self, pieces: list[tuple[ChunkRef, int, int]]) -> Rows:
-        """Rows of consecutive, non-empty parts of chunks, each chunk opened as it is used."""
-        if not pieces:
-            return self.no_rows
-        if len(pieces) == 1:
-            ref, start, stop = pieces[0]
-            return self.chunk_rows(self.open_chunk(*ref), start, stop)
-        return self._joined_rows(self.settings, LazyPieces(self, pieces))
+    def rows_between(self, refs: list[ChunkRef], low: int, high: int) -> Rows:
+        """Rows of consecutive chunks, from ``low`` of the first to ``high`` of the last; some, not none.
+
+        They are mapped now if they fit the budget easily, else each as it is used.
+        """
+        if len(refs) <= self.pin_limit:
+            return joined_rows(self.chunk_rows, [self.open_chunk(*ref) for ref in refs], low, high)
+        rows: Rows = rows_class(JoinedRows, self.settings.schema)(self.settings, LazyPieces(self, refs, low, high))
+        return rows
 
     def latest(self, count: int) -> Rows:
         """The last ``count`` rows, ascending; fewer if the series has fewer."""
@@ -128,14 +123,15 @@ class Snapshot(ChunkIndex):
         return self.open_chunk(leaf, len(leaf) - 1)
 
     def _latest_of_many(self, count: int) -> Rows:
-        pieces = []
+        refs: list[ChunkRef] = []
         for ref in self.backwards():
-            taken = min(count, ref.rows)
-            pieces.append((ref, ref.rows - taken, ref.rows))
-            count -= taken
-            if not count:
+            refs.append(ref)
+            count -= ref.rows
+            if count <= 0:
                 break
-        return self.rows_of_pieces(pieces[::-1])
+        if not refs:
+            return self.no_rows
+        return self.rows_between(refs[::-1], max(0, -count), refs[0].rows)
 
     def at(self, ts: int) -> Any:
         """The first row with this ts as a record; None if there is none."""

@@ -116,7 +116,10 @@ class Writer:
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
             self._disk.make_folder(aside)
             self._disk.sync_folder(self._root)
-            self._disk.rename(files.folder, os.path.join(aside, names.dropped_folder_name(series_id, now_ms())))
+            dropped_at = now_ms()
+            while self._disk.exists(target := os.path.join(aside, names.dropped_folder_name(series_id, dropped_at))):
+                dropped_at += 1  # damaged series share the id 0
+            self._disk.rename(files.folder, target)
             self._disk.sync_folder(aside)
             self._disk.sync_folder(files.parents[-1])
             self._durable_folders.discard(files.folder)

@@ -103,7 +103,7 @@ def dropped_folder_name(series_id: int, dropped_at: int) -> str:
 
 def parse_dropped_folder_name(name: str) -> tuple[int, int] | None:
     """Series id and time of dropping; None for other names."""
-    found = re.fullmatch(r"([0-9a-f]{16})-(\d{1,16})(?:-\d+)?", name, re.ASCII)
+    found = re.fullmatch(r"([0-9a-f]{16})-(\d{1,16})", name, re.ASCII)
     return None if found is None else (int(found[1], 16), int(found[2]))
 
 

@@ -55,6 +55,8 @@ def find_scale(*columns: ArrayLike) -> int:
 
 def _why_no_scale(columns: tuple[ArrayLike, ...]) -> str:
     for array in (as_array(column, "value") for column in columns):
+        if array.dtype.kind not in "iuf":
+            encode(array, 10**MAX_DECIMAL_PLACES)
         if array.dtype.kind == "f":
             hopeless = ~np.any([_nearest(array, 10**places)[1] for places in range(MAX_DECIMAL_PLACES + 1)], axis=0)
             if hopeless.any():

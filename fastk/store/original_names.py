@@ -160,8 +160,7 @@ class OriginalNames:
             keys.indicator_series_key(symbol, timeframe, name),
             base.settings.timeframe_ms,
             value_scale,
-            time_unit=base.settings.time_unit,
-            **options,
+            **{"time_unit": base.settings.time_unit, **options},
         )
 
     def _base_kline(self, symbol: str, timeframe: str) -> Series:
@@ -229,7 +228,7 @@ class OriginalNames:
     def register_trade_series_with_partition(
         self, symbol: str, channel: str, timeframe_ms: int, partition: Any, **options: Any
     ) -> Series:
-        """The same with another partition: 'month', 'day' or 'hour'."""
+        """The same with another partition: 'year', 'month', 'day' or 'hour'."""
         return self.register_trade_series(symbol, channel, timeframe_ms, partition=partition, **options)
 
     def register_bbo_series(self, symbol: str, channel: str, timeframe_ms: int = 0, **options: Any) -> Series:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.arrays import is_integer
 from fastk.engine import lookup
-from fastk.errors import InvalidInput
+from fastk.errors import FastKError, InvalidInput
 from fastk.schema.columns import to_columns
 from fastk.store import reports
 from fastk.times import INT64_MAX, INT64_MIN, to_ts, to_ts_array
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from fastk.engine.reader import SeriesReader
     from fastk.engine.rows import Rows
-    from fastk.engine.snapshot import Snapshot
     from fastk.engine.writer import PutResult, Writer
     from fastk.keys import SeriesKey
     from fastk.schema.schema import Schema
@@ -85,8 +84,11 @@ class Series:
         return True
 
     def __repr__(self) -> str:
-        if not self.exists:
-            return f"<series {self.key}, not registered>"
+        try:
+            if not self.exists:
+                return f"<series {self.key}, not registered>"
+        except FastKError:
+            return f"<series {self.key}, closed or damaged>"
         return f"<series {self.key}: {len(self):,} rows in {self._reader.snapshot.chunk_count:,} chunks>"
 
     # Reads
@@ -154,10 +156,6 @@ class Series:
     def refresh(self) -> bool:
         """Move to the newest committed state; False if the snapshot is that already. Rows handed out do not change."""
         return self._reader.refresh()
-
-    def newest_snapshot(self) -> Snapshot:
-        """The newest committed state, without moving this handle to it."""
-        return self._reader.newest()
 
     def verify(self) -> reports.VerificationReport:
         """Read every column of the snapshot's chunks and compare every checksum, also those compared before.

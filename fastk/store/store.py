@@ -130,7 +130,7 @@ class FastKStore(OriginalNames):
         if foreign and self._is_of_original():
             raise UnsupportedVersion(
                 f"{self.root} is a store of the original FastK (format 1 or 2), which this version "
-                f"does not read yet; `fastk migrate` will turn it into format {VERSION}"
+                f"does not read yet; a later version will migrate it to format {VERSION} (`fastk migrate`)"
             )
         if foreign and foreign != [names.SERIES_FOLDER]:
             raise InvalidInput(
@@ -307,7 +307,8 @@ class FastKStore(OriginalNames):
     def _inventory_entry(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
         """The newest state of a series; None for a folder whose registration was never finished."""
         try:
-            return reports.inventory_entry(self.series(key).newest_snapshot())
+            self.series(key)
+            return reports.inventory_entry(self._readers[key].newest())
         except NotFound:
             return None
         except (FastKError, OSError) as error:

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 
 import fastk
-from fastk import kernels
+from fastk import Schema, kernels
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -110,3 +110,9 @@ def structured(columns, order=None):
     for name in array.dtype.names:
         array[name] = columns[name]
     return array
+
+
+def one_field(store, dtype, name="x", **scale):
+    """A series of one value of a dtype."""
+    fields = [("ts", "i8"), (name, dtype, *scale)]
+    return store.register_series(("X", "own", str(dtype)), Schema("mine", fields), scales=scale)

@@ -1,10 +1,13 @@
-"""What every test may use: the sample data beside the checkout, and how long hypothesis looks."""
+"""What every test may use: a fresh store, the sample data beside the checkout, and how long hypothesis looks."""
 
 import os
 from pathlib import Path
 
 import pytest
+from builders import MINUTE, contents, temporary_store
 from hypothesis import settings
+
+from fastk import InvalidInput
 
 settings.register_profile("default", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
@@ -20,3 +23,38 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"sample data is needed, and {folder} does not exist (FASTK_SHARED names another folder)")
     return folder
+
+
+@pytest.fixture
+def store():
+    """A fresh store."""
+    with temporary_store() as opened:
+        yield opened
+
+
+@pytest.fixture
+def klines(store):
+    """A series of bars without rows."""
+    return store.register_kline_series("BTC", "1m", MINUTE)
+
+
+@pytest.fixture
+def ticks(store):
+    """A series of trades without rows."""
+    return store.register_trade_series("BTC", "spot")
+
+
+@pytest.fixture
+def refuse(store):
+    """A check that a put is refused, and that neither the series nor any file changes."""
+
+    def check(series, rows, match=None, **options):
+        before, length = contents(store.root), len(series)
+        with pytest.raises(InvalidInput, match=match) as refused:
+            series.put(rows, **options)
+        assert contents(store.root) == before
+        store.refresh()
+        assert len(series) == length
+        return str(refused.value)
+
+    return check

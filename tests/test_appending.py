@@ -17,9 +17,9 @@ from builders import (
     bars,
     contents,
     joined,
+    one_field,
     part,
     structured,
-    temporary_store,
     trades,
 )
 
@@ -27,44 +27,6 @@ import fastk
 from fastk import InvalidInput, NotFound, Schema
 
 KEY = ("BTC", "kline", "1m")
-
-
-@pytest.fixture
-def store():
-    with temporary_store() as opened:
-        yield opened
-
-
-@pytest.fixture
-def klines(store):
-    return store.register_kline_series("BTC", "1m", MINUTE)
-
-
-@pytest.fixture
-def ticks(store):
-    return store.register_trade_series("BTC", "spot")
-
-
-@pytest.fixture
-def refuse(store):
-    """A check that a put is refused, and that neither the series nor any file changes."""
-
-    def check(series, rows, match=None, **options):
-        before, length = contents(store.root), len(series)
-        with pytest.raises(InvalidInput, match=match) as refused:
-            series.put(rows, **options)
-        assert contents(store.root) == before
-        store.refresh()
-        assert len(series) == length
-        return str(refused.value)
-
-    return check
-
-
-def one_field(store, dtype, name="x", **scale):
-    """A series of one value of a dtype."""
-    fields = [("ts", "i8"), (name, dtype, *scale)]
-    return store.register_series(("X", "own", str(dtype)), Schema("mine", fields), scales=scale)
 
 
 # Order

@@ -22,12 +22,6 @@ KEY = ("BTC", "kline", "1m")
 
 
 @pytest.fixture
-def store():
-    with temporary_store() as opened:
-        yield opened
-
-
-@pytest.fixture
 def filled(store):
     """Two symbols with klines, scalars and trades."""
     for symbol in ("ETH", "BTC"):

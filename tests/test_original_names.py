@@ -3,7 +3,7 @@
 import inspect
 
 import pytest
-from builders import FEBRUARY, HOUR, JANUARY, MINUTE, bars, temporary_store, trades
+from builders import FEBRUARY, HOUR, JANUARY, MINUTE, bars, trades
 
 import fastk
 from fastk import FastKStore, InvalidInput, PartitionPolicy, PartitionUnit, ScalarSeriesKey
@@ -63,12 +63,6 @@ HELPERS = {
     "scoped_scalar_series_key": "symbol timeframe category name",
     "reserved_scalar_categories": "",
 }
-
-
-@pytest.fixture
-def store():
-    with temporary_store() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("method", ARGUMENTS)

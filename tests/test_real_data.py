@@ -4,16 +4,10 @@ import csv
 
 import numpy as np
 import pytest
-from builders import MINUTE, assert_rows, temporary_store
+from builders import MINUTE, assert_rows
 
 import fastk
 from fastk import InvalidInput
-
-
-@pytest.fixture
-def store():
-    with temporary_store() as opened:
-        yield opened
 
 
 def read_csv(path):

@@ -39,9 +39,13 @@ def _from_sequence(values: Sequence[Any]) -> NDArray[Any]:
             return np.array(values, np.int64)
         except OverflowError:
             return as_objects(values)
-    if kinds <= {float} or (len(kinds) == 1 and issubclass(next(iter(kinds)), (np.number, np.datetime64))):
+    if kinds <= {float} or (len(kinds) == 1 and _is_of_numpy(next(iter(kinds)))):
         return np.array(values)
     return as_objects(values)
+
+
+def _is_of_numpy(kind: type) -> bool:
+    return issubclass(kind, (np.number, np.datetime64)) and not issubclass(kind, np.timedelta64)
 
 
 def as_objects(values: Sequence[Any]) -> NDArray[Any]:
@@ -60,8 +64,8 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def is_integer(value: object) -> bool:
-    """A python or numpy integer; truth values are none."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    """A python or numpy integer. Truth values are none, nor are spans of time, which numpy counts among them."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.timedelta64))
 
 
 def is_float(value: object) -> bool:

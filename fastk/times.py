@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastk.arrays import as_array
+from fastk.arrays import as_array, is_integer
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -67,10 +67,8 @@ def to_ts(value: TimeLike, unit: TimeUnit = TimeUnit.MILLISECONDS, *, zoneless_i
     ISO-8601 string. A date means its first instant. Zone-less values mean UTC if ``zoneless_is_utc``, and are
     refused otherwise. Raises :class:`InvalidInput` for anything else, and for a time finer than ``unit`` can hold.
     """
-    if isinstance(value, (bool, np.bool_)):
-        raise InvalidInput(f"{value!r} is not a time")
-    if isinstance(value, (int, np.integer)):
-        return int(value)
+    if is_integer(value):
+        return int(value)  # type: ignore[arg-type]
     if isinstance(value, np.datetime64):
         return _from_datetime64(value, unit, zoneless_is_utc)
     if isinstance(value, datetime) and value == value:  # pandas' NaT is a datetime, and equals nothing

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,24 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"fastk {fastk.__version__}\n"
 
 
-def test_wrong_arguments_exit_with_two(capsys):
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["demo", "--frobnicate"], ["demo", "--csv"]])
+def test_wrong_arguments_are_told_in_one_line(capsys, arguments):
     with pytest.raises(SystemExit) as stopped:
-        main(["frobnicate"])
-    assert stopped.value.code == 2
-    assert "frobnicate" in capsys.readouterr().err
+        main(arguments)
+    assert stopped.value.code == 1
+    assert re.fullmatch(r"fastk: .*; see fastk( demo)? --help\n", capsys.readouterr().err)
+
+
+def test_a_wrong_environment_is_told_in_one_line():
+    run = subprocess.run(
+        [sys.executable, "-m", "fastk", "warmup"],
+        env={**os.environ, "FASTK_KERNELS": "bogus"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == "fastk: FASTK_KERNELS='bogus' is unknown: use one of eager, lazy, never\n"
 
 
 def test_warmup_prints_a_line_for_each_kernel(capsys, monkeypatch):

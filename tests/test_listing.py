@@ -1,5 +1,7 @@
 """What is in the store: series by pattern, their chunks and months, sums; and taking a series out again."""
 
+from pathlib import Path
+
 import pytest
 from builders import (
     DAY,
@@ -370,3 +372,16 @@ def test_dropping_needs_the_right_to_write(store):
     with fastk.open(store.root, "r") as reader, pytest.raises(InvalidInput, match="mode='rw'"):
         reader.drop_series(KEY)
     assert len(store.list_series()) == 1
+
+
+def test_a_series_of_a_newer_format_is_not_dropped(store):
+    """What this version cannot read it must not put aside under a wrong name."""
+    store.register_kline_series("BTC", "1m", MINUTE).put(bars())
+    (path,) = Path(store.root).rglob("series.meta")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(content[:8], content[:5] + b"004", 1))
+    with pytest.raises(fastk.UnsupportedVersion):
+        store.drop_series(KEY)
+    path.write_bytes(content)
+    store.refresh()
+    assert len(store.kline("BTC", "1m")) == len(bars()["ts"])

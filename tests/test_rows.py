@@ -1,10 +1,24 @@
 """What a read returns: columns, records and pieces of the same rows, without a copy where they lie in one chunk."""
 
 import gc
+import pickle
 
 import numpy as np
 import pytest
-from builders import FEBRUARY, JANUARY, MARCH, MINUTE, assert_rows, bars, joined, part, temporary_store, use_kernels
+from builders import (
+    FEBRUARY,
+    HOUR,
+    JANUARY,
+    MARCH,
+    MINUTE,
+    assert_rows,
+    bars,
+    joined,
+    part,
+    temporary_store,
+    trades,
+    use_kernels,
+)
 
 import fastk
 from fastk import InvalidInput, KlineRecord, Rows, Schema
@@ -353,3 +367,21 @@ def test_rows_are_the_same_however_they_are_verified(verify):
 def test_rows_of_another_name_are_other_classes_but_the_same_face(series):
     assert fastk.Rows is Rows
     assert isinstance(series.range(), fastk.Rows)
+
+
+def test_rows_become_one_array_and_are_not_pickled(klines):
+    klines.put(bars())
+    rows = klines.range()
+    assert np.array_equal(np.asarray(rows), rows.to_numpy())
+    with pytest.raises(TypeError, match="to_numpy"):
+        pickle.dumps(rows)
+
+
+def test_a_representation_never_fails():
+    with temporary_store(max_maps=4) as store:
+        series = store.register_trade_series("BTC", "spot")
+        series.put(trades(JANUARY + HOUR * np.arange(40)))
+        answers = series.range(), series.latest(30), series.at_many(JANUARY + HOUR * np.arange(40)).rows
+        store.close()
+        assert all("rows of BTC/trade/spot" in repr(rows) for rows in answers)
+        assert "BTC/trade/spot" in repr(series)

@@ -5,6 +5,7 @@ What is declared travels as JSON in the manifest and in every chunk, so it must 
 
 import contextlib
 import json
+import pickle
 import string
 
 import numpy as np
@@ -353,11 +354,11 @@ def any_settings(draw):
 @settings(max_examples=60)
 @given(any_settings())
 def test_settings_come_back_from_json(chosen):
-    read = SeriesSettings.from_json(chosen.to_json())
-    assert read.to_json() == chosen.to_json()
+    read = SeriesSettings.from_json(chosen.json)
+    assert read.json == chosen.json
     assert read.schema.fields == chosen.schema.fields
     assert (read.key, read.series_id, read.scales) == (chosen.key, chosen.series_id, chosen.scales)
-    assert SeriesSettings.from_json(read.to_json()).schema is read.schema
+    assert SeriesSettings.from_json(read.json).schema is read.schema
 
 
 ANY_JSON = st.recursive(
@@ -370,7 +371,7 @@ ANY_JSON = st.recursive(
 @settings(max_examples=200)
 @given(st.data())
 def test_settings_that_were_tampered_with_are_invalid_data(data):
-    stored = json.loads(SeriesSettings(SeriesKey("S", "c", "n"), fastk.KLINE, 1, 1).to_json())
+    stored = json.loads(SeriesSettings(SeriesKey("S", "c", "n"), fastk.KLINE, 1, 1).json)
     name = data.draw(st.sampled_from(sorted(stored)))
     stored[name] = data.draw(ANY_JSON)
     read_or_refuse(stored)
@@ -398,7 +399,7 @@ def read_or_refuse(stored):
     ],
 )
 def test_odd_values_in_settings_are_invalid_data(name, value):
-    stored = json.loads(SeriesSettings(SeriesKey("S", "c", "n"), fastk.KLINE, 1, 1).to_json())
+    stored = json.loads(SeriesSettings(SeriesKey("S", "c", "n"), fastk.KLINE, 1, 1).json)
     read_or_refuse({**stored, name: value})
 
 
@@ -465,3 +466,28 @@ def test_a_schema_of_the_same_name_as_a_built_in_one_is_its_own():
     schema = Schema("kline", [("ts", "i8"), ("mid", "f8")])
     assert schema.record_class is not fastk.KlineRecord
     assert schema.record_class(1, 2.5).mid == 2.5
+
+
+@pytest.mark.parametrize("record_type", [5, "kline", 99, fastk.RecordType.TRADE])
+def test_only_the_built_in_types_bear_their_codes(record_type):
+    with pytest.raises(InvalidInput, match=r"RecordType|record type"):
+        Schema("mine", [("ts", "i8"), ("f", "f8")], record_type=record_type)
+
+
+@pytest.mark.parametrize("unique_ts", ["no", 1, None])
+def test_unique_ts_is_a_truth_value(unique_ts):
+    with pytest.raises(InvalidInput, match="unique_ts"):
+        Schema("mine", [("ts", "i8")], unique_ts=unique_ts)
+
+
+def test_rows_of_an_own_schema_are_pickled_and_indexed_like_the_built_in_ones():
+    for fields in ([("ts", "i8"), ("a", "f8")], [("ts", "i8"), ("from", "f8")]):
+        row = Schema("mine", fields).record_class(1, 2.5)
+        assert list(pickle.loads(pickle.dumps(row))) == [1, 2.5]
+        assert row[np.int64(1)] == row[-1] == row[fields[1][0]] == 2.5
+        with pytest.raises(IndexError, match="field 99"):
+            row[99]
+        with pytest.raises(TypeError, match="name or number"):
+            row[0:1]
+        with pytest.raises(KeyError, match="no field"):
+            row["b"]

@@ -436,3 +436,11 @@ def test_zoneless_times_are_refused_in_writes_unless_said_to_be_utc():
         series.put({"ts": ["2024-02-01T12:01"], **row}, zoneless="utc")
         series.put({"ts": ["2024-02-01T12:02Z"], **row})
         assert series.range("2024-02-01T12:00", "2024-02-01T12:02").ts.tolist() == [NOON, NOON + 60_000, NOON + 120_000]
+
+
+@pytest.mark.parametrize("value", [np.timedelta64(60, "s"), np.timedelta64(5, "ns")])
+def test_a_span_of_time_is_no_time(value):
+    """numpy counts it among the integers."""
+    for refuse in (lambda: to_ts(value), lambda: to_ts_array([value, 7], MS), lambda: to_ts_array([value], MS)):
+        with pytest.raises(InvalidInput):
+            refuse()

@@ -12,7 +12,7 @@ import numpy as np
 from fastk import InvalidInput, find_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -102,8 +102,16 @@ def common_step(ts: NDArray[np.int64]) -> int:
 
 def time_text(ts: int | np.int64) -> str:
     """A time as people write it: no seconds where they are zero, no time of day at midnight."""
-    text = str(np.datetime64(int(ts), "ms")).replace("T", " ").removesuffix(".000").removesuffix(":00")
-    return text.removesuffix(" 00:00")
+    return time_texts([ts])[0]
+
+
+def time_texts(column: Iterable[int | np.int64]) -> list[str]:
+    """Times of one column, all as long as the one that needs most."""
+    texts = [str(np.datetime64(int(ts), "ms")).replace("T", " ") for ts in column]
+    for ending in (".000", ":00", " 00:00"):
+        if all(text.endswith(ending) for text in texts):
+            texts = [text.removesuffix(ending) for text in texts]
+    return texts
 
 
 def sample_bars() -> list[Bars]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fastk import find_scale
-from fastk.cli.demo_data import FIELDS, PRICES, time_text
+from fastk.cli.demo_data import FIELDS, PRICES, time_texts
 from fastk.cli.demo_measure import feature_key
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def show_stored(console: Console, every: Sequence[Bars], stats: Any, disk_bytes:
 
 
 def _stored_line(bars: Bars) -> tuple[str, ...]:
-    first, last = time_text(bars.ts[0]), time_text(bars.ts[-1])
+    first, last = time_texts((bars.ts[0], bars.ts[-1]))
     decimals = f"{_places(bars.price_scale)}, volume {_places(bars.volume_scale)}"
     return bars.timeframe, f"{len(bars):,}", first, last, f"{bars.gap_count:,}", decimals
 
@@ -95,7 +95,7 @@ def _latest_lines(store: FastKStore, bars: Bars, count: int) -> Iterator[tuple[s
     rows = store.kline(bars.symbol, bars.timeframe).latest(len(averages))
     prices = _numbers(*(rows.decoded(name) for name in PRICES))
     others = *_numbers(rows.decoded("volume")), *_numbers(averages.decoded("value"))
-    return zip(map(time_text, rows.ts), *prices, *others, strict=True)
+    return zip(time_texts(rows.ts), *prices, *others, strict=True)
 
 
 def _numbers(*columns: NDArray[Any]) -> list[list[str]]:

@@ -1,19 +1,20 @@
 """The `fastk` command: its arguments, and one way to fail.
 
 A subcommand's module is imported when it runs, so that `fastk --help` costs no pandas. Whatever goes wrong outside of
-the program ends as one line on stderr and exit status 1; wrong arguments end with argparse's usage and 2.
+the program, wrong arguments included, ends as one line on stderr and exit status 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import functools
+import importlib
 import importlib.util
 import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from fastk.errors import FastKError
 
@@ -44,9 +45,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program."""
+        self.exit(1, f"fastk: {message}; see {self.prog} --help\n")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All commands and options."""
-    parser = argparse.ArgumentParser(prog="fastk", description="FastK stores and reads fixed-width market data.")
+    parser = Parser(prog="fastk", description="FastK stores and reads fixed-width market data.")
     parser.add_argument("--version", action="store_true", help="show the version")
     parser.set_defaults(command=functools.partial(_without_command, parser))
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -55,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     demo = commands.add_parser("demo", help="store, read and verify real market data, and show how fast")
     demo.add_argument("--csv", metavar="FILE", type=_path, help="your own bars: time, open, high, low, close[, volume]")
     demo.add_argument("--root", metavar="FOLDER", type=_path, help="keep the store in this new folder")
@@ -63,7 +72,7 @@ def _add_demo(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     demo.set_defaults(command=_run_demo)
 
 
-def _add_warmup(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_warmup(commands: argparse._SubParsersAction[Parser]) -> None:
     warmup = commands.add_parser("warmup", help="compile the kernels now, so that no read has to wait for it")
     warmup.set_defaults(command=_run_warmup)
 
@@ -72,15 +81,25 @@ def _run_demo(options: argparse.Namespace) -> int:
     missing = [name for name in DEMO_NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise FastKError(f"the demo needs {', '.join(missing)}: pip install 'fastk-engine[demo]'")
+    _check_environment()
     from fastk.cli import demo
 
     return demo.run(options)
 
 
 def _run_warmup(options: argparse.Namespace) -> int:
+    _check_environment()
     from fastk.cli import warmup
 
     return warmup.run(options)
+
+
+def _check_environment() -> None:
+    """A wrong FASTK_KERNELS shows at import, before there is an error of the library's own."""
+    try:
+        importlib.import_module("fastk.kernels")
+    except ValueError as error:
+        raise FastKError(str(error)) from None
 
 
 def _without_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -90,13 +90,9 @@ def _check_continuation(newest: Snapshot, columns: Columns, ts: int) -> None:
         )
     low, high = kernels.active.bounds(columns[0], ts, ts)
     new = columns[schema.position(schema.sequence_field)][low:high]
-    both = _common(new, newest.range(ts, ts).column(schema.sequence_field))
+    both = np.intersect1d(new, newest.range(ts, ts).column(schema.sequence_field))
     if both.size:
         raise InvalidInput(
             f"{key}: ts {ts} with {schema.sequence_field} {both[0]} is stored already (overlaps existing "
             f"coverage). Nothing was written"
         )
-
-
-def _common(new: NDArray[Any], stored: NDArray[Any]) -> NDArray[Any]:
-    return np.intersect1d(new, stored)

@@ -40,14 +40,11 @@ class SeriesChunks:
         self._verify = verify
         self._verified: dict[int, list[bytearray]] = {}
 
-    def open(self, ref: ChunkRef) -> MappedChunk:
-        """The chunk, mapped; its header is verified now, its columns as they are touched."""
-        chunk_id = ref.chunk_id
-        return self.mapped.get(chunk_id) or self._map(chunk_id, ref.item)
-
-    def _map(self, chunk_id: int, item: np.void) -> MappedChunk:
+    def map(self, ref: ChunkRef) -> MappedChunk:
+        """Map a chunk that is not mapped; its header is verified."""
         if self.closed:
             raise StoreClosed("the store was closed; open it again to read")
+        chunk_id, item = ref.chunk_id, ref.item
         path = self.files.chunk(item, self.settings.partition)
         try:
             chunk = self._map_file(path, chunk_id, item)

@@ -23,7 +23,7 @@ WHOLE_SEARCH_BYTES = 1 << 20
 
 
 class MappedChunk:
-    """Columns of one chunk.
+    """Columns of one chunk, and its verified ``header``.
 
     ``verified[i]`` holds one byte a block of column i, set after its CRC was compared; it is shared by all maps of the
     same chunk, so that an evicted and remapped chunk is not verified again. ``clean[i]`` is the column once all of it
@@ -32,9 +32,9 @@ class MappedChunk:
     """
 
     __slots__ = (
-        "_header",
         "clean",
         "columns",
+        "header",
         "path",
         "record",
         "rows",
@@ -54,13 +54,13 @@ class MappedChunk:
         verified: list[bytearray] | None,
         verify: Verify,
     ) -> None:
-        self._header = parse_expected(data, header_crc, settings.series_id, path)
+        self.header = parse_expected(data, header_crc, settings.series_id, path)
         self.path = path
         self.settings = settings
         self.record = settings.schema.record_class
-        self.rows = self._header.rows
+        self.rows = self.header.rows
         self.used = True
-        self.columns = map_columns(data, self._header, settings.schema, path)
+        self.columns = map_columns(data, self.header, settings.schema, path)
         self.table = as_table(self.columns)
         self.verified = verified or self._unverified()
         unchecked = verify == "never"
@@ -72,13 +72,8 @@ class MappedChunk:
         if verify == "open":
             self.verify_all()
 
-    @property
-    def header(self) -> ChunkHeader:
-        """The verified header: block index, zones, identity."""
-        return self._header
-
     def _unverified(self) -> list[bytearray]:
-        blocks = block_count(self.rows, self._header.block_rows)
+        blocks = block_count(self.rows, self.header.block_rows)
         return [bytearray(blocks) for _ in self.columns]
 
     def column(self, index: int, start: int, stop: int) -> NDArray[Any]:
@@ -96,7 +91,7 @@ class MappedChunk:
         column, flags = self.columns[index], self.verified[index]
         if start >= stop:
             return column
-        block_rows = self._header.block_rows
+        block_rows = self.header.block_rows
         first, last = start // block_rows, (stop - 1) // block_rows + 1
         if flags.find(0, first, last) >= 0:
             self._verify_blocks(index, first, last)
@@ -107,21 +102,21 @@ class MappedChunk:
         return column
 
     def _verify_blocks(self, index: int, first: int, last: int) -> None:
-        block_rows = self._header.block_rows
+        block_rows = self.header.block_rows
         rows = self.columns[index][first * block_rows : last * block_rows]
         found = np.empty(last - first, np.uint32)
         kernels.active.crc32c_blocks(rows.view(np.uint8), block_rows * rows.itemsize, found)
-        expected = self._header.crcs[index, first:last]
+        expected = self.header.crcs[index, first:last]
         if not (found == expected).all():
             self._report_damage(index, first + int((found != expected).argmax()))
 
     def _report_damage(self, index: int, block: int) -> None:
-        start = block * self._header.block_rows
-        stop = min(start + self._header.block_rows, self.rows)
+        start = block * self.header.block_rows
+        stop = min(start + self.header.block_rows, self.rows)
         name = self.settings.schema.names[index]
         raise InvalidData(
             f"{self.path}: column {name!r} is damaged in rows {start:,} to {stop - 1:,} of {self.rows:,} "
-            f"(from ts {int(self._header.first_ts[block])}): its checksum differs. Other rows and columns "
+            f"(from ts {int(self.header.first_ts[block])}): its checksum differs. Other rows and columns "
             f"stay readable; restore the file from a copy"
         )
 
@@ -154,7 +149,7 @@ class MappedChunk:
         return kernels.active.find(stored, ts)
 
     def _bounds_by_blocks(self, start: int, end: int) -> tuple[int, int]:
-        first_ts, block_rows = self._header.first_ts, self._header.block_rows
+        first_ts, block_rows = self.header.first_ts, self.header.block_rows
         low = self._search_block(start, int(first_ts.searchsorted(start)) - 1, block_rows)[0]
         high = self._search_block(end, int(first_ts.searchsorted(end, "right")) - 1, block_rows)[1]
         return low, max(low, high)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastk.errors import InvalidInput
+from fastk.errors import FastKError, InvalidInput
 from fastk.schema.scaling import decode
 from fastk.times import format_ts
 
@@ -106,13 +106,25 @@ class Rows:
             columns = (piece.column(name).tolist() for name in self.schema.names)
             yield from map(record, *columns)
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("rows are columns on disk and become one array only by copying")
+        table = self.to_numpy()
+        return table if dtype is None else table.astype(dtype)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("rows are views of mapped files and are not pickled; pickle rows.to_numpy() or single columns")
+
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(f"rows of {self.schema.name} have no {name!r}; columns: {', '.join(self.schema.names)}")
 
     def __repr__(self) -> str:
         span = ""
-        if len(self):
+        try:
             ts = self.column("ts")
+        except FastKError:  # damaged, expired or closed: a representation must not fail
+            return f"<{len(self):,} rows of {self.settings.key}, ts unreadable>"
+        if len(self):
             first, last = (format_ts(int(ts[row]), self.settings.time_unit) for row in (0, -1))
             span = f", {first} to {last}"
         return f"<{len(self):,} rows of {self.settings.key}{span}>"
@@ -193,11 +205,15 @@ class FilledRows(Rows):
     def _take(self, index: int) -> NDArray[Any]:
         kept = self._kept.get(index)
         if kept is None:
-            kept = np.empty(len(self), self.schema.fields[index].dtype)
-            self._source.fill(index, kept)
-            kept.flags.writeable = False
-            self._kept[index] = kept
+            kept = self._kept[index] = self._assemble(index)
         return kept
+
+    def _assemble(self, index: int) -> NDArray[Any]:
+        """The column in memory of its own, read-only."""
+        column = np.empty(len(self), self.schema.fields[index].dtype)
+        self._source.fill(index, column)
+        column.setflags(write=False)
+        return column
 
     def _cut(self, start: int, stop: int) -> Rows:
         rows: Rows = rows_class(PartOfRows, self.schema)(self, start, stop)
@@ -241,11 +257,8 @@ class JoinedRows(FilledRows):
         """The zero-copy pieces, one a chunk; each is mapped when it is asked for."""
         return self._source
 
-    def _take(self, index: int) -> NDArray[Any]:
-        kept = self._kept.get(index)
-        if kept is None:
-            kept = self._kept[index] = self._source.joined(index)
-        return kept
+    def _assemble(self, index: int) -> NDArray[Any]:
+        return self._source.joined(index)
 
     def _cut(self, start: int, stop: int) -> Rows:
         return self._source.cut(start, stop) if start < stop else super()._cut(start, stop)

@@ -1,6 +1,10 @@
 """The one read path: locate the chunk, make sure that it is verified, slice.
 
 A :class:`Snapshot` is one committed state of one series, pinned. Its answers stay true whatever is committed later.
+Words: a *leaf* is a run of chunks, a *place* a chunk's position in it, and both together name a chunk.
+
+``self.loaded[index] or self.leaf(index)`` and ``self.mapped.get(id) or self.open_chunk(leaf, place)`` write the usual
+case of those methods out where a read passes: a call saved is a tenth of a point read.
 """
 
 from __future__ import annotations
@@ -46,8 +50,10 @@ class Snapshot(ChunkIndex):
         return empty
 
     def open_chunk(self, leaf: Leaf, place: int) -> MappedChunk:
-        """A chunk of a leaf, mapped."""
-        return self.mapped.get(leaf.ids[place]) or self.chunks.open(ChunkRef((leaf, place)))
+        """A chunk of a leaf, mapped; its header is verified now, its columns as they are touched."""
+        chunk = self.mapped.get(leaf.ids[place]) or self.chunks.map(ChunkRef((leaf, place)))
+        chunk.used = True
+        return chunk
 
     def all_chunks(self) -> Iterator[MappedChunk]:
         """Every chunk in order of time, mapped one after the other."""
@@ -69,7 +75,10 @@ class Snapshot(ChunkIndex):
         return self.chunk_rows(chunk, low, high) if low < high else self.no_rows
 
     def _range_of_many(self, index: int, leaf: Leaf, place: int, start: int, end: int) -> Rows:
-        """Only the first and the last chunk are searched; those between lie in the range whole."""
+        """Only the first and the last chunk are searched; those between lie in the range whole.
+
+        Within one leaf and the budget nothing but the chunks themselves is touched; all else goes by references.
+        """
         stop = bisect_right(leaf.starts, end, place)
         if stop - place > self.pin_limit or (
             stop == len(leaf.ids) and index + 1 < len(self.leaf_ends) and self.leaf_starts[index + 1] <= end
@@ -77,7 +86,9 @@ class Snapshot(ChunkIndex):
             return self._range_of_refs(self.overlapping(start, end), start, end)
         chunks = []
         for each in range(place, stop):
-            chunks.append(self.mapped.get(leaf.ids[each]) or self.open_chunk(leaf, each))  # noqa: PERF401 (0.2 us less)
+            chunk = self.mapped.get(leaf.ids[each]) or self.open_chunk(leaf, each)
+            chunk.used = True
+            chunks.append(chunk)
         low = 0 if start <= leaf.starts[place] else chunks[0].bounds(start, INT64_MAX)[0]
         high = chunks[-1].rows if leaf.ends[stop - 1] <= end else chunks[-1].bounds(INT64_MIN, end)[1]
         return joined_rows(self.chunk_rows, chunks, low, high)

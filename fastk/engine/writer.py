@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastk.engine import append, chunk_tables, retired
-from fastk.errors import InvalidData, InvalidInput, SnapshotExpired
+from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
 from fastk.format import names, tables
 from fastk.format.chunk import ChunkIdentity, EncodedChunk, encode_chunk
 from fastk.format.manifest import Manifest
@@ -96,7 +96,7 @@ class Writer:
                     )
                 return False
             self._make_folders(files)
-            settings = wanted.renamed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
+            settings = wanted.changed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
             self._publish(files, Manifest(settings, 1, 1, now_ms()), [])
             return True
 
@@ -133,6 +133,8 @@ class Writer:
         """The id in the manifest; 0 if that is damaged, so that such a series can be dropped as well."""
         try:
             return files.parse_manifest(self._disk.read(files.manifest)).settings.series_id
+        except UnsupportedVersion:
+            raise
         except InvalidData:
             return 0
 
@@ -235,7 +237,7 @@ class Writer:
     ) -> tables.Table:
         """Write the chunks of a commit, and return their items of the chunk table."""
         settings = old.settings
-        description = settings.to_json()
+        description = settings.json
         items = np.zeros(len(planned), tables.CHUNK)
         for part, plan in enumerate(planned):
             rows = [column[plan.start : plan.stop] for column in columns]

@@ -36,13 +36,17 @@ def check_magic(data: bytes, magic: bytes, path: str) -> None:
             f"{path} is of format {int(data[5:8])}; this library reads format {VERSION}: "
             f"use a version of fastk that reads it"
         )
-    raise InvalidData(f"{path} is damaged or foreign: it starts with {data[:8]!r}, not {magic!r}")
+    raise InvalidData(
+        f"{path} is damaged or foreign: it starts with {data[:8]!r}, not {magic!r}; restore it from a copy"
+    )
 
 
 def check_version(version: int, path: str) -> None:
     """Refuse a verified head that bears another version than its magic."""
     if version != VERSION:
-        raise UnsupportedVersion(f"{path} is of format {version}; this library reads format {VERSION}")
+        raise UnsupportedVersion(
+            f"{path} is of format {version}; this library reads format {VERSION}: use a version of fastk that reads it"
+        )
 
 
 def check_seal(data: bytes, path: str, what: str) -> None:

@@ -39,7 +39,7 @@ class Manifest:
 
     def encode(self) -> bytes:
         """The bytes of ``series.meta``."""
-        settings = self.settings.to_json()
+        settings = self.settings.json
         head = _HEAD.pack(
             MANIFEST_MAGIC,
             3,
@@ -62,7 +62,7 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
     """Read ``series.meta``; InvalidData if damaged, UnsupportedVersion if it is another format's."""
     check_magic(data, MANIFEST_MAGIC, path)
     if len(data) < _HEAD.size + 4:
-        raise InvalidData(f"{path} is truncated to {len(data)} bytes")
+        raise InvalidData(f"{path} is truncated to {len(data)} bytes; restore it from a copy")
     check_seal(data, path, "content")
     (
         _,

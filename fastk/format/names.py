@@ -26,6 +26,9 @@ MAX_COMPONENT_BYTES = 240
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@+=#,!$()")
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-.@+=#,!$()")
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\.|$)")
+# Controls, marks of direction and joining, line separators, lone surrogates. A fixed set, because str.isprintable()
+# changes with the version of Unicode, and a name that one Python stores another must read.
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _ESCAPE = re.compile(r"%([0-9A-F]{2})")
 
 
@@ -53,12 +56,9 @@ def encode_component(text: str, what: str, *, upper: bool) -> str:
 def _checked(text: str, what: str) -> bytes:
     if not isinstance(text, str) or not text.strip():
         raise InvalidInput(f"{what} must be text and not blank, not {text!r}")
-    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in text):
-        raise InvalidInput(f"{what} {text[:40]!r} holds control characters")
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        raise InvalidInput(f"{what} {text[:40]!r} holds a lone surrogate and is no valid text") from None
+    if _UNSEEN.search(text):
+        raise InvalidInput(f"{what} {text[:40]!r} holds control characters or other marks that cannot be seen")
+    return text.encode()
 
 
 def decode_component(name: str, *, upper: bool) -> str:

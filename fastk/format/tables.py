@@ -133,7 +133,7 @@ def parse_table(data: bytes, dtype: np.dtype[Any], series_id: int, table_id: int
     """The items of a table file; InvalidData if it is damaged or not the one that was asked for."""
     check_magic(data, TABLE_MAGIC, path)
     if len(data) < _HEADER.size + 4:
-        raise InvalidData(f"{path} is truncated to {len(data)} bytes")
+        raise InvalidData(f"{path} is truncated to {len(data)} bytes; restore it from a copy")
     check_seal(data, path, "content")
     _, version, item_size, series, identity, count = _HEADER.unpack_from(data)
     check_version(version, path)

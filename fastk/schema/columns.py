@@ -80,6 +80,11 @@ def _is_rows(data: Any) -> bool:
 def _from_rows(rows: Any, settings: SeriesSettings) -> Mapping[str, Any]:
     """Rows that a store handed out: raw integers, so that scales and time unit must agree."""
     source: SeriesSettings = rows.settings
+    if source.schema.fields != settings.schema.fields:
+        raise InvalidInput(
+            f"rows of {source.key} ({', '.join(source.schema.names)}) do not fit {settings.key} "
+            f"({', '.join(settings.schema.names)}): give a mapping of columns"
+        )
     if dict(source.scales) != dict(settings.scales) or source.time_unit != settings.time_unit:
         raise InvalidInput(
             f"rows of {source.key} have scales {dict(source.scales)} in {source.time_unit}, but "

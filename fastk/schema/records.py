@@ -7,6 +7,7 @@ every field stays reachable as an attribute.
 from __future__ import annotations
 
 from dataclasses import dataclass, make_dataclass
+from operator import index
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -26,10 +27,20 @@ class Record:
         return len(self._names)
 
     def __getitem__(self, key: str | int) -> Any:
-        name = self._names[key] if isinstance(key, int) else key
-        if name not in self._names:
-            raise KeyError(f"{key!r} is no field of this row; it has {', '.join(self._names)}")
-        return getattr(self, name)
+        return getattr(self, _field_name(self._names, key))
+
+
+def _field_name(names: tuple[str, ...], key: Any) -> str:
+    if isinstance(key, str):
+        if key not in names:
+            raise KeyError(f"{key!r} is no field of this row; it has {', '.join(names)}")
+        return key
+    try:
+        return names[index(key)]
+    except TypeError:
+        raise TypeError(f"a row is indexed by a field's name or number, not {key!r}") from None
+    except IndexError:
+        raise IndexError(f"field {key} of a row of {len(names)}") from None
 
 
 @dataclass(slots=True)
@@ -116,10 +127,22 @@ def record_class(schema_name: str, names: tuple[str, ...]) -> type[Record]:
 def _make_record_class(schema_name: str, names: tuple[str, ...]) -> type[Record]:
     if all(name.isidentifier() and not name.startswith("_") for name in names):
         try:
-            return make_dataclass("Row", names, bases=(Record,), slots=True, namespace={"_names": names})
+            return make_dataclass("Row", names, bases=(Record,), slots=True, namespace=_namespace(schema_name, names))
         except TypeError:  # a keyword such as "from"
             pass
-    return type("Row", (_NamedValues,), {"__slots__": (), "_names": names, "__doc__": f"One row of {schema_name}."})
+    return type("Row", (_NamedValues,), {"__slots__": (), **_namespace(schema_name, names)})
+
+
+def _namespace(schema_name: str, names: tuple[str, ...]) -> dict[str, Any]:
+    def reduce(row: Record) -> Any:
+        return _restore, (schema_name, names, tuple(row))
+
+    return {"_names": names, "__reduce__": reduce, "__doc__": f"One row of {schema_name}."}
+
+
+def _restore(schema_name: str, names: tuple[str, ...], values: tuple[Any, ...]) -> Record:
+    """Unpickle a row of a user-defined schema, whose class is made anew."""
+    return record_class(schema_name, names)(*values)
 
 
 class _NamedValues(Record):
@@ -134,11 +157,7 @@ class _NamedValues(Record):
         return iter(self._values)
 
     def __getitem__(self, key: str | int) -> Any:
-        if isinstance(key, int):
-            return self._values[key]
-        if key not in self._names:
-            raise KeyError(f"{key!r} is no field of this row; it has {', '.join(self._names)}")
-        return self._values[self._names.index(key)]
+        return self._values[self._names.index(_field_name(self._names, key))]
 
     def __getattr__(self, name: str) -> Any:
         if name in self._names:

@@ -99,13 +99,15 @@ class Schema:
         """Declare a record type; ``fields`` are :class:`Field` or ``(name, dtype[, scale])``. InvalidInput if unfit."""
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise InvalidInput(f"a schema needs a printable name, not {name!r}")
+        if not isinstance(unique_ts, (bool, np.bool_)):
+            raise InvalidInput(f"schema {name!r}: unique_ts must be True or False, not {unique_ts!r}")
         checked = _checked_fields(name, fields)
         for attribute, value in (
             ("name", name),
             ("fields", checked),
             ("unique_ts", bool(unique_ts)),
             ("sequence_field", sequence_field),
-            ("record_type", record_type),
+            ("record_type", _checked_record_type(name, record_type)),
             ("partition", PartitionUnit.parse(partition)),
         ):
             object.__setattr__(self, attribute, value)
@@ -159,10 +161,6 @@ class Schema:
         except (KeyError, TypeError):
             raise InvalidInput(f"{name!r} is no column of {self.name}; it has {', '.join(self.names)}") from None
 
-    def same_shape(self, other: Schema) -> bool:
-        """Whether rows of both schemas have the same fields, dtypes and scales."""
-        return self.fields == other.fields
-
 
 def _checked_fields(schema_name: str, fields: Any) -> tuple[Field, ...]:
     try:
@@ -174,6 +172,16 @@ def _checked_fields(schema_name: str, fields: Any) -> tuple[Field, ...]:
         raise InvalidInput(
             f"schema {schema_name!r}: fields are (name, dtype) or (name, dtype, scale), not {fields!r}"
         ) from None
+
+
+def _checked_record_type(schema_name: str, record_type: Any) -> RecordType:
+    try:
+        checked = RecordType(record_type)
+    except ValueError:
+        raise InvalidInput(f"schema {schema_name!r}: {record_type!r} is no RecordType; leave it out") from None
+    if checked is not RecordType.CUSTOM and schema_name != checked.name.lower():
+        raise InvalidInput(f"schema {schema_name!r} is not of the built-in record type {checked.name}; leave it out")
+    return checked
 
 
 def _prices(*names: str) -> tuple[tuple[str, str, str], ...]:

@@ -59,20 +59,17 @@ class SeriesSettings:
         mine, theirs = (_comparable(settings) for settings in (self, other))
         return [f"{name} is {mine[name]!r}, not {theirs[name]!r}" for name in mine if mine[name] != theirs[name]]
 
-    def to_json(self) -> bytes:
-        """Canonical JSON, UTF-8."""
-        return self._json
-
     @cached_property
-    def _json(self) -> bytes:
+    def json(self) -> bytes:
+        """Canonical JSON, UTF-8."""
         return json.dumps(_as_object(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> SeriesSettings:
-        """Read what :meth:`to_json` wrote; InvalidData for anything else."""
+        """Read :attr:`json`; InvalidData for anything else."""
         return _parse(data)
 
-    def renamed(self, **changes: Any) -> SeriesSettings:
+    def changed(self, **changes: Any) -> SeriesSettings:
         """A copy with some values replaced."""
         return replace(self, **changes)
 

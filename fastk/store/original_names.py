@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from fastk import keys
@@ -28,12 +27,9 @@ class OriginalNames:
     """Methods of :class:`fastk.FastKStore` under the names and argument orders of the original."""
 
     if TYPE_CHECKING:  # what the store itself offers to these methods
+        series: Callable[[Any], Series]
         register_series: Callable[..., Series]
         list_series: Callable[..., list[reports.SeriesInventoryEntry]]
-
-    @abstractmethod
-    def series(self, key: Any) -> Series:
-        """The handle of a series."""
 
     # Handles
 

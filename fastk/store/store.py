@@ -359,8 +359,8 @@ def _store_file() -> bytes:
 def _check_store_file(content: bytes, path: str) -> None:
     try:
         stored = json.loads(content)
-        is_ours, version = stored["format"] == "fastk", int(stored["version"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        is_ours, version = stored["format"] == "fastk" and type(stored["version"]) is int, stored["version"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         is_ours, version = False, 0
     if not is_ours:
         raise InvalidData(f"{path} is damaged or foreign; a store's holds {_store_file().decode().strip()}")

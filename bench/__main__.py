@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 
-# Together they make OpenBLAS choose other kernels than numpy's users get, and the baseline would be another.
-DISTORTING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+# The first two make OpenBLAS choose other kernels than numpy's users get, and the baseline would be another; the third
+# makes every fresh process compile the package's source again, which an installed package never does.
+DISTORTING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
 
 
 def main() -> None:
-    """Start anew without the variables that distort numpy, if any is set; then run."""
+    """Start anew without the variables that distort what is measured, if any is set; then run."""
     if any(name in os.environ for name in DISTORTING):
         cleaned = {name: value for name, value in os.environ.items() if name not in DISTORTING}
         os.execve(sys.executable, sys.orig_argv, cleaned)

@@ -131,17 +131,16 @@ class Rows:
 
 
 class ChunkRows(Rows):
-    """Rows of one chunk: three words, no search, no copy. Holding them keeps the chunk mapped."""
+    """Rows of one chunk: two words, no search, no copy. Holding them keeps the chunk mapped."""
 
-    __slots__ = ("_chunk", "_start", "_stop")
+    __slots__ = ("_chunk", "_span")
 
     def __init__(self, chunk: MappedChunk, start: int, stop: int) -> None:
         self._chunk = chunk
-        self._start = start
-        self._stop = stop
+        self._span = slice(start, stop)
 
     def __len__(self) -> int:
-        return self._stop - self._start
+        return self._span.stop - self._span.start
 
     @property
     def settings(self) -> SeriesSettings:  # type: ignore[override]
@@ -149,13 +148,13 @@ class ChunkRows(Rows):
         return self._chunk.settings
 
     def _take(self, index: int) -> NDArray[Any]:
-        return self._chunk.column(index, self._start, self._stop)
+        return self._chunk.column(index, self._span.start, self._span.stop)
 
     def _cut(self, start: int, stop: int) -> Rows:
-        return type(self)(self._chunk, self._start + start, self._start + stop)
+        return type(self)(self._chunk, self._span.start + start, self._span.start + stop)
 
     def _record(self, row: int) -> Any:
-        return self._chunk.row(self._start + row)
+        return self._chunk.row(self._span.start + row)
 
 
 class ArrayRows(Rows):
@@ -284,11 +283,11 @@ def _chunk_property(index: int) -> property:
     """``_take`` of ChunkRows written out: it halves the cost of a column of a fully verified chunk."""
 
     def take(rows: ChunkRows) -> NDArray[Any]:
-        chunk = rows._chunk
+        chunk, span = rows._chunk, rows._span
         column = chunk.clean[index]
         if column is None:
-            column = chunk.ensure_verified(index, rows._start, rows._stop)
-        return column[rows._start : rows._stop]
+            column = chunk.ensure_verified(index, span.start, span.stop)
+        return column[span]
 
     return property(take)
 

@@ -76,10 +76,6 @@ class Writer:
                 self._durable_folders.clear()
             yield
 
-    def check_open(self) -> None:
-        """Raise unless this store object may write."""
-        self._gate.check_open()
-
     # Series come and go
 
     def register(self, files: SeriesFiles, wanted: SeriesSettings) -> bool:

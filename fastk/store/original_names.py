@@ -8,7 +8,6 @@ from fastk import keys
 from fastk.errors import InvalidInput, NotFound
 from fastk.schema import schema as schemas
 from fastk.schema.schema import PRICE_SCALE, VALUE_SCALE, VOLUME_SCALE, Schema
-from fastk.store import reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from fastk.engine.writer import PutResult
     from fastk.keys import ScalarSeriesKey
     from fastk.schema.records import KlineRecord, ScalarRecord
+    from fastk.store import reports
     from fastk.store.series import Series
     from fastk.times import TimeLike
 
@@ -202,6 +202,8 @@ class OriginalNames:
         return self._indicator_entry(self.indicator(symbol, timeframe, name))
 
     def _indicator_entry(self, series: Series) -> reports.IndicatorInventoryEntry:
+        from fastk.store import reports
+
         key = keys.ScalarSeriesKey.of(series.key)
         start, end = series.coverage or (None, None)
         return reports.IndicatorInventoryEntry(

@@ -6,24 +6,24 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.arrays import is_integer
-from fastk.engine import lookup
 from fastk.errors import FastKError, InvalidInput
 from fastk.schema.columns import to_columns
-from fastk.store import reports
 from fastk.times import INT64_MAX, INT64_MIN, to_ts, to_ts_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from fastk.engine import lookup
     from fastk.engine.reader import SeriesReader
     from fastk.engine.rows import Rows
     from fastk.engine.writer import PutResult, Writer
     from fastk.keys import SeriesKey
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
+    from fastk.store import reports
     from fastk.times import TimeLike
 
     Closed = Literal["both", "left", "right", "neither"]
@@ -41,7 +41,7 @@ class Series:
 
     __slots__ = ("_reader", "_writer")
 
-    def __init__(self, reader: SeriesReader, writer: Writer) -> None:
+    def __init__(self, reader: SeriesReader, writer: Callable[[], Writer]) -> None:
         self._reader = reader
         self._writer = writer
 
@@ -126,10 +126,14 @@ class Series:
 
     def at_many(self, ts: Times) -> lookup.Matches:
         """The rows of many timestamps: ``rows, found = series.at_many(array)``; ``rows`` are those found, as asked."""
+        from fastk.engine import lookup  # here, because most processes never batch: it is 2% of `import numpy`
+
         return lookup.at_many(self._reader.snapshot, self._keys(ts))
 
     def ranges(self, starts: Times, ends: Times) -> lookup.RangesResult:
         """The rows of many ranges, inclusive at both ends: ``result[i]``, or all of them in ``result.rows``."""
+        from fastk.engine import lookup
+
         return lookup.ranges(self._reader.snapshot, self._keys(starts), self._keys(ends))
 
     def _keys(self, values: Times) -> NDArray[np.int64]:
@@ -147,9 +151,9 @@ class Series:
         """
         if zoneless not in (None, "utc"):
             raise InvalidInput(f"zoneless={zoneless!r} is unknown: give 'utc' or leave it out")
-        self._writer.check_open()
+        writer = self._writer()
         columns = to_columns(rows, self.settings, decoded=decoded, zoneless_is_utc=zoneless == "utc")
-        return self._writer.put(self._reader, columns)
+        return writer.put(self._reader, columns)
 
     # Upkeep
 
@@ -162,6 +166,8 @@ class Series:
 
         Raises InvalidData at the first damage. Cost: one pass over the files at memory or disk speed.
         """
+        from fastk.store import reports
+
         begin, chunks, blocks, size = time.perf_counter(), 0, 0, 0
         for chunk in self._reader.snapshot.all_chunks():
             blocks += chunk.verify_all(again=True)
@@ -171,10 +177,14 @@ class Series:
 
     def chunk_inventory(self) -> list[reports.ChunkMeta]:
         """All chunks in order of time."""
+        from fastk.store import reports
+
         return reports.chunk_inventory(self._reader.snapshot)
 
     def month_inventory(self) -> list[reports.MonthInventoryEntry]:
         """Chunks summed up by UTC month."""
+        from fastk.store import reports
+
         return reports.month_inventory(self._reader.snapshot)
 
 

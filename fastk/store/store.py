@@ -6,13 +6,13 @@ import errno
 import json
 import os.path
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.engine.cache import MapCache, default_budget
 from fastk.engine.files import SeriesFiles
 from fastk.engine.gate import WriteGate
 from fastk.engine.reader import SeriesReader
-from fastk.engine.writer import Writer
 from fastk.errors import FastKError, InvalidData, InvalidInput, NotFound, StoreClosed, UnsupportedVersion
 from fastk.format import names
 from fastk.format.binary import VERSION
@@ -20,7 +20,6 @@ from fastk.io.disk import Disk
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
-from fastk.store import reports
 from fastk.store.original_names import OriginalNames
 from fastk.store.series import Series
 from fastk.times import TimeUnit
@@ -30,7 +29,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fastk.engine.mapped import Verify
+    from fastk.engine.writer import Writer
     from fastk.partition import PartitionPolicy, PartitionUnit
+    from fastk.store import reports
 
     Mode = Literal["rw", "r"]
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
@@ -63,11 +64,22 @@ class FastKStore(OriginalNames):
         self._verify = verify
         self._maps = MapCache(default_budget() if max_maps is None else max_maps)
         self._gate = WriteGate(disk, root, writable=mode == "rw", timeout=lock_timeout)
-        self._writer = Writer(disk, root, self._gate, int(grace_seconds * 1000))
+        self._grace_ms = int(grace_seconds * 1000)
         self._series: dict[SeriesKey, Series] = {}
         self._readers: dict[SeriesKey, SeriesReader] = {}
         self._closed = False
         self._initialized = self._check_root()
+
+    @cached_property
+    def _writer(self) -> Writer:
+        from fastk.engine.writer import Writer  # here, because a process that only reads need not load it
+
+        return Writer(self._disk, self.root, self._gate, self._grace_ms)
+
+    def _open_writer(self) -> Writer:
+        """The writer, if this store object may write."""
+        self._gate.check_open()
+        return self._writer
 
     @classmethod
     def open(
@@ -155,7 +167,7 @@ class FastKStore(OriginalNames):
 
     def init(self) -> FastKStore:
         """Create the store's folder unless it exists; returns the store. Any mutation does this by itself."""
-        self._writer.check_open()
+        self._gate.check_open()
         if not self._initialized:
             with self._gate.shutting():
                 self._make_root(self.root)
@@ -221,7 +233,7 @@ class FastKStore(OriginalNames):
             files = SeriesFiles(self.root, key)
             dropped = os.path.join(self.root, names.DROPPED_FOLDER)
             reader = self._readers.setdefault(key, SeriesReader(self._disk, files, dropped, self._maps, self._verify))
-            self._series.setdefault(key, Series(reader, self._writer))
+            self._series.setdefault(key, Series(reader, self._open_writer))
         return self._series[key]
 
     def register_series(
@@ -255,7 +267,7 @@ class FastKStore(OriginalNames):
     def drop_series(self, key: Key) -> None:
         """Remove a series, atomically. Its files stay aside for the grace period, so that open readers go on."""
         series_key = as_series_key(key)
-        self._writer.check_open()
+        self._gate.check_open()
         files = SeriesFiles(self.root, series_key)
         if not self._disk.exists(files.manifest):
             raise NotFound(f"series {series_key} is not in the store; see list_series()")
@@ -306,6 +318,8 @@ class FastKStore(OriginalNames):
 
     def _inventory_entry(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
         """The newest state of a series; None for a folder whose registration was never finished."""
+        from fastk.store import reports
+
         try:
             self.series(key)
             return reports.inventory_entry(self._readers[key].newest())
@@ -328,6 +342,8 @@ class FastKStore(OriginalNames):
 
     def store_stats(self) -> reports.StoreStats:
         """Sums over all readable series. Linear in series and chunks."""
+        from fastk.store import reports
+
         entries = [entry for entry in self.list_series() if entry.problem is None]
         return reports.StoreStats(
             series_count=len(entries),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
-from fastk.engine.pieces import LazyPieces, joined_rows
+from fastk.engine.pieces import LazyPieces, PinnedPieces, joined_rows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class
 from fastk.times import INT64_MAX, INT64_MIN
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
     from fastk.engine.chunks import SeriesChunks
     from fastk.engine.mapped import MappedChunk
+    from fastk.engine.pieces import Pieces
     from fastk.format.manifest import Manifest
+    from fastk.schema.settings import SeriesSettings
 
 
 class Snapshot(ChunkIndex):
@@ -37,6 +39,7 @@ class Snapshot(ChunkIndex):
         self.chunks = chunks
         self.mapped = chunks.mapped
         self.chunk_rows: Callable[[MappedChunk, int, int], Rows] = rows_class(ChunkRows, schema)
+        self.joined_rows: Callable[[SeriesSettings, Pieces], Rows] = rows_class(JoinedRows, schema)
         self.pin_limit = max(1, chunks.maps.budget // 4)
         self._tail: tuple[int, int] | None = None
 
@@ -91,7 +94,9 @@ class Snapshot(ChunkIndex):
             chunks.append(chunk)
         low = 0 if start <= leaf.starts[place] else chunks[0].bounds(start, INT64_MAX)[0]
         high = chunks[-1].rows if leaf.ends[stop - 1] <= end else chunks[-1].bounds(INT64_MIN, end)[1]
-        return joined_rows(self.chunk_rows, chunks, low, high)
+        if len(chunks) == 1:
+            return self.chunk_rows(chunks[0], low, high)
+        return self.joined_rows(self.settings, PinnedPieces(self.chunk_rows, chunks, low, high))
 
     def _range_of_refs(self, refs: list[ChunkRef], start: int, end: int) -> Rows:
         """The same for chunks of several leaves, or for more than may stay mapped."""
@@ -109,8 +114,7 @@ class Snapshot(ChunkIndex):
         """
         if len(refs) <= self.pin_limit:
             return joined_rows(self.chunk_rows, [self.open_chunk(*ref) for ref in refs], low, high)
-        rows: Rows = rows_class(JoinedRows, self.settings.schema)(self.settings, LazyPieces(self, refs, low, high))
-        return rows
+        return self.joined_rows(self.settings, LazyPieces(self, refs, low, high))
 
     def latest(self, count: int) -> Rows:
         """The last ``count`` rows, ascending; fewer if the series has fewer."""

@@ -122,10 +122,15 @@ class PinnedPieces(Pieces):
 
     def joined(self, column: int) -> NDArray[Any]:
         """One column of all pieces, in memory of its own, read-only."""
-        chunks = self._chunks
-        first, last = chunks[0].column(column, self._low, chunks[0].rows), chunks[-1].column(column, 0, self._high)
+        chunks, low, high = self._chunks, self._low, self._high
+        # MappedChunk.column written out for the two ends: 0.2 us of 2.
+        head, tail = chunks[0].clean[column], chunks[-1].clean[column]
+        if head is None:
+            head = chunks[0].ensure_verified(column, low, chunks[0].rows)
+        if tail is None:
+            tail = chunks[-1].ensure_verified(column, 0, high)
         between = [chunk.column(column, 0, chunk.rows) for chunk in chunks[1:-1]] if len(chunks) > 2 else ()
-        joined = np.concatenate((first, *between, last))
+        joined = np.concatenate((head[low:], *between, tail[:high]))
         joined.setflags(write=False)
         return joined
 

@@ -35,6 +35,7 @@ format: $(READY)dev ## let ruff format the code and mend what it can
 bench: $(READY)dev ## time the kernels, then all workloads beside raw .npy files, as a table
 	$(BIN)/python -m pytest bench/test_kernels.py --quiet --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
 	$(BIN)/python -m bench
+	@echo "To show these figures in the documentation: $(BIN)/python -m bench.docs"
 
 clean: ## remove all that these targets made, .venv included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -1,0 +1,29 @@
+"""The figures in the documentation are those that the benchmark kept, and its workloads give right answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def test_the_documentation_shows_the_results_that_were_kept():
+    checked = run("bench.docs", "--check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.slow
+def test_every_workload_agrees_with_raw_npy():
+    """Each asserts before it is timed that both sides give the same answer."""
+    measured = run("bench", "--symbols", "2", "--rounds", "2", "--only", "r")
+    assert measured.returncode == 0, measured.stderr
+    assert "point, hit" not in measured.stdout
+    assert "range 1,024 rows" in measured.stdout

@@ -107,8 +107,9 @@ def split(ts: NDArray[np.int64], partition: PartitionUnit, unit: TimeUnit) -> li
         return [(first, 0, ts.size)]
     if last - first < ts.size:
         ordinals = np.arange(first, last + 1)
-        cuts = np.append(np.searchsorted(ts, partition.starts(ordinals, unit)), ts.size)
-        cuts[0] = 0
+        # Without the first: where that one begins, int64 nanoseconds may not have begun.
+        borders = np.searchsorted(ts, partition.starts(ordinals[1:], unit))
+        cuts = np.concatenate(([0], borders, [ts.size]))
     else:
         ordinals, starts = np.unique(partition.ordinals(ts, unit), return_index=True)
         cuts = np.append(starts, ts.size)

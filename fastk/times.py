@@ -138,7 +138,10 @@ def _from_datetime64_array(array: NDArray[Any], unit: TimeUnit, zoneless_is_utc:
         raise InvalidInput("datetime64 carries no zone: say zoneless='utc' if these times are UTC")
     if np.isnat(array).any():
         raise InvalidInput(f"ts holds NaT at row {int(np.isnat(array).argmax())}")
-    converted = array.astype(unit.dtype)
+    try:
+        converted = array.astype(unit.dtype)
+    except OverflowError:  # from numpy 2.5 on; before, such values do not come back equal
+        raise InvalidInput(f"ts: a {array.dtype} among them is out of the range of {unit}") from None
     if not (converted.astype(array.dtype) == array).all():
         row = int((converted.astype(array.dtype) != array).argmax())
         raise InvalidInput(f"ts {array[row]} at row {row} is finer than {unit} or out of its range; nothing is rounded")

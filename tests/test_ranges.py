@@ -242,7 +242,7 @@ def test_unknown_closings_are_refused(klines, closed):
 
 
 @pytest.mark.parametrize(
-    "time", [1.0, "noon", True, float("nan"), b"2024", [1], np.datetime64("NaT"), dt.date(2024, 1, 1)]
+    "time", [1.0, "noon", True, float("nan"), b"2024", [1], np.datetime64("NaT", "s"), dt.date(2024, 1, 1)]
 )
 def test_bounds_that_are_no_times_are_refused(klines, time):
     for ask in (klines.at, klines.range, lambda end: klines.range(None, end)):

@@ -92,7 +92,7 @@ def test_datetime64_that_the_unit_cannot_hold_is_refused(value, unit):
         to_ts(value, unit)
 
 
-@pytest.mark.parametrize("value", [np.datetime64("NaT"), np.datetime64("NaT", "ns")])
+@pytest.mark.parametrize("value", [np.datetime64("NaT", "s"), np.datetime64("NaT", "ns")])
 def test_not_a_time_of_numpy_is_refused(value):
     with pytest.raises(InvalidInput, match="NaT"):
         to_ts(value)

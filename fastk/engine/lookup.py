@@ -162,7 +162,7 @@ class _Groups:
 
     def opened(self, snapshot: Snapshot) -> Callable[[], Iterable[tuple[MappedChunk, int, int]]]:
         """The same again and again: of chunks that stay mapped if they fit the budget easily, else opened each time."""
-        chunks = [*self.of(snapshot)] if len(self) <= snapshot.pin_limit else None
+        chunks = [*self.of(snapshot)] if len(self) <= snapshot.most_pinned_chunks else None
         return lambda: self.of(snapshot) if chunks is None else chunks
 
 

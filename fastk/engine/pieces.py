@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,12 +54,15 @@ class Pieces(Sequence[Rows]):
         return self._make_rows(*self._piece(range(len(self))[index]))
 
     def __iter__(self) -> Iterator[Rows]:
-        make, low, last = self._make_rows, self._low, len(self) - 1
-        for place in range(last):
-            chunk = self._chunk(place)
-            yield make(chunk, low, chunk.rows)
+        make, low, left = self._make_rows, self._low, len(self)
+        for chunk in self._opened():
+            left -= 1
+            yield make(chunk, low, chunk.rows if left else self._high)
             low = 0
-        yield make(self._chunk(last), low, self._high)
+
+    def _opened(self) -> Iterable[MappedChunk]:
+        """All chunks, mapped one after the other."""
+        return (self._chunk(place) for place in range(len(self)))
 
     def _piece(self, place: int) -> tuple[MappedChunk, int, int]:
         chunk = self._chunk(place)
@@ -116,6 +119,9 @@ class PinnedPieces(Pieces):
 
     def _chunk(self, place: int) -> MappedChunk:
         return self._chunks[place]
+
+    def _opened(self) -> Iterable[MappedChunk]:
+        return self._chunks
 
     def _rows_of(self, place: int) -> int:
         return self._chunks[place].rows

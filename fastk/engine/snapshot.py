@@ -1,7 +1,7 @@
 """The one read path: locate the chunk, make sure that it is verified, slice.
 
-A :class:`Snapshot` is one committed state of one series, pinned. Its answers stay true whatever is committed later.
-Words: a *leaf* is a run of chunks, a *place* a chunk's position in it, and both together name a chunk.
+A :class:`Snapshot` is one committed state of one series. Its answers stay true whatever is committed later. Times are
+ints in the series' unit. Words: a *leaf* is a run of chunks, a *place* a chunk's position in it, and both name a chunk.
 
 ``self.loaded[index] or self.leaf(index)`` and ``self.mapped.get(id) or self.open_chunk(leaf, place)`` write the usual
 case of those methods out where a read passes: a call saved is a tenth of a point read.
@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
 
 class Snapshot(ChunkIndex):
-    """Reads of one committed state. Safe to share between threads."""
+    """Reads of one committed state. Safe to share between threads.
+
+    The index gives the leaves (``leaf_starts``, ``leaf_ends``, ``loaded``, ``leaf``) and the ``settings``. ``mapped``
+    are the chunks mapped at the moment, by id: reads add to it, and the budget of maps takes unused ones out again.
+    """
 
     def __init__(self, manifest: Manifest, chunks: SeriesChunks) -> None:
         super().__init__(manifest, chunks.load_leaf, chunks.leaves)
@@ -39,9 +43,10 @@ class Snapshot(ChunkIndex):
         self.chunks = chunks
         self.mapped = chunks.mapped
         self.chunk_rows: Callable[[MappedChunk, int, int], Rows] = rows_class(ChunkRows, schema)
-        self.joined_rows: Callable[[SeriesSettings, Pieces], Rows] = rows_class(JoinedRows, schema)
-        self.pin_limit = max(1, chunks.maps.budget // 4)
-        self._tail: tuple[int, int] | None = None
+        self._join: Callable[[SeriesSettings, Pieces], Rows] = rows_class(JoinedRows, schema)
+        # One answer may keep a quarter of the maps that the budget allows.
+        self.most_pinned_chunks = max(1, chunks.maps.budget // 4)
+        self._tail: tuple[int, int] | None = None  # rows and id of the last chunk; threads that race store the same
 
     @cached_property
     def no_rows(self) -> Rows:
@@ -69,34 +74,36 @@ class Snapshot(ChunkIndex):
             return self.no_rows
         leaf = self.loaded[index] or self.leaf(index)
         place = bisect_left(leaf.ends, start)
-        if leaf.ends[place] <= end:
-            return self._range_of_many(index, leaf, place, start, end)
+        if leaf.ends[place] <= end:  # equal, too: rows of the same ts may go on in the next chunk
+            return self._range_in_leaf(index, leaf, place, start, end)
         if leaf.starts[place] > end:
             return self.no_rows
         chunk = self.mapped.get(leaf.ids[place]) or self.open_chunk(leaf, place)
+        # ``end`` lies within the chunk by now; ``start`` may be any int.
         low, high = chunk.bounds(start if start > INT64_MIN else INT64_MIN, end)
         return self.chunk_rows(chunk, low, high) if low < high else self.no_rows
 
-    def _range_of_many(self, index: int, leaf: Leaf, place: int, start: int, end: int) -> Rows:
-        """Only the first and the last chunk are searched; those between lie in the range whole.
+    def _range_in_leaf(self, index: int, leaf: Leaf, place: int, start: int, end: int) -> Rows:
+        """Rows of one chunk or more: only the first and the last are searched, those between lie in the range whole.
 
-        Within one leaf and the budget nothing but the chunks themselves is touched; all else goes by references.
+        This form holds the chunks themselves. Where they are of several leaves, or too many to keep mapped, they go by
+        references, which cost more to build than a short read takes.
         """
         stop = bisect_right(leaf.starts, end, place)
-        if stop - place > self.pin_limit or (
+        if stop - place > self.most_pinned_chunks or (
             stop == len(leaf.ids) and index + 1 < len(self.leaf_ends) and self.leaf_starts[index + 1] <= end
         ):
             return self._range_of_refs(self.overlapping(start, end), start, end)
         chunks = []
         for each in range(place, stop):
             chunk = self.mapped.get(leaf.ids[each]) or self.open_chunk(leaf, each)
-            chunk.used = True
+            chunk.used = True  # spares it from eviction; a search of the chunk says so by itself
             chunks.append(chunk)
         low = 0 if start <= leaf.starts[place] else chunks[0].bounds(start, INT64_MAX)[0]
         high = chunks[-1].rows if leaf.ends[stop - 1] <= end else chunks[-1].bounds(INT64_MIN, end)[1]
         if len(chunks) == 1:
             return self.chunk_rows(chunks[0], low, high)
-        return self.joined_rows(self.settings, PinnedPieces(self.chunk_rows, chunks, low, high))
+        return self._join(self.settings, PinnedPieces(self.chunk_rows, chunks, low, high))
 
     def _range_of_refs(self, refs: list[ChunkRef], start: int, end: int) -> Rows:
         """The same for chunks of several leaves, or for more than may stay mapped."""
@@ -112,9 +119,9 @@ class Snapshot(ChunkIndex):
 
         They are mapped now if they fit the budget easily, else each as it is used.
         """
-        if len(refs) <= self.pin_limit:
+        if len(refs) <= self.most_pinned_chunks:
             return joined_rows(self.chunk_rows, [self.open_chunk(*ref) for ref in refs], low, high)
-        return self.joined_rows(self.settings, LazyPieces(self, refs, low, high))
+        return self._join(self.settings, LazyPieces(self, refs, low, high))
 
     def latest(self, count: int) -> Rows:
         """The last ``count`` rows, ascending; fewer if the series has fewer."""

@@ -99,8 +99,10 @@ class Series:
         Times are ints in the series' unit, datetime64, aware datetimes or ISO text (zone-less means UTC). No rows when
         start > end. Cost: about 1 us and a verification of blocks that were never touched before.
         """
-        if type(start) is int and type(end) is int and closed == "both":
-            return (self._reader.pinned or self._reader.pin()).range(start, end)
+        if closed == "both":
+            low, high = INT64_MIN if start is None else start, INT64_MAX if end is None else end
+            if type(low) is int and type(high) is int:
+                return (self._reader.pinned or self._reader.pin()).range(low, high)
         return self._reader.snapshot.range(*self._bounds(start, end, closed))
 
     def _bounds(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:

@@ -68,7 +68,7 @@ def to_ts(value: TimeLike, unit: TimeUnit = TimeUnit.MILLISECONDS, *, zoneless_i
     refused otherwise. Raises :class:`InvalidInput` for anything else, and for a time finer than ``unit`` can hold.
     """
     if is_integer(value):
-        return int(value)  # type: ignore[arg-type]
+        return int(value)
     if isinstance(value, np.datetime64):
         return _from_datetime64(value, unit, zoneless_is_utc)
     if isinstance(value, datetime) and value == value:  # pandas' NaT is a datetime, and equals nothing

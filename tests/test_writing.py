@@ -402,3 +402,28 @@ def test_mixed_natural_units_are_exact_or_refused(store):
     with suppress(InvalidInput):
         series.put({"ts": [1, 2], "value": [LARGE, 0.5]}, decoded=True)
         assert series.range().value.tolist() == [LARGE * 10, 5]
+
+
+def test_a_plain_table_of_floats_goes_in_with_one_argument(store):
+    """Bars as exchanges' clients return them: rows of time, open, high, low, close and volume, all floats."""
+    table = np.array([[JANUARY, 42.5, 43.0, 42.25, 42.75, 1.5], [JANUARY + MINUTE, 42.75, 43.5, 42.5, 43.25, 0.25]])
+    series = store.register_kline_series("BTC", "5m", MINUTE, price_scale=100, volume_scale=100)
+    series.put(table, decoded=True)
+    rows = series.range()
+    assert rows.ts.tolist() == [JANUARY, JANUARY + MINUTE]
+    assert np.array_equal(np.column_stack([rows.decoded(name) for name in rows.schema.names[1:]]), table[:, 1:])
+
+
+@pytest.mark.parametrize("ts", [JANUARY + 0.5, np.nan, np.inf, 1e300])
+def test_times_in_a_table_of_floats_are_whole(store, refuse, ts):
+    series = store.register_kline_series("BTC", "5m", MINUTE, price_scale=100, volume_scale=100)
+    refuse(series, np.array([[ts, 42.5, 43.0, 42.25, 42.75, 1.5]]), "'ts'.*at row 0", decoded=True)
+
+
+def test_a_data_frame_is_told_its_way_in(klines):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(bars())
+    with pytest.raises(InvalidInput, match=r"dict\(frame\)"):
+        klines.put(frame)
+    klines.put(dict(frame))
+    assert_rows(klines.range(), bars())

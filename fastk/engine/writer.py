@@ -21,6 +21,7 @@ from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, Unsupported
 from fastk.format import names, tables
 from fastk.format.chunk import ChunkIdentity, EncodedChunk, encode_chunk
 from fastk.format.manifest import Manifest
+from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
     from fastk.io.disk import Disk
     from fastk.schema.columns import Columns
-    from fastk.schema.settings import SeriesSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,7 @@ class Writer:
                 return False
             self._make_folders(files)
             settings = wanted.changed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
+            SeriesSettings.from_json(settings.json)  # what could not be read again is not written
             self._publish(files, Manifest(settings, 1, 1, now_ms()), [])
             return True
 
@@ -160,7 +161,8 @@ class Writer:
             if not rows:
                 return PutResult(0, 0, 0, 0, 0, newest.manifest.sequence)
             planned = append.plan_append(newest, columns)
-            assert sum(plan.stop - plan.start for plan in planned) == rows, "every row belongs to one chunk"
+            if sum(plan.stop - plan.start for plan in planned) != rows:  # no assert: `python -O` must not lose a row
+                raise AssertionError(f"{settings.key}: the rows of a put were not all planned; nothing was written")
             manifest, data, expired = self._commit_append(newest, columns, planned)
             reader.move(manifest, data)
             self._remove_expired(reader.files, manifest, expired)

@@ -49,7 +49,10 @@ def _by_name(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
                 f"an array of shape {data.shape} does not fit {settings.key}: give (rows, {len(names)}) "
                 f"in the order {', '.join(names)}"
             )
-        return dict(zip(names, data.T, strict=True))
+        named_columns: dict[str, NDArray[Any]] = dict(zip(names, data.T, strict=True))
+        if data.dtype.kind == "f":  # a table of floats has no other way to hold times; whole numbers are exact
+            named_columns["ts"] = exact_cast(named_columns["ts"], np.dtype(np.int64), f"{settings.key} column 'ts'")
+        return named_columns
     named = _as_mapping(data, settings)
     missing = [name for name in names if name not in named]
     unknown = [name for name in named if name not in names]
@@ -70,7 +73,8 @@ def _as_mapping(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
         return _from_rows(data, settings)
     if isinstance(data, (Sequence, Record)) and not isinstance(data, (str, bytes)):
         return _from_records([data] if isinstance(data, Record) else data, settings)
-    raise InvalidInput(f"{type(data).__name__} cannot be written: give {_FORMS}")
+    hint = "; of a data frame, dict(frame) is such a mapping" if hasattr(data, "columns") else ""
+    raise InvalidInput(f"{type(data).__name__} cannot be written: give {_FORMS}{hint}")
 
 
 def _is_rows(data: Any) -> bool:

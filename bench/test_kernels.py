@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from fastk.kernels import compiled, crc32c, plain
+from fastk.kernels.interface import SOME
 from fastk.kernels.samples import read_only
 
 ROWS = 41_667  # about a month of minutes: one chunk of a kline series
@@ -135,3 +136,99 @@ def test_crc32c_blocks(benchmark: Benchmark, kernels: Any, size: int, block_byte
     benchmark.group = f"crc32c_blocks: {size:,} bytes in blocks of {block_bytes:,}"
     data = read_only(RANDOM.integers(0, 256, size, dtype=np.uint8))
     benchmark(kernel(kernels, "crc32c_blocks"), data, block_bytes, np.empty(-(-size // block_bytes), dtype=np.uint32))
+
+
+def zones_of(rows: int, block_rows: int) -> tuple[Any, Any, Any]:
+    """Zones of a random walk."""
+    column = read_only(RANDOM.integers(-10, 11, rows).cumsum())
+    blocks = -(-rows // block_rows)
+    zones = np.empty(blocks, np.int64), np.empty(blocks, np.int64), np.empty(blocks, np.uint8)
+    compiled.zones(column, block_rows, *zones)
+    return read_only(zones[0]), read_only(zones[1]), read_only(zones[2])
+
+
+@with_twin()
+@pytest.mark.parametrize("ranges", [1, 50])
+@pytest.mark.parametrize("block_rows", [4_096, 256])
+def test_prune(benchmark: Benchmark, kernels: Any, block_rows: int, ranges: int) -> None:
+    rows = 4 * ROWS
+    benchmark.group = f"prune: {rows:,} rows in blocks of {block_rows:,} by {ranges} ranges"
+    minima, maxima, flags = zones_of(rows, block_rows)
+    lows = read_only(np.linspace(minima.min(), maxima.max(), ranges + 2).astype(np.int64)[1:-1])
+    verdicts = np.empty(len(minima), dtype=np.uint8)
+    benchmark(kernel(kernels, "prune"), minima, maxima, flags, lows, read_only(lows + 5), False, verdicts)
+
+
+def numpy_rows(
+    column: Any, verdicts: Any, block_rows: int, start: int, stop: int, lows: Any, highs: Any, negated: bool, words: Any
+) -> Any:
+    """The row numbers, by the comparison that one would write."""
+    if len(lows) > 1:
+        return np.flatnonzero(np.isin(column, lows))
+    if lows[0] < highs[0]:
+        return np.flatnonzero(column >= lows[0])
+    return np.flatnonzero(column != lows[0] if negated else column == lows[0])
+
+
+# What is looked for among values below 1,000, and below 3.
+SETS = {
+    "above, 1 %": (1_000, [990], [2**63 - 1], False),
+    "equal, 33 %": (3, [1], [1], False),
+    "unequal, 67 %": (3, [1], [1], True),
+    "3 values": (1_000, [10, 500, 900], [10, 500, 900], False),
+    "50 values": (1_000, list(range(0, 1_000, 20)), list(range(0, 1_000, 20)), False),
+    "100 values": (1_000, list(range(0, 1_000, 10)), list(range(0, 1_000, 10)), False),
+}
+
+
+@with_twin(flatnonzero=numpy_rows)
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("rows", [ROWS, 4 * ROWS])
+def test_scan(benchmark: Benchmark, kernels: Any, rows: int, name: str) -> None:
+    benchmark.group = f"scan: {name} of {rows:,} int64"
+    values, lows, highs, negated = SETS[name]
+    column = read_only(RANDOM.integers(0, values, rows))
+    verdicts = read_only(np.full(-(-rows // 4_096), SOME, dtype=np.uint8))
+    ranges = read_only(np.array(lows)), read_only(np.array(highs))
+    words = np.empty(-(-rows // 64), dtype=np.uint64)
+    benchmark(kernel(kernels, "scan"), column, verdicts, 4_096, 0, rows, *ranges, negated, words)
+
+
+@with_twin()
+@pytest.mark.parametrize("ranges", [1, 50])
+def test_index_bounds(benchmark: Benchmark, kernels: Any, ranges: int) -> None:
+    benchmark.group = f"index_bounds: {ranges} ranges in {ROWS:,} int64"
+    values = read_only(np.sort(RANDOM.integers(0, 10_000, ROWS)))
+    lows = read_only(np.linspace(0, 10_000, ranges + 2).astype(np.int64)[1:-1])
+    starts, stops = np.empty(ranges, dtype=np.int64), np.empty(ranges, dtype=np.int64)
+    benchmark(kernel(kernels, "index_bounds"), values, lows, read_only(lows + 5), starts, stops)
+
+
+@with_twin()
+@pytest.mark.parametrize("distinct", [3, 100, 5_000])
+def test_mark(benchmark: Benchmark, kernels: Any, distinct: int) -> None:
+    benchmark.group = f"mark: one value of {distinct:,} in {ROWS:,} rows"
+    column = RANDOM.integers(0, distinct, ROWS)
+    rows = read_only(np.argsort(column, kind="stable").astype(np.uint32))
+    starts = read_only(np.zeros(1, dtype=np.int64))
+    stops = read_only(np.array([np.count_nonzero(column == 0)]))
+    words = np.empty(-(-ROWS // 64), dtype=np.uint64)
+    benchmark(kernel(kernels, "mark"), rows, starts, stops, 0, ROWS, False, words)
+
+
+def fancy_index(column: Any, mask: Any) -> Any:
+    return column[np.flatnonzero(mask)]
+
+
+@with_twin(flatnonzero=fancy_index)
+@pytest.mark.parametrize("percent", [0.1, 1, 33, 66, 100])
+@pytest.mark.parametrize("rows", [ROWS, 4 * ROWS])
+def test_compact(benchmark: Benchmark, kernels: Any, rows: int, percent: float) -> None:
+    benchmark.group = f"compact: {percent} % of {rows:,} int64"
+    column = read_only(RANDOM.integers(0, 1_000, rows))
+    mask = np.zeros(-(-rows // 64) * 64, dtype=bool)
+    mask[:rows] = RANDOM.random(rows) < percent / 100
+    words = read_only(np.packbits(mask, bitorder="little").view(np.uint64))
+    out = np.empty(np.count_nonzero(mask), dtype=np.int64)
+    arguments = (column, mask) if kernels is fancy_index else (column, words, 0, out)
+    benchmark(kernel(kernels, "compact"), *arguments)

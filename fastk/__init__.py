@@ -29,8 +29,13 @@ _HOMES = {
     "fastk.engine.writer": "PutResult",
     "fastk.store.reports": "ChunkMeta IndicatorInventoryEntry MonthInventoryEntry SeriesInventoryEntry StoreStats "
     "VerificationReport",
-    "fastk.store.original_names": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE",
-    "fastk.store.series": "Series",
+    "fastk.query.expressions": "Between CompareOp Eq Gt Gte InSet Lt Lte Ne NotInSet ScalarPredicate "
+    "ScalarPredicateExpr",
+    "fastk.query.scalars": "ScalarPredicateMatch ScalarPredicateMatches ScalarPredicateQuery "
+    "ScalarPredicateQueryResult ScalarQueryCapabilities ValueIndexEntry ZoneMapEntry",
+    "fastk.query.stats": "ScalarIndexKind ScalarPredicateQueryStats",
+    "fastk.query.results": "QueryResult",
+    "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }
 _HOME_OF = {name: home for home, listed in _HOMES.items() for name in listed.split()}

@@ -16,6 +16,10 @@ Column: TypeAlias = "NDArray[Any]"
 Int64Array: TypeAlias = "NDArray[np.int64]"
 Uint32Array: TypeAlias = "NDArray[np.uint32]"
 Uint8Array: TypeAlias = "NDArray[np.uint8]"
+Words: TypeAlias = "NDArray[np.uint64]"
+
+# What a zone says of the rows of its block.
+NONE, SOME, ALL = 0, 1, 2
 
 
 class Checksum(Protocol):
@@ -69,3 +73,73 @@ class Kernels(Protocol):
 
     def crc32c_blocks(self, data: Uint8Array, block_bytes: int, out: Uint32Array, /) -> None:
         """Write the CRC-32C of each block of `block_bytes` bytes, the last one the rest, to `out`. O(n)."""
+
+    # Selections. A set of values is a list of ranges lows[i] <= value <= highs[i], ascending, apart from each other, of
+    # the column's dtype and without NaN; `negated` stands for all other values, NaN among them. Rows selected between
+    # `start` and `stop` are bits: bit j of words[i] is row 64 * (start // 64 + i) + j, and words reach up to `stop`.
+
+    def prune(
+        self,
+        minima: Column,
+        maxima: Column,
+        nan_flags: Uint8Array,
+        lows: Column,
+        highs: Column,
+        negated: bool,
+        verdicts: Uint8Array,
+        /,
+    ) -> tuple[int, int]:
+        """Write for each block, by its zone, whether NONE, SOME or ALL of its values belong to a set.
+
+        `minima`, `maxima`, `lows` and `highs` are int64, uint64 or float64. A block of NaN alone has NaN as zone. Gives
+        how many verdicts are SOME and how many ALL. O(blocks log ranges).
+        """
+
+    def scan(
+        self,
+        column: Column,
+        verdicts: Uint8Array,
+        block_rows: int,
+        start: int,
+        stop: int,
+        lows: Column,
+        highs: Column,
+        negated: bool,
+        words: Words,
+        /,
+    ) -> int:
+        """Set the bits of the rows from `start` to `stop` whose values belong to a set, clear all others.
+
+        Verdict i speaks for the `block_rows` rows from i * block_rows on; only rows of SOME are compared; start < stop.
+        Numbers only, bool as uint8. Gives how many rows are selected. O(rows compared, log ranges each).
+        """
+
+    def index_bounds(
+        self, values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array, /
+    ) -> int:
+        """Write to starts[i] and stops[i] which entries of sorted `values` lie in each range; gives their number.
+
+        Numbers only, bool as uint8. O(ranges log entries).
+        """
+
+    def mark(
+        self,
+        rows: Uint32Array,
+        starts: Int64Array,
+        stops: Int64Array,
+        start: int,
+        stop: int,
+        negated: bool,
+        words: Words,
+        /,
+    ) -> int:
+        """Set the bits of the rows that entries starts[i]:stops[i] name, clear all others; the reverse if negated.
+
+        Rows before `start` and from `stop` on are passed over. Gives how many rows are selected. O(entries + words).
+        """
+
+    def compact(self, column: Column, words: Words, start: int, out: Column, /) -> None:
+        """Write the values of the selected rows, in order, to `out`, which has as many and the column's dtype.
+
+        `start` is the one of the selection. O(words + values).
+        """

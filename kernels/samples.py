@@ -10,7 +10,11 @@ import numpy as np
 from .interface import Column
 
 DTYPES = tuple(np.dtype(code) for code in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"))
-"""The dtypes that the compiled `take`, `copy_ranges` and `zones` serve."""
+"""The dtypes that the compiled `take`, `copy_ranges`, `zones` and `compact` serve."""
+NUMBERS = DTYPES[1:]
+"""The dtypes that the compiled `scan` and `index_bounds` serve."""
+ZONE_DTYPES = tuple(np.dtype(code) for code in ("i8", "u8", "f8"))
+"""The dtypes that the compiled `prune` serves."""
 
 
 def read_only(array: Column) -> Column:
@@ -36,3 +40,19 @@ def sample_calls() -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "take", (column, ts, ts, target)
         yield "copy_ranges", (column, ts[:1], ts[1:2], ts[:1], target)
         yield "zones", (column, 2, target[:2], target[2:], np.empty(2, dtype=np.uint8))
+        yield "compact", (column, read_only(np.ones(1, dtype=np.uint64)), 0, target[:1])
+    yield from _selections(ts, out)
+
+
+def _selections(bounds: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    flags = read_only(np.ones(2, dtype=np.uint8))
+    words = np.empty(1, dtype=np.uint64)
+    for dtype in NUMBERS:
+        column = read_only(np.ones(4, dtype=dtype))
+        yield "scan", (column, flags, 2, 0, 4, column[:1], column[:1], False, words)
+        yield "index_bounds", (column, column[:1], column[:1], out[:1], out[1:2])
+    for dtype in ZONE_DTYPES:
+        zones = read_only(np.ones(2, dtype=dtype))
+        yield "prune", (zones, zones, flags, zones[:1], zones[:1], False, np.empty(2, dtype=np.uint8))
+    rows = read_only(np.arange(4, dtype=np.uint32))
+    yield "mark", (rows, bounds[:1], bounds[1:2], 0, 4, False, words)

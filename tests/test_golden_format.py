@@ -79,7 +79,7 @@ def test_the_tables_store_holds_every_kind_of_file(tmp_path: Path) -> None:
 
 
 def test_golden_files_are_small() -> None:
-    assert sum(path.stat().st_size for path in golden.FOLDER.iterdir()) < 24_000
+    assert sum(path.stat().st_size for path in golden.FOLDER.iterdir()) < 32_000
 
 
 def test_golden_files_are_never_written_silently(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_sums_over_the_store(filled):
         scalar_series_count=4,
         chunk_count=2 * (1 + 3 + 1 + 2),
         record_count=2 * (3 + 20 + 1 + 3),
-        sidecar_count=0,
+        sidecar_count=2 * 2,
         active_delta_count=2,
     )
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fastk.engine.mapped import MappedChunk
+from typing import Any, Protocol, TypeVar
 
 _SYSTEM_LIMIT_FILE = "/proc/sys/vm/max_map_count"
 _COMMON_LIMIT = 65_530
@@ -27,19 +24,31 @@ def default_budget() -> int:
     return max(16, min(limit, _COMMON_LIMIT) // 2)
 
 
+class Mapped(Protocol):
+    """What the cache keeps: a mapped file, and whether it was used since the sweep last passed."""
+
+    used: bool
+
+
+_Mapped = TypeVar("_Mapped", bound=Mapped)
+
+
 class MapCache:
-    """At most ``budget`` chunks mapped through one store object; views keep their maps alive beyond eviction."""
+    """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction."""
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self._ring: deque[tuple[dict[int, MappedChunk], int]] = deque()
+        self._ring: deque[tuple[dict[int, Any], int]] = deque()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._ring)
 
-    def add(self, owner: dict[int, MappedChunk], chunk_id: int, chunk: MappedChunk) -> MappedChunk:
-        """Keep a newly mapped chunk in its owner's dictionary; returns the one that another thread may have put."""
+    def add(self, owner: dict[int, _Mapped], chunk_id: int, chunk: _Mapped) -> _Mapped:
+        """Keep a newly mapped chunk, or the index of one, in its owner's dictionary.
+
+        Returns the one that another thread may have put there before.
+        """
         with self._lock:
             present = owner.setdefault(chunk_id, chunk)
             if present is chunk:
@@ -47,7 +56,7 @@ class MapCache:
                 self._shrink()
         return present
 
-    def forget(self, owner: dict[int, MappedChunk]) -> None:
+    def forget(self, owner: dict[int, Any]) -> None:
         """Let go of all chunks of one owner."""
         with self._lock:
             owner.clear()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.mapped import MappedChunk, Verify
+from fastk.engine.sidecars import SeriesSidecars
 from fastk.errors import InvalidData, SnapshotExpired, StoreClosed
 from fastk.format import names, tables
 
@@ -34,6 +35,7 @@ class SeriesChunks:
         self.maps = maps
         self.mapped: dict[int, MappedChunk] = {}
         self.leaves: dict[int, Leaf] = {}
+        self.sidecars = SeriesSidecars(disk, maps, verify)
         self.closed = False
         self._disk = disk
         self._dropped = dropped
@@ -57,7 +59,9 @@ class SeriesChunks:
     def _map_file(self, path: str, chunk_id: int, item: np.void) -> MappedChunk:
         data = self._disk.map(path, int(item["file_length"]))
         verified = self._verified.get(chunk_id)
-        chunk = MappedChunk(data, int(item["header_crc"]), self.settings, path, verified, self._verify)
+        chunk = MappedChunk(
+            data, int(item["header_crc"]), self.settings, path, verified, self._verify, int(item["sidecars"])
+        )
         self._verified.setdefault(chunk_id, chunk.verified)
         return chunk
 
@@ -132,6 +136,7 @@ class SeriesChunks:
     def let_go(self) -> None:
         """Unmap everything that no caller holds."""
         self.maps.forget(self.mapped)
+        self.sidecars.let_go()
 
     def close(self) -> None:
         """Map nothing any more."""

@@ -6,7 +6,7 @@ import os.path
 from typing import TYPE_CHECKING
 
 from fastk.errors import InvalidData
-from fastk.format import names, tables
+from fastk.format import names, sidecars, tables
 from fastk.format.manifest import parse_manifest
 
 if TYPE_CHECKING:
@@ -50,12 +50,13 @@ class SeriesFiles:
         """Path of a table file (``chunks`` or ``retired``)."""
         return os.path.join(self.folder, names.table_file_name(kind, table_id))
 
-    def retired(self, item: np.void, partition: PartitionUnit) -> str:
-        """Path of a file that a retired entry names."""
+    def retired(self, item: np.void, partition: PartitionUnit) -> tuple[str, ...]:
+        """Paths of the file that a retired entry names, and of what goes with it."""
         kind, identity = int(item["kind"]), int(item["identity"])
         if kind == tables.RetiredKind.CHUNK_TABLE:
-            return self.table("chunks", identity)
+            return (self.table("chunks", identity),)
         if kind == tables.RetiredKind.RETIRED_TABLE:
-            return self.table("retired", identity)
+            return (self.table("retired", identity),)
         name = names.chunk_file_name(partition.key(int(item["partition"])), tables.ChunkKind(kind).label, identity)
-        return os.path.join(self.chunks, name)
+        chunk = os.path.join(self.chunks, name)
+        return (chunk, *(chunk + kind.suffix for kind in sidecars.KINDS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,12 +14,13 @@ from fastk.format.chunk import ChunkHeader, as_table, block_count, map_columns, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastk.format.sidecars import Zones
     from fastk.schema.settings import SeriesSettings
 
 Verify = Literal["touch", "open", "never"]
 
-# A ts column below this size is verified whole before it is searched (75 us at 14 GB/s); of a larger one only the
-# blocks that a search touches.
+# A column up to this size is verified whole before it is searched (75 us at 14 GB/s); of a larger one only the blocks
+# that a search touches.
 WHOLE_SEARCH_BYTES = 1 << 20
 
 
@@ -27,7 +29,9 @@ class MappedChunk:
 
     ``verified[i]`` holds one byte a block of column i, set after its CRC was compared; it is shared by all maps of the
     same chunk, so that an evicted and remapped chunk is not verified again. ``clean[i]`` is the column once all of it
-    is verified, else None; ``trusted`` says that all columns are. A race of two threads verifies a block twice and is
+    is verified, else None; ``trusted`` says that all columns are. ``sidecars`` are the bits of those that the chunk
+    should have; ``zones`` and ``spans`` keep, of the columns that predicates asked for, the finest zones, and least and
+    greatest value. A race of two threads verifies a block twice and is
     harmless.
     """
 
@@ -39,10 +43,13 @@ class MappedChunk:
         "record",
         "rows",
         "settings",
+        "sidecars",
+        "spans",
         "table",
         "trusted",
         "used",
         "verified",
+        "zones",
     )
 
     def __init__(
@@ -53,6 +60,7 @@ class MappedChunk:
         path: str,
         verified: list[bytearray] | None,
         verify: Verify,
+        sidecars: int = 0,
     ) -> None:
         self.header = parse_expected(data, header_crc, settings.series_id, path)
         self.path = path
@@ -60,6 +68,9 @@ class MappedChunk:
         self.record = settings.schema.record_class
         self.rows = self.header.rows
         self.used = True
+        self.sidecars = sidecars
+        self.zones: dict[int, Zones] = {}
+        self.spans: dict[int, tuple[Any, Any, bool]] = {}
         self.columns = map_columns(data, self.header, settings.schema, path)
         self.table = as_table(self.columns)
         self.verified = verified or self._unverified()
@@ -100,6 +111,24 @@ class MappedChunk:
             self.clean[index] = column
             self.trusted = all(each is not None for each in self.clean)
         return column
+
+    def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], length: int) -> NDArray[Any]:
+        """Verify the blocks that hold rows of some runs of ``length`` rows, and return the whole column.
+
+        A small column is verified whole, if it is sound: that costs little, once, and finding the blocks much, often.
+        """
+        if self.columns[index].nbytes <= WHOLE_SEARCH_BYTES:
+            with suppress(InvalidData):
+                return self.ensure_verified(index, 0, self.rows)
+        block_rows = self.header.block_rows
+        borders = np.zeros(len(self.verified[index]) + 1, np.int64)
+        np.add.at(borders, starts // block_rows, 1)
+        np.subtract.at(borders, np.minimum(starts + (length - 1), self.rows - 1) // block_rows + 1, 1)
+        touched = np.flatnonzero(np.cumsum(borders)[:-1])
+        for run in np.split(touched, np.flatnonzero(np.diff(touched) > 1) + 1):
+            if run.size:
+                self.ensure_verified(index, int(run[0]) * block_rows, min((int(run[-1]) + 1) * block_rows, self.rows))
+        return self.columns[index]
 
     def _verify_blocks(self, index: int, first: int, last: int) -> None:
         block_rows = self.header.block_rows

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastk.engine import append, chunk_tables, retired
+from fastk.engine.sidecars import encode_sidecars
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
 from fastk.format import names, tables
 from fastk.format.chunk import ChunkIdentity, EncodedChunk, encode_chunk
 from fastk.format.manifest import Manifest
+from fastk.format.sidecars import ZONE_ROWS, SidecarOwner
 from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
@@ -148,8 +150,11 @@ class Writer:
 
     # Rows
 
-    def put(self, reader: SeriesReader, columns: Columns) -> PutResult:
-        """Append checked columns: all of them in one commit, or InvalidInput and nothing."""
+    def put(self, reader: SeriesReader, columns: Columns, zone_rows: int = ZONE_ROWS) -> PutResult:
+        """Append checked columns: all of them in one commit, or InvalidInput and nothing.
+
+        ``zone_rows`` is the size of the blocks of zone maps.
+        """
         settings = reader.snapshot.settings
         rows = len(columns[0])
         if rows:
@@ -163,7 +168,7 @@ class Writer:
             planned = append.plan_append(newest, columns)
             if sum(plan.stop - plan.start for plan in planned) != rows:  # no assert: `python -O` must not lose a row
                 raise AssertionError(f"{settings.key}: the rows of a put were not all planned; nothing was written")
-            manifest, data, expired = self._commit_append(newest, columns, planned)
+            manifest, data, expired = self._commit_append(newest, columns, planned, zone_rows)
             reader.move(manifest, data)
             self._remove_expired(reader.files, manifest, expired)
             return PutResult(rows, 0, 0, 0, len(planned), manifest.sequence)
@@ -172,7 +177,8 @@ class Writer:
         """Nothing names these files any more, and a failure leaves no more than a stray file."""
         for item in expired:
             with suppress(OSError):
-                self._disk.remove(files.retired(item, manifest.settings.partition))
+                for path in files.retired(item, manifest.settings.partition):
+                    self._disk.remove(path)
 
     def _next_sequence(self, files: SeriesFiles, manifest: Manifest) -> int:
         """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
@@ -197,7 +203,7 @@ class Writer:
                 yield names.sequence_and_part(table)[0]
 
     def _commit_append(
-        self, newest: Snapshot, columns: Columns, planned: list[append.PlannedChunk]
+        self, newest: Snapshot, columns: Columns, planned: list[append.PlannedChunk], zone_rows: int
     ) -> tuple[Manifest, bytes, list[np.void]]:
         files, old = newest.chunks.files, newest.manifest
         if len(planned) > names.MAX_PARTS:
@@ -208,7 +214,7 @@ class Writer:
         sequence = self._next_sequence(files, old)
         created: list[str] = []
         try:
-            added = self._write_chunks(files, old, sequence, columns, planned, created)
+            added = self._write_chunks(files, old, sequence, columns, planned, zone_rows, created)
             edit = chunk_tables.insert(old, newest.load_table, added, sequence)
             manifest, expired = self._next_manifest(newest, edit, created)
             return manifest, self._publish(files, manifest, created), expired
@@ -231,6 +237,7 @@ class Writer:
         sequence: int,
         columns: Columns,
         planned: list[append.PlannedChunk],
+        zone_rows: int,
         created: list[str],
     ) -> tables.Table:
         """Write the chunks of a commit, and return their items of the chunk table."""
@@ -252,6 +259,11 @@ class Writer:
             encoded = encode_chunk(description, settings.schema, rows, identity)
             items[part] = _chunk_item(plan, identity, rows[0], encoded)
             path = files.chunk(items[part], settings.partition)
+            owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, len(rows[0]))
+            for sidecar in encode_sidecars(owner, settings.schema, rows, zone_rows):
+                self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
+                created.append(path + sidecar.suffix)
+                items["sidecars"][part] |= sidecar.bit
             self._disk.create(path, encoded.buffers, sync=len(planned) == 1)
             created.append(path)
         for path in created:

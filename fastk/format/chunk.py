@@ -184,14 +184,14 @@ def _block_index(columns: Sequence[NDArray[Any]], block_rows: int) -> tuple[NDAr
         if column.dtype.kind == "S":
             flags[index] = NO_ZONE
         else:
-            _write_zones(column, block_rows, minima[index], maxima[index], flags[index])
+            write_zones(column, block_rows, minima[index], maxima[index], flags[index])
     return columns[0][::block_rows], minima, maxima, crcs, flags
 
 
-def _write_zones(
+def write_zones(
     column: NDArray[Any], block_rows: int, minima: NDArray[Any], maxima: NDArray[Any], flags: NDArray[np.uint8]
 ) -> None:
-    """Zones of one column, as 8 raw bytes a block."""
+    """Zones of one numeric column, as 8 raw bytes a block, and whether the block has NaN."""
     wide = zone_dtype(column.dtype)
     if column.dtype == wide:
         kernels.active.zones(column, block_rows, minima.view(wide), maxima.view(wide), flags)

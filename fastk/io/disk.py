@@ -47,18 +47,21 @@ class Disk:
             finally:
                 os.close(descriptor)
 
-    def map(self, path: str, length: int) -> NDArray[np.uint8]:
-        """A file as a read-only array. InvalidData if its size is not ``length`` (a shorter one would be a SIGBUS)."""
+    def map(self, path: str, length: int | None = None) -> NDArray[np.uint8]:
+        """A file as a read-only array. InvalidData if its size is not ``length`` (a shorter one would be a SIGBUS).
+
+        Without ``length`` it is as long as it is, for files whose own content says how long they were.
+        """
         with _naming(path):
             descriptor = os.open(path, _READ)
             try:
                 size = os.fstat(descriptor).st_size
-                if size != length:
+                if length is not None and size != length:
                     raise InvalidData(
                         f"{path} has {size:,} bytes, but {length:,} were committed: it is truncated or "
                         f"foreign; restore it from a copy"
                     )
-                return map_descriptor(descriptor, length)
+                return map_descriptor(descriptor, size)
             finally:
                 os.close(descriptor)
 
@@ -76,6 +79,10 @@ class Disk:
             self._unsynced[path] = descriptor
             if len(self._unsynced) > _MOST_UNSYNCED:
                 self.sync_file(next(iter(self._unsynced)))
+
+    def create_derived(self, path: str, buffers: Sequence[Any]) -> None:
+        """Write a new file that is never synced: one which can be made again, and is not trusted unread."""
+        os.close(self._write(path, buffers, os.O_EXCL))
 
     def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
         """Write a durable file over a leftover of the same (temporary) name."""

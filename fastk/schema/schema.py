@@ -5,6 +5,7 @@ The five built-in types and a user's own schema are values of one class; nothing
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -17,7 +18,7 @@ from fastk.partition import PartitionUnit
 from fastk.schema import records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 MAX_FIELDS = 4096
 _NUMERIC_KINDS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
@@ -76,7 +77,8 @@ class Schema:
     """The shape of one record type.
 
     ``fields[0]`` is ``ts``. ``unique_ts`` asks for strictly increasing ``ts``; otherwise equal ones are allowed and
-    ``sequence_field``, where there is one, tells rows of the same ``ts`` apart.
+    ``sequence_field``, where there is one, tells rows of the same ``ts`` apart. ``zone_maps`` and ``value_indexes``
+    are the columns for which every chunk gets fine zones and a value index beside it.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Schema:
     sequence_field: str | None = None
     partition: PartitionUnit = PartitionUnit.MONTH
     record_type: RecordType = RecordType.CUSTOM
+    zone_maps: tuple[str, ...] = ()
+    value_indexes: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -95,6 +99,8 @@ class Schema:
         sequence_field: str | None = None,
         partition: PartitionUnit | str = PartitionUnit.MONTH,
         record_type: RecordType = RecordType.CUSTOM,
+        zone_maps: Iterable[str] = (),
+        value_indexes: Iterable[str] = (),
     ) -> None:
         """Declare a record type; ``fields`` are :class:`Field` or ``(name, dtype[, scale])``. InvalidInput if unfit."""
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
@@ -112,6 +118,8 @@ class Schema:
         ):
             object.__setattr__(self, attribute, value)
         self._check()
+        object.__setattr__(self, "zone_maps", self._checked_columns("zone_maps", zone_maps))
+        object.__setattr__(self, "value_indexes", self._checked_columns("value_indexes", value_indexes))
 
     def _check(self) -> None:
         names = self.names
@@ -128,6 +136,17 @@ class Schema:
     def _check_sequence(self, name: str) -> None:
         if name not in self.names[1:] or self.fields[self.names.index(name)].dtype.kind not in "iu":
             raise InvalidInput(f"schema {self.name!r}: sequence field {name!r} must be one of its integer fields")
+
+    def _checked_columns(self, option: str, wanted: Iterable[str]) -> tuple[str, ...]:
+        """The columns in the order of the fields, each once."""
+        if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+            raise InvalidInput(f"schema {self.name!r}: {option} is a list of columns, not {wanted!r}")
+        places = sorted({self.position(name) for name in wanted})
+        for place in places:
+            if place == 0 or not self.fields[place].indexed:
+                reason = "rows are sorted by it" if place == 0 else "text is stored only"
+                raise InvalidInput(f"schema {self.name!r}: {option} cannot have {self.names[place]!r}: {reason}")
+        return tuple(self.names[place] for place in places)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -193,7 +212,13 @@ KLINE = Schema(
     (("ts", "i8"), *_prices("open", "high", "low", "close"), ("volume", "i8", VOLUME_SCALE)),
     record_type=RecordType.KLINE,
 )
-SCALAR = Schema("scalar", (("ts", "i8"), ("value", "i8", VALUE_SCALE)), record_type=RecordType.SCALAR)
+SCALAR = Schema(
+    "scalar",
+    (("ts", "i8"), ("value", "i8", VALUE_SCALE)),
+    record_type=RecordType.SCALAR,
+    zone_maps=["value"],
+    value_indexes=["value"],
+)
 TRADE = Schema(
     "trade",
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,8 @@ def _as_object(settings: SeriesSettings) -> dict[str, Any]:
         "unique_ts": schema.unique_ts,
         "sequence_field": schema.sequence_field,
         "partition": schema.partition.value,
+        "zone_maps": list(schema.zone_maps),
+        "value_indexes": list(schema.value_indexes),
     }
 
 
@@ -134,6 +136,8 @@ def _schema_from(stored: dict[str, Any]) -> Schema:
         sequence_field=stored["sequence_field"],
         partition=stored["partition"],
         record_type=RecordType(stored["record_type_code"]),
+        zone_maps=stored["zone_maps"],
+        value_indexes=stored["value_indexes"],
     )
     return _shared(schema)
 
@@ -145,11 +149,18 @@ def _shared(schema: Schema) -> Schema:
 
 def schema_identity(schema: Schema) -> tuple[Any, ...]:
     """Everything that makes two schemas the same."""
-    return (schema.name, schema.fields, schema.unique_ts, schema.sequence_field, schema.partition, schema.record_type)
+    return tuple(getattr(schema, each.name) for each in fields(Schema))
 
 
-def adapted(schema: object, *, unique_ts: bool | None = None, partition: Any = None) -> Schema:
-    """The schema with another uniqueness or partition; itself when nothing changes."""
+def adapted(
+    schema: object,
+    *,
+    unique_ts: bool | None = None,
+    partition: Any = None,
+    zone_maps: Any = None,
+    value_indexes: Any = None,
+) -> Schema:
+    """The schema with what is not None in place of its own; itself when nothing changes."""
     if not isinstance(schema, Schema):
         raise InvalidInput(f"{schema!r} is no schema: give fastk.KLINE, fastk.TRADE, ... or a fastk.Schema")
     wanted = Schema(
@@ -159,6 +170,8 @@ def adapted(schema: object, *, unique_ts: bool | None = None, partition: Any = N
         sequence_field=schema.sequence_field,
         partition=schema.partition if partition is None else PartitionUnit.parse(partition),
         record_type=schema.record_type,
+        zone_maps=schema.zone_maps if zone_maps is None else zone_maps,
+        value_indexes=schema.value_indexes if value_indexes is None else value_indexes,
     )
     return _shared(wanted)
 

@@ -8,6 +8,7 @@ from fastk import keys
 from fastk.errors import InvalidInput, NotFound
 from fastk.schema import schema as schemas
 from fastk.schema.schema import PRICE_SCALE, VALUE_SCALE, VOLUME_SCALE, Schema
+from fastk.store.series import DEFAULT_SCALAR_ZMAP_BLOCK_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from fastk.store import reports
     from fastk.store.series import Series
     from fastk.times import TimeLike
-
-DEFAULT_SCALAR_ZMAP_BLOCK_SIZE = 256
 
 
 class OriginalNames:
@@ -120,9 +119,7 @@ class OriginalNames:
         series = self.series(key)
         if series.settings.timeframe_ms != timeframe_ms:
             raise InvalidInput(f"{series.key} has timeframe_ms {series.settings.timeframe_ms}, not {timeframe_ms!r}")
-        if type(zmap_block_size) is not int or not 1 <= zmap_block_size <= 1 << 20:
-            raise InvalidInput(f"zmap_block_size must be an int from 1 to {1 << 20:,}, not {zmap_block_size!r}")
-        return series.put(records)
+        return series.put(records, zone_rows=zmap_block_size)
 
     def get_scalar_at(self, key: ScalarSeriesKey, ts: TimeLike) -> ScalarRecord | None:
         """The value of one ts."""

@@ -21,11 +21,12 @@ from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
 from fastk.store.original_names import OriginalNames
+from fastk.store.query_names import QueryNames
 from fastk.store.series import Series
 from fastk.times import TimeUnit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from fastk.engine.mapped import Verify
@@ -41,7 +42,7 @@ _ORIGINAL_MANIFEST = b"FKMETA0"
 _UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
 
-class FastKStore(OriginalNames):
+class FastKStore(OriginalNames, QueryNames):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.
@@ -246,18 +247,23 @@ class FastKStore(OriginalNames):
         time_unit: TimeUnit | str = TimeUnit.MILLISECONDS,
         partition: PartitionUnit | PartitionPolicy | str | None = None,
         unique_ts: bool | None = None,
+        zone_maps: Iterable[str] | None = None,
+        value_indexes: Iterable[str] | None = None,
     ) -> Series:
         """Create a series of any schema, or find it registered with the same settings; InvalidInput if with others.
 
-        ``scales`` gives a divisor for each scale that the schema's fields name (default 1); ``partition`` and
-        ``unique_ts`` override the schema's own.
+        ``scales`` gives a divisor for each scale that the schema's fields name (default 1). ``partition``,
+        ``unique_ts``, ``zone_maps`` and ``value_indexes`` (the columns that predicates shall find fast, at some cost
+        of each put) override the schema's own.
         """
         series_key = as_series_key(key)
         try:
             unit = TimeUnit(time_unit)
         except ValueError:
             raise InvalidInput(f"time_unit {time_unit!r} is unknown: give 'ms', 'us' or 'ns'") from None
-        shape = adapted(schema, unique_ts=unique_ts, partition=partition)
+        shape = adapted(
+            schema, unique_ts=unique_ts, partition=partition, zone_maps=zone_maps, value_indexes=value_indexes
+        )
         wanted = SeriesSettings(series_key, shape, 0, 0, timeframe_ms, unit, dict(scales or {}))
         handle = self.series(series_key)
         self.init()

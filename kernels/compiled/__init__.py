@@ -3,18 +3,34 @@
 Kernels which call each other share one file, because the cache goes by the file's time.
 """
 
+from typing import Any
+
+from numba import config
+
 from .checksum import crc32c_blocks
 from .order import first_disorder
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
 from .zones import zones
 
+_config: Any = config
+if _config.DISABLE_JIT:  # Python itself cannot run the instructions
+    from ..plain.selection import compact, index_bounds, mark, prune, scan
+else:
+    from .compact import compact
+    from .selection import index_bounds, mark, prune, scan
+
 __all__ = [
     "bounds",
+    "compact",
     "copy_ranges",
     "crc32c_blocks",
     "find",
     "first_disorder",
+    "index_bounds",
     "lower_bounds",
+    "mark",
+    "prune",
+    "scan",
     "take",
     "upper_bounds",
     "zones",

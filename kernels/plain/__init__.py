@@ -3,15 +3,21 @@
 from .checksum import crc32c_blocks
 from .order import first_disorder
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
+from .selection import compact, index_bounds, mark, prune, scan
 from .zones import zones
 
 __all__ = [
     "bounds",
+    "compact",
     "copy_ranges",
     "crc32c_blocks",
     "find",
     "first_disorder",
+    "index_bounds",
     "lower_bounds",
+    "mark",
+    "prune",
+    "scan",
     "take",
     "upper_bounds",
     "zones",

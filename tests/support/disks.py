@@ -277,6 +277,10 @@ class RecordingDisk(Disk):
             raise FileExistsError(errno.EEXIST, "File exists", path)
         self._write_in_steps(path, buffers, sync)
 
+    def create_derived(self, path: str, buffers: Sequence[Any]) -> None:
+        self.create(path, buffers, sync=False)
+        self._to_be_synced.remove(path)
+
     def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
         self._write_in_steps(path, buffers, sync=True)
 
@@ -347,7 +351,8 @@ class ForbiddenDisk(Disk):
     def _refuse(self, *arguments: Any) -> Any:
         raise AssertionError(f"this must change nothing, but tried {arguments}")
 
-    create = replace_unnamed = sync_file = sync_folder = make_folder = rename = remove = remove_folder = lock = _refuse
+    create = create_derived = replace_unnamed = sync_file = sync_folder = make_folder = _refuse
+    rename = remove = remove_folder = lock = _refuse
 
 
 class HookedDisk(Disk):
@@ -362,7 +367,7 @@ class HookedDisk(Disk):
         self.hook("read", path)
         return data
 
-    def map(self, path: str, length: int) -> Any:
+    def map(self, path: str, length: int | None = None) -> Any:
         data = super().map(path, length)
         self.hook("map", path)
         return data

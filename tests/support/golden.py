@@ -42,6 +42,8 @@ QUIRKY = fastk.Schema(
     unique_ts=False,
     sequence_field="order",
     partition="day",
+    zone_maps=["small", "half", "flag"],
+    value_indexes=["wide", "whole", "flag"],
 )
 
 

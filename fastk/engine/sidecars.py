@@ -1,0 +1,138 @@
+"""Sidecars of the chunks of one series: written before the commit that names them, loaded at the first predicate.
+
+A sidecar that is missing, damaged or another chunk's counts as not there, and is not tried again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastk.errors import FastKError
+from fastk.format.chunk import zone_dtype
+from fastk.format.sidecars import (
+    MAX_INDEXED_ROWS,
+    VALUE_INDEX,
+    ZONE_MAP,
+    SidecarOwner,
+    ValueIndex,
+    Zones,
+    encode_value_index,
+    encode_zone_map,
+    parse_value_index,
+    parse_zone_map,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from fastk.engine.cache import MapCache
+    from fastk.engine.mapped import MappedChunk, Verify
+    from fastk.io.disk import Disk
+    from fastk.schema.schema import Schema
+
+
+class EncodedSidecar(NamedTuple):
+    """A sidecar ready to be written beside its chunk."""
+
+    suffix: str
+    bit: int
+    buffers: list[Any]
+
+
+def encode_sidecars(
+    owner: SidecarOwner, schema: Schema, columns: Sequence[NDArray[Any]], zone_rows: int
+) -> Iterator[EncodedSidecar]:
+    """The sidecars that a chunk of this schema gets; none for a chunk without rows."""
+    if owner.rows and schema.zone_maps:
+        yield EncodedSidecar(ZONE_MAP.suffix, ZONE_MAP.bit, encode_zone_map(owner, schema, columns, zone_rows))
+    if 0 < owner.rows <= MAX_INDEXED_ROWS and schema.value_indexes:
+        yield EncodedSidecar(VALUE_INDEX.suffix, VALUE_INDEX.bit, encode_value_index(owner, schema, columns))
+
+
+class MappedIndex:
+    """The value indexes of one chunk, by column; kept and let go by the map cache like a chunk."""
+
+    __slots__ = ("columns", "used")
+
+    def __init__(self, columns: dict[int, ValueIndex]) -> None:
+        self.columns = columns
+        self.used = True
+
+
+class SeriesSidecars:
+    """Loads the sidecars of one series. Value indexes are mapped and share the budget of maps; zone maps are read."""
+
+    def __init__(self, disk: Disk, maps: MapCache, verify: Verify) -> None:
+        self._disk = disk
+        self._maps = maps
+        self._check = verify != "never"
+        self._indexes: dict[int, MappedIndex] = {}
+        self._sound: set[int] = set()
+        self._unusable: set[int] = set()
+
+    def zones(self, chunk: MappedChunk, column: int) -> Zones:
+        """The finest zones that there are of a numeric column: the zone map's, else those of the header."""
+        zones = chunk.zones.get(column)
+        if zones is None:
+            if not chunk.zones and chunk.sidecars & ZONE_MAP.bit:
+                chunk.zones.update(self._read_zone_map(chunk))
+            zones = chunk.zones.setdefault(column, coarse_zones(chunk, column))
+        return zones
+
+    def span(self, chunk: MappedChunk, column: int) -> tuple[Any, Any, bool]:
+        """Least and greatest value of a numeric column, and whether it has NaN; from the header's zones."""
+        span = chunk.spans.get(column)
+        if span is None:
+            zones = coarse_zones(chunk, column)
+            least, greatest = np.fmin.reduce(zones.minima), np.fmax.reduce(zones.maxima)
+            span = chunk.spans[column] = (least.item(), greatest.item(), bool(zones.nan_flags.any()))
+        return span
+
+    def _read_zone_map(self, chunk: MappedChunk) -> dict[int, Zones]:
+        path = chunk.path + ZONE_MAP.suffix
+        try:
+            data = np.frombuffer(self._disk.read(path), np.uint8)
+            return parse_zone_map(data, SidecarOwner.of(chunk.header), chunk.settings.schema, path)
+        except (OSError, FastKError):
+            return {}
+
+    def value_index(self, chunk: MappedChunk, column: int) -> ValueIndex | None:
+        """The value index of a column; None if there is none that can be used."""
+        index = self._indexes.get(chunk.header.identity.chunk_id) or self._map_index(chunk)
+        if index is None:
+            return None
+        index.used = True
+        return index.columns.get(column)
+
+    def _map_index(self, chunk: MappedChunk) -> MappedIndex | None:
+        chunk_id = chunk.header.identity.chunk_id
+        if not chunk.sidecars & VALUE_INDEX.bit or chunk_id in self._unusable:
+            return None
+        path = chunk.path + VALUE_INDEX.suffix
+        check = self._check and chunk_id not in self._sound
+        try:
+            data = self._disk.map(path)
+            columns = parse_value_index(data, SidecarOwner.of(chunk.header), chunk.settings.schema, path, check=check)
+        except (OSError, FastKError):
+            self._unusable.add(chunk_id)
+            return None
+        self._sound.add(chunk_id)
+        return self._maps.add(self._indexes, chunk_id, MappedIndex(columns))
+
+    def let_go(self) -> None:
+        """Unmap every index, and try again what could not be used."""
+        self._maps.forget(self._indexes)
+        self._unusable.clear()
+
+
+def coarse_zones(chunk: MappedChunk, column: int) -> Zones:
+    """The zones of a numeric column in the chunk's header."""
+    header = chunk.header
+    wide = zone_dtype(chunk.columns[column].dtype)
+    return Zones(
+        header.block_rows, header.minima[column].view(wide), header.maxima[column].view(wide), header.zone_flags[column]
+    )

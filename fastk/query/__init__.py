@@ -1,0 +1,1 @@
+"""Predicates: which rows have a value like that, found by the cheapest way for each chunk."""

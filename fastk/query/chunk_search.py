@@ -1,0 +1,187 @@
+"""The steps that find the matching rows of one chunk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastk import kernels
+from fastk.kernels.interface import SOME
+from fastk.query.planner import Facts, Step, next_step
+from fastk.query.stats import Tally
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastk.engine.mapped import MappedChunk
+    from fastk.engine.sidecars import SeriesSidecars
+    from fastk.format.sidecars import Zones
+    from fastk.query.planner import Costs, PlanName
+    from fastk.query.values import ValueSet
+
+    Answer = tuple[int, NDArray[np.uint64] | None]  # how many rows match, and which; None stands for all of the window
+
+_UNDECIDED = np.full(1, SOME, np.uint8)
+
+
+class Task:
+    """What is the same for all chunks of a query, and the counts of what it does.
+
+    ``starts`` and ``stops`` are memory for the places of the ranges in one value index.
+    """
+
+    def __init__(self, column: int, values: ValueSet, plan: PlanName, costs: Costs, sidecars: SeriesSidecars) -> None:
+        self.column = column
+        self.values = values
+        self.plan: PlanName = plan
+        self.costs = costs
+        self.sidecars = sidecars
+        self.tally = Tally()
+        self.uses_zones = plan in ("auto", "zones")
+        self.uses_index = plan in ("auto", "index")
+        self.starts, self.stops = np.empty((2, values.ranges), np.int64)
+
+
+class ChunkSearch:
+    """The search of one chunk, among the rows from ``low`` to ``high``, of which there are some."""
+
+    def __init__(self, task: Task, chunk: MappedChunk, low: int, high: int) -> None:
+        self._task = task
+        self._chunk = chunk
+        self._low = low
+        self._high = high
+        self._zones = task.sidecars.zones(chunk, task.column) if task.uses_zones else None
+        self._index = task.sidecars.value_index(chunk, task.column) if task.uses_index else None
+        self._judged: _Judged | None = None
+        self._facts = Facts(
+            high - low,
+            task.values.ranges,
+            _blocks_to_judge(self._zones, low, high),
+            None if self._index is None else len(self._index.values),
+        )
+
+    def run(self) -> Answer:
+        """Take the steps that the planner names, until one gives the answer."""
+        answer = None
+        while answer is None:
+            step = next_step(self._task.plan, self._facts, self._task.costs)
+            if step is Step.PROBE:
+                answer = self._probe()
+            elif step is Step.PRUNE:
+                answer = self._prune()
+            elif step is Step.MARK:
+                answer = self._mark()
+            else:
+                answer = self._scan()
+        return answer
+
+    def _words(self) -> NDArray[np.uint64]:
+        """Memory for the bits of the window's rows."""
+        return np.empty((self._high + 63 >> 6) - (self._low >> 6), np.uint64)
+
+    def _probe(self) -> Answer | None:
+        """Ask the value index how many entries match; the answer, if none do."""
+        assert self._index is not None
+        task, values = self._task, self._task.values
+        found = kernels.active.index_bounds(self._index.values, values.lows, values.highs, task.starts, task.stops)
+        if found:
+            self._facts.found = found
+            return None
+        task.tally.index_helped = True
+        return (self._facts.rows if values.negated else 0), None
+
+    def _mark(self) -> Answer:
+        """Take the rows from the value index."""
+        assert self._index is not None
+        task, words, negated = self._task, self._words(), self._task.values.negated
+        count = kernels.active.mark(self._index.rows, task.starts, task.stops, self._low, self._high, negated, words)
+        task.tally.index_helped = True
+        task.tally.rows_checked += self._facts.rows - count if negated else count
+        return count, words
+
+    def _prune(self) -> Answer | None:
+        """Judge the blocks by their zones; the answer, if nothing is left to compare."""
+        assert self._zones is not None
+        judged = self._judged = _judge(self._zones, self._task.values, self._low, self._high)
+        if judged.undecided:
+            self._facts.undecided = judged.undecided
+            return None
+        self._task.tally.chunks_pruned += 1
+        if 0 < judged.every < judged.blocks:
+            return self._scan()
+        judged.count_in(self._task.tally)
+        return (self._facts.rows if judged.every else 0), None
+
+    def _scan(self) -> Answer:
+        """Compare the rows of undecided blocks."""
+        task, chunk, words, judged = self._task, self._chunk, self._words(), self._judged
+        if judged is None:
+            verdicts, block_rows, compared = _UNDECIDED, chunk.rows, self._facts.rows
+        else:
+            verdicts, block_rows, compared = judged.verdicts, judged.block_rows, judged.undecided
+            judged.count_in(task.tally)
+        column = chunk.clean[task.column]
+        if column is None:
+            column = self._verified(verdicts, block_rows)
+        if column.dtype.kind == "b":
+            column = column.view(np.uint8)
+        values = task.values
+        task.tally.rows_checked += compared
+        task.tally.fallback_scan |= compared == self._facts.rows
+        count = kernels.active.scan(
+            column, verdicts, block_rows, self._low, self._high, values.lows, values.highs, values.negated, words
+        )
+        return count, words
+
+    def _verified(self, verdicts: NDArray[np.uint8], block_rows: int) -> NDArray[Any]:
+        """The column, verified where it is compared."""
+        if verdicts is _UNDECIDED:
+            return self._chunk.ensure_verified(self._task.column, self._low, self._high)
+        first, last = self._low // block_rows, (self._high - 1) // block_rows + 1
+        blocks = np.flatnonzero(verdicts[first:last] == SOME) + first
+        return self._chunk.ensure_runs_verified(self._task.column, blocks * block_rows, block_rows)
+
+
+def _blocks_to_judge(zones: Zones | None, low: int, high: int) -> int:
+    if zones is None or len(zones.minima) == 1:
+        return 0
+    return (high - 1) // zones.block_rows - low // zones.block_rows + 1
+
+
+class _Judged(NamedTuple):
+    """What zones say of the blocks of a window: how many hold only matching rows, how many rows are left open."""
+
+    verdicts: NDArray[np.uint8]
+    block_rows: int
+    blocks: int
+    some: int
+    every: int
+    undecided: int
+
+    def count_in(self, tally: Tally) -> None:
+        """Count the blocks, where the answer comes from them."""
+        tally.blocks_considered += self.blocks
+        tally.blocks_pruned += self.blocks - self.some
+        tally.zones_helped |= self.some < self.blocks
+
+
+def _judge(zones: Zones, values: ValueSet, low: int, high: int) -> _Judged:
+    size = zones.block_rows
+    first, last = low // size, (high - 1) // size + 1
+    verdicts = np.empty(last, np.uint8)
+    some, every = kernels.active.prune(
+        zones.minima[first:last],
+        zones.maxima[first:last],
+        zones.nan_flags[first:last],
+        values.wide_lows,
+        values.wide_highs,
+        values.negated,
+        verdicts[first:],
+    )
+    undecided = some * size
+    if verdicts[first] == SOME:
+        undecided -= low - first * size
+    if verdicts[last - 1] == SOME:
+        undecided -= last * size - high
+    return _Judged(verdicts, size, last - first, some, every, undecided)

@@ -1,0 +1,59 @@
+"""Running a predicate over the chunks of a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastk import kernels
+from fastk.errors import InvalidInput
+from fastk.kernels.interface import NONE, SOME
+from fastk.query.chunk_search import ChunkSearch, Task
+from fastk.query.planner import COMPILED, NUMPY
+from fastk.query.selection import Selection
+from fastk.query.values import value_set
+
+if TYPE_CHECKING:
+    from fastk.engine.chunk_index import ChunkRef
+    from fastk.engine.snapshot import Snapshot
+    from fastk.query.expressions import ScalarPredicateExpr
+    from fastk.query.planner import PlanName
+    from fastk.query.stats import ScalarPredicateQueryStats
+
+
+def search(
+    snapshot: Snapshot, column: int, predicate: ScalarPredicateExpr, start: int, end: int, plan: PlanName = "auto"
+) -> tuple[Selection, ScalarPredicateQueryStats]:
+    """The rows with ``start <= ts <= end`` that satisfy a condition on a column, and what finding them took.
+
+    Raises InvalidInput if start > end, or if the condition's values cannot be compared with the column's.
+    """
+    if start > end:
+        raise InvalidInput(f"{snapshot.settings.key}: the query's start {start} lies after its end {end}")
+    values = value_set(predicate, snapshot.settings, column)
+    kernels.load()
+    task = Task(column, values, plan, COMPILED if kernels.loaded() else NUMPY, snapshot.chunks.sidecars)
+    selection = Selection(snapshot)
+    for ref in snapshot.overlapping(start, end):
+        _visit(snapshot, ref, start, end, task, selection)
+    return selection, task.tally.stats(selection.rows)
+
+
+def _visit(snapshot: Snapshot, ref: ChunkRef, start: int, end: int, task: Task, selection: Selection) -> None:
+    """Search one chunk whose span touches the window."""
+    leaf, place = ref
+    chunk = snapshot.open_chunk(leaf, place)
+    low, high = 0, chunk.rows
+    if leaf.starts[place] < start or leaf.ends[place] > end:
+        low, high = chunk.bounds(start, end)
+    task.tally.chunks += 1
+    verdict = SOME if low < high else NONE
+    if verdict == SOME and task.uses_zones:
+        verdict = task.values.judge(*task.sidecars.span(chunk, task.column))
+        task.tally.zones_helped |= verdict != SOME
+    if verdict == SOME:
+        count, words = ChunkSearch(task, chunk, low, high).run()
+    else:
+        count, words = 0 if verdict == NONE else high - low, None
+        task.tally.chunks_pruned += 1
+    if count:
+        selection.add(ref, chunk, low, high, count, words)

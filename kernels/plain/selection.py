@@ -1,0 +1,109 @@
+"""Which rows have a value in one of some ranges: pruning by zones, scans, value indexes, and the bits they give."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..interface import ALL, NONE, SOME
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..interface import Column, Int64Array, Uint8Array, Uint32Array, Words
+
+
+def prune(
+    minima: Column,
+    maxima: Column,
+    nan_flags: Uint8Array,
+    lows: Column,
+    highs: Column,
+    negated: bool,
+    verdicts: Uint8Array,
+) -> tuple[int, int]:
+    """Judge every block by its zone. One binary search a block, and a dozen passes over arrays of a block each."""
+    first = highs.searchsorted(minima)  # the only range that can hold the least value; NaN lie behind all
+    reachable = first < len(lows)
+    low, high = _at(lows, first, reachable), _at(highs, first, reachable)
+    some = reachable & (low <= maxima)
+    every = some & (low <= minima) & (maxima <= high) & ~nan_flags.view(bool)
+    verdicts[:] = np.where(every, NONE if negated else ALL, np.where(some, SOME, ALL if negated else NONE))
+    return int((verdicts == SOME).sum()), int((verdicts == ALL).sum())
+
+
+def _at(values: Column, places: NDArray[np.intp], valid: NDArray[np.bool_]) -> Column:
+    """values[places], anything where a place is not valid."""
+    return values[np.where(valid, places, 0)] if len(values) else np.zeros(len(places), values.dtype)
+
+
+def scan(
+    column: Column,
+    verdicts: Uint8Array,
+    block_rows: int,
+    start: int,
+    stop: int,
+    lows: Column,
+    highs: Column,
+    negated: bool,
+    words: Words,
+) -> int:
+    """Set the bits of the rows that match; runs of blocks of one verdict go at once. One bool a row of temporaries."""
+    mask = np.zeros(len(words) * 64, dtype=bool)
+    base = start - start % 64
+    first, last = start // block_rows, (stop - 1) // block_rows + 1
+    runs = np.flatnonzero(np.diff(verdicts[first:last])) + first + 1
+    for low, high in zip([first, *runs.tolist()], [*runs.tolist(), last], strict=True):
+        begin, end = max(low * block_rows, start), min(high * block_rows, stop)
+        if verdicts[low] == SOME:
+            mask[begin - base : end - base] = _matches(column[begin:end], lows, highs) != negated
+        else:
+            mask[begin - base : end - base] = verdicts[low] == ALL
+    return _pack(mask, words)
+
+
+def _matches(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]:
+    """Whether each value lies in one of the ranges; NaN never does."""
+    if len(lows) == 0:
+        return np.zeros(len(column), bool)
+    if len(lows) == 1:
+        if lows[0] == highs[0]:
+            return np.asarray(column == lows[0])
+        matches = column >= lows[0]
+        matches &= column <= highs[0]
+        return np.asarray(matches)
+    places = highs.searchsorted(column)
+    return np.asarray((places < len(lows)) & (lows[np.minimum(places, len(lows) - 1)] <= column))
+
+
+def _pack(mask: NDArray[np.bool_], words: Words) -> int:
+    words.view(np.uint8)[:] = np.packbits(mask, bitorder="little")
+    return int(np.count_nonzero(mask))
+
+
+def index_bounds(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> int:
+    """Write the entries of sorted `values` in each range. Two binary searches a range."""
+    starts[:] = values.searchsorted(lows)
+    stops[:] = values.searchsorted(highs, "right")
+    return int((stops - starts).sum())
+
+
+def mark(
+    rows: Uint32Array, starts: Int64Array, stops: Int64Array, start: int, stop: int, negated: bool, words: Words
+) -> int:
+    """Set (negated: clear) the bits of the rows that some entries of a value index name. One bool a row."""
+    mask = np.zeros(len(words) * 64, dtype=bool)
+    base = start - start % 64
+    mask[start - base : stop - base] = negated
+    for low, high in zip(starts.tolist(), stops.tolist(), strict=True):
+        named = rows[low:high]
+        mask[named[(start <= named) & (named < stop)] - np.uint32(base)] = not negated
+    return _pack(mask, words)
+
+
+def compact(column: Column, words: Words, start: int, out: Column) -> None:
+    """Write the values of the rows whose bit is set, in order. Any dtype; one bool a row of temporaries."""
+    base = start - start % 64
+    mask = np.unpackbits(words.view(np.uint8), count=min(len(words) * 64, len(column) - base), bitorder="little")
+    np.compress(mask.view(bool), column[base : base + len(mask)], out=out)

@@ -1,7 +1,28 @@
-"""`python -m fastk` is the same as `fastk`."""
+"""`fastk`, also as `python -m fastk`. What follows `fastk bridge` goes to the bridge, which stands beside the rest."""
+
+from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from fastk.cli.main import main
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-sys.exit(main())
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] != ["bridge"]:
+        from fastk.cli.main import main as command_line
+
+        return command_line(words)
+    from fastk.bridge import main as bridge
+
+    status = bridge.main(words[1:])
+    if arguments is None:
+        bridge.leave(status)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The batch: one JSON command a line in, one answer a line out, by one process that keeps its stores open.
+
+``{"id": 7, "command": "read-kline-range", "root": "...", "symbol": "...", ...}``: options under their names with
+underscores, integers as JSON integers, ``values`` as a list, the payload of a write as the object ``input``. An ``id``,
+any JSON scalar, comes back as the first field of the answer, also of an error; ``root`` may be left out where the batch
+was started with one. Failures are ``{"error": {"type": ..., "message": ...}}``, and the next line is read. Blank lines
+are skipped. Each command sees the newest committed state, whoever committed it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastk.bridge import strict_json
+from fastk.bridge.answers import compact
+from fastk.bridge.commands import command_named
+from fastk.bridge.failures import one_line, type_of
+from fastk.bridge.options import from_object
+from fastk.errors import InvalidInput, StoreClosed
+from fastk.store.store import FastKStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fastk.bridge.answers import Answer
+
+_MOST_STORES = 8
+
+
+class Batch:
+    """Commands over stores that stay open, the least recently used of many closed."""
+
+    def __init__(self, root: str | None) -> None:
+        self._root = root
+        self._stores: dict[str, FastKStore] = {}
+
+    def answers(self, lines: Iterable[bytes]) -> Iterator[str]:
+        """The answer to each line that is not blank, without its line end."""
+        return (self.answer(line) for line in lines if line.strip(b" \t\r\n"))
+
+    def answer(self, line: bytes) -> str:
+        """The answer to one line."""
+        identity: dict[str, Any] = {}
+        try:
+            request = strict_json.parse(line, "the line")
+            if type(request) is not dict:
+                raise InvalidInput("a command must be a JSON object")
+            identity = _identity(request)
+            return "".join(self._execute(request).pieces(identity))
+        except Exception as error:
+            return compact({**identity, "error": {"type": type_of(error), "message": one_line(error)}})
+
+    def _execute(self, request: dict[str, Any]) -> Answer:
+        if "command" not in request:
+            raise InvalidInput("command is missing")
+        command = command_named(request.pop("command"))
+        if command.payload is not None and "input" not in request:
+            raise InvalidInput("input is missing")
+        document = request.pop("input") if command.payload is not None else None
+        if self._root is not None:
+            request.setdefault("root", self._root)
+        options = from_object(command.options, request)
+        root = options["root"]
+        try:
+            return command.execute(self._store(root), options, document)
+        except (OSError, StoreClosed):  # the store may be shut for writing, or its folder gone: the next one reopens it
+            self._close(root)
+            raise
+
+    def _store(self, root: str) -> FastKStore:
+        store = self._stores.pop(root, None) or FastKStore.open(root)
+        self._stores[root] = store
+        if len(self._stores) > _MOST_STORES:
+            self._close(next(iter(self._stores)))
+        return store
+
+    def _close(self, root: str) -> None:
+        store = self._stores.pop(root, None)
+        if store is not None:
+            store.close()
+
+    def close(self) -> None:
+        """Close all stores."""
+        for root in list(self._stores):
+            self._close(root)
+
+
+def _identity(request: dict[str, Any]) -> dict[str, Any]:
+    """The id to repeat, taken out of the command; empty if it has none. InvalidInput for what cannot be repeated."""
+    if "id" not in request:
+        return {}
+    identity = {"id": request.pop("id")}
+    if isinstance(identity["id"], dict | list):
+        raise InvalidInput("id must be a text, a number, true, false or null")
+    try:
+        compact(identity).encode()
+    except ValueError:  # a number beyond all floats, or half a surrogate pair
+        raise InvalidInput("id holds what JSON in UTF-8 cannot express") from None
+    return identity

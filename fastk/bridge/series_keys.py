@@ -1,0 +1,32 @@
+"""The keys that a command's options name, and how its answers repeat them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastk.keys import KLINE_CATEGORY, ScalarSeriesKey, SeriesKey, indicator_series_key
+
+if TYPE_CHECKING:
+    from fastk.bridge.options import Options
+
+
+def kline_key(options: Options) -> SeriesKey:
+    """The kline series of the symbol and timeframe."""
+    return SeriesKey(options["symbol"], KLINE_CATEGORY, options["timeframe"])
+
+
+def indicator_key(options: Options) -> ScalarSeriesKey:
+    """The indicator that is named."""
+    return indicator_series_key(options["symbol"], options["timeframe"], options["indicator_name"])
+
+
+def scalar_key(options: Options) -> ScalarSeriesKey:
+    """The scalar series that is named."""
+    return ScalarSeriesKey(options["symbol"], options["timeframe"], options["category"], options["name"])
+
+
+def named(key: SeriesKey | ScalarSeriesKey) -> dict[str, Any]:
+    """The first fields of an answer."""
+    if isinstance(key, ScalarSeriesKey):
+        return {"symbol": key.symbol, "timeframe": key.timeframe, "category": key.category, "name": key.name}
+    return {"symbol": key.symbol, "timeframe": key.name}

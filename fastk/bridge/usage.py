@@ -1,0 +1,33 @@
+"""What ``--help`` says."""
+
+from __future__ import annotations
+
+from fastk.bridge.commands import BATCH, COMMANDS, arguments_of
+
+_HEAD = "usage: fastk_bridge COMMAND --option value ...\n\nJSON commands over a FastK store.\n"
+_TAIL = """
+P is eq, ne, gt, gte, lt or lte (with --value), between or between-exclusive (with --min and --max), in-set or
+not-in-set (with --values). Times are UTC milliseconds since 1970; ranges include both ends.
+
+Success: one JSON object on stdout, exit status 0. Failure: one line on stderr, exit status 1, nothing on stdout.
+Writes read a JSON payload from PATH or stdin, and store all of it or nothing.
+`batch` reads one JSON command a line from stdin and answers each with one line, until stdin ends:
+  {"command": "read-kline-range", "root": "store", "symbol": "BTCUSDT", "timeframe": "1m", "start_ts": 0, "end_ts": 9}
+Writes have their payload under "input" there; an "id" comes back in the answer.
+"""
+
+
+def usage() -> str:
+    """The usage of the whole program."""
+    return _HEAD + "".join(f"\n  {line_of(name)}" for name in (*COMMANDS, BATCH)) + "\n" + _TAIL
+
+
+def usage_of(name: str) -> str:
+    """The usage of one command."""
+    return f"usage: fastk_bridge {line_of(name)}\n{_TAIL}"
+
+
+def line_of(name: str) -> str:
+    """A command and its options."""
+    shown = [option.usage.replace("predicate TEXT", "predicate P") for option in arguments_of(name)]
+    return f"{name} {' '.join(shown)}"

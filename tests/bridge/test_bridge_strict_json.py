@@ -1,0 +1,161 @@
+"""What is no payload is refused by name and place, and nothing is changed: neither by junk nor by a near miss."""
+
+import json
+
+import pytest
+from bridge_calls import SCALAR, SERIES, Bridge, klines, minutes
+from builders import JANUARY, MARCH, MINUTE, contents, temporary_folder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+GOOD = json.dumps(klines(minutes(4, MARCH))).encode()
+NOT_INTEGERS = [1.5, 5.0, 1e3, True, False, None, "5", [5], {"ts": 5}, 2**63, -(2**63) - 1]
+
+
+@pytest.fixture
+def written(bridge):
+    """A bridge over a store that holds something to lose."""
+    bridge.write_klines(minutes(3))
+    return bridge
+
+
+def refused(bridge, data, command="write-kline-range", options=SERIES):
+    return bridge.refused(*bridge.arguments(command, options), stdin=data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "the payload is no JSON: Expecting value"),
+        (b"not json at all", "the payload is no JSON: Expecting value: line 1 column 1"),
+        (b"\xef\xbb\xbf" + GOOD, "byte order mark"),
+        (GOOD.decode().encode("utf-16"), "not UTF-8"),
+        (b'{"a":"\xff"}', "not UTF-8: invalid start byte at byte 6"),
+        (GOOD + b"{}", "Extra data"),
+        (GOOD + b"\0", "Extra data"),
+        (GOOD[:-1], "the payload is no JSON"),
+        (b'{"records":[],"records":[]}', 'the key "records" stands twice'),
+        (GOOD.replace(b'"low": 0', b'"low": 0, "low": 0', 1), 'the key "low" stands twice'),
+        (b'{"a":NaN}', "NaN is no JSON value"),
+        (b'{"a":-Infinity}', "-Infinity is no JSON value"),
+        (b'{"a":Infinity}', "Infinity is no JSON value"),
+        (b"[" * 200_000, "nested too deeply"),
+        (b'{"a":' * 200_000, "nested too deeply"),
+        (b'{"a":01}', "the payload is no JSON"),
+        (b'{"a":+1}', "the payload is no JSON"),
+        (b'{"a":' + b"9" * 5_000 + b"}", "the payload is no JSON"),
+        (b"{'a':1}", "the payload is no JSON"),
+        (b'{"a":1,}', "the payload is no JSON"),
+        (b'{"a":"\n"}', "the payload is no JSON"),
+        (b"[]", "the payload must be an object, not a list"),
+        (b"null", "the payload must be an object, not null"),
+        (b'"text"', 'the payload must be an object, not "text"'),
+        (b"{}", "timeframe_ms is missing"),
+    ],
+)
+def test_what_is_no_payload(written, data, reason):
+    assert reason in refused(written, data)
+
+
+@pytest.mark.parametrize("name", ["timeframe_ms", "price_scale", "volume_scale", "records"])
+def test_missing_fields_are_named(written, name):
+    payload = klines(minutes(1, MARCH))
+    del payload[name]
+    assert refused(written, json.dumps(payload).encode()) == f"payload: {name} is missing"
+
+
+@pytest.mark.parametrize("name", ["ts", "open", "high", "low", "close", "volume"])
+def test_fields_of_records_are_named(written, name):
+    payload = klines(minutes(3, MARCH))
+    del payload["records"][2][name]
+    assert refused(written, json.dumps(payload).encode()) == f"payload: records[2].{name} is missing"
+
+
+@pytest.mark.parametrize("value", NOT_INTEGERS, ids=repr)
+@pytest.mark.parametrize("name", ["ts", "volume"])
+def test_records_hold_integers_of_64_bits(written, name, value):
+    payload = klines(minutes(3, MARCH))
+    payload["records"][1][name] = value
+    message = refused(written, json.dumps(payload).encode())
+    assert message.startswith(f"payload: records[1].{name}: ")
+    assert message.endswith(" is no signed 64-bit integer")
+
+
+@pytest.mark.parametrize("value", NOT_INTEGERS, ids=repr)
+@pytest.mark.parametrize("name", ["timeframe_ms", "price_scale", "volume_scale"])
+def test_settings_are_integers_of_64_bits(written, name, value):
+    payload = klines(minutes(1, MARCH), **{name: value})
+    assert f"payload: {name}: " in refused(written, json.dumps(payload).encode())
+
+
+@pytest.mark.parametrize("value", [v for v in NOT_INTEGERS if v is not None], ids=repr)
+def test_a_timeframe_that_may_be_null_is_an_integer_else(written, value):
+    data = json.dumps({"timeframe_ms": value, "records": []}).encode()
+    assert "payload: timeframe_ms: " in refused(written, data, "write-scalar-range", SCALAR)
+
+
+@pytest.mark.parametrize("records", [None, {}, "x", 5, True])
+def test_records_are_a_list(written, records):
+    assert "records must be a list" in refused(written, json.dumps(klines([], records=records)).encode())
+
+
+@pytest.mark.parametrize("record", [None, [], "x", 5, True])
+def test_a_record_is_an_object(written, record):
+    payload = klines(minutes(2, MARCH))
+    payload["records"].insert(1, record)
+    assert "payload: records[1] must be an object" in refused(written, json.dumps(payload).encode())
+
+
+# Anything at all
+
+JUNK = st.one_of(
+    st.none(), st.booleans(), st.floats(), st.integers(2**63, 2**80), st.text(max_size=5), st.lists(st.integers())
+)
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """One store for all examples, which none of them may change."""
+    with temporary_folder() as folder:
+        bridge = Bridge(str(folder / "store"))
+        bridge.write_klines(minutes(3))
+        yield bridge
+
+
+@given(data=st.binary(max_size=200))
+def test_any_bytes(kept, data):
+    refused(kept, data)
+
+
+@given(row=st.integers(0, 3), name=st.sampled_from(["ts", "open", "high", "low", "close", "volume"]), junk=JUNK)
+def test_any_value_in_place_of_an_integer(kept, row, name, junk):
+    payload = json.loads(GOOD)
+    payload["records"][row][name] = junk
+    refused(kept, json.dumps(payload).encode())
+
+
+@given(name=st.sampled_from(["timeframe_ms", "price_scale", "volume_scale", "records"]), junk=JUNK)
+def test_any_value_in_place_of_a_field(kept, name, junk):
+    if not (name == "records" and junk == []):
+        refused(kept, json.dumps({**json.loads(GOOD), name: junk}).encode())
+
+
+@given(place=st.integers(0, len(GOOD) - 1), byte=st.integers(0, 255), length=st.integers(0, 2))
+@settings(max_examples=60)
+def test_any_changed_byte(place, byte, length):
+    """Either it is refused and nothing changes, or it is another good payload, and its rows are stored."""
+    data = GOOD[:place] + bytes([byte]) + GOOD[place + length :]
+    with temporary_folder() as folder:
+        bridge = Bridge(str(folder / "store"))
+        bridge.write_klines(minutes(3))
+        before = contents(bridge.root)
+        outcome = bridge.run(*bridge.arguments("write-kline-range", SERIES), stdin=data)
+        assert (outcome.out == b"") == (outcome.status == 1) == (outcome.err != "")
+        if outcome.status:
+            assert contents(bridge.root) == before
+        else:
+            options = {**SERIES, "start_ts": JANUARY + 3 * MINUTE, "end_ts": 2**60}
+            stored = bridge.call("read-kline-range", **options)["records"]
+            names = list(stored[0])
+            given_records = [{name: record[name] for name in names} for record in json.loads(data)["records"]]
+            assert stored == sorted(given_records, key=lambda record: record["ts"])

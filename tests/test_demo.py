@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastk import InvalidInput
+import fastk
+from fastk import InvalidData, InvalidInput
+from fastk.cli import demo_measure, demo_queries
 from fastk.cli.demo_csv import read_bars
 from fastk.cli.demo_data import fit, make_bars, sample_bars, time_text
 from fastk.cli.main import main
@@ -229,6 +231,47 @@ def test_the_default_demo(capsys):
     assert shown.err == ""
     for word in ("AAPL", "3,270", "10 series", "rows/s", "B/s", "all intact", "430.47", "is removed"):
         assert word in shown.out
+    for word in ("Queries: AAPL", "volume > 98,328,300", "close > 614.32", "sma_20 from 13.8205 to", "rows looked at"):
+        assert word in shown.out
+
+
+@pytest.fixture
+def sample_store(tmp_path):
+    """The store of the default demo, and its bars."""
+    every = sample_bars()
+    with fastk.open(tmp_path / "store") as store:
+        demo_measure.write(store, every)
+        yield store, every
+
+
+def test_queries_say_what_was_found_and_by_what(sample_store):
+    store, every = sample_store
+    bars, asked = demo_queries.ask(store, every)
+    volume, close = bars.columns["volume"], bars.columns["close"]
+    assert [each.condition.partition(" ")[0] for each in asked] == ["volume", "volume", "close", "sma_20"]
+    assert asked[0].matches == np.count_nonzero(volume > 98_328_300) == asked[0].stats.rows_matched
+    assert asked[2].matches == np.count_nonzero(close > 614.32)
+    assert asked[3].matches == 163
+    assert asked[0].served == "zones, value index; 4 rows looked at"
+    assert asked[2].served == "zones, comparing; 250 rows looked at"
+    assert all(min(each.numpy, each.query) > 0 for each in asked)
+
+
+def test_a_query_that_finds_something_else_ends_the_demo(sample_store, monkeypatch):
+    store, every = sample_store
+    monkeypatch.setattr(demo_queries, "Gt", fastk.Gte)
+    with pytest.raises(InvalidData, match="does not find what comparing finds"):
+        demo_queries.ask(store, every)
+
+
+def test_conditions_that_are_the_same_are_asked_once(tmp_path):
+    ones = np.ones(5)
+    bars = make_bars("X", np.arange(5) * 60_000, dict.fromkeys(("open", "high", "low", "close", "volume"), ones))
+    with fastk.open(tmp_path / "store") as store:
+        demo_measure.write(store, [bars])
+        asked = demo_queries.ask(store, [bars])[1]
+    assert [each.condition for each in asked] == ["volume > 1", "close > 1", "sma_5 from 1 to 1"]
+    assert [each.matches for each in asked] == [0, 0, 1]
 
 
 def test_a_demo_of_a_file(file, tmp_path, capsys):
@@ -292,6 +335,6 @@ def test_letters_that_the_terminal_lacks_are_escaped(tmp_path):
     path = tmp_path / "ünï [bold].csv"
     path.write_text(HEADER + THREE_BARS)
     command = [sys.executable, "-m", "fastk", "demo", "--csv", str(path)]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "FASTK_KERNELS": "never"}
     shown = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=True)
     assert r"\xdcN\xcf [BOLD]" in shown.stdout

@@ -2,23 +2,31 @@
 
 Every `python` block of README.md and docs/ is executed: the blocks of one file in order, in one namespace, in a new
 folder. An `output` block right after it must be what it prints, where `...` stands for anything. A block that cannot
-run is marked ```` ```python no-run: the reason ````. In `bash` blocks, each `fastk` command must parse and each `make`
-target must exist; they are not run.
+run is marked ```` ```python no-run: the reason ````. In `bash` blocks, each command of `fastk` and `fastk_bridge` must
+parse and each `make` target must exist; they are run only where they say so, as ```` ```bash run ````. `javascript`
+blocks are parts of programs in docs/examples, which have their own tests.
 """
 
 import contextlib
 import doctest
 import io
 import itertools
+import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
+from support import golden
 
+from fastk import InvalidInput
+from fastk.bridge import commands as bridge_commands
+from fastk.bridge import options as bridge_options
 from fastk.cli.main import build_parser
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -26,6 +34,8 @@ PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
 NEARLY_PYTHON = {"py", "python3", "pycon", "Python"}
 SHELLS = {"bash", "sh", "shell", "console"}
 NO_RUN = "no-run:"
+RUN = "run"
+EXAMPLES = CHECKOUT / "docs" / "examples"
 
 
 @dataclass(frozen=True)
@@ -68,9 +78,12 @@ def run_page(path: Path) -> None:
     blocks = blocks_of(path)
     namespace = {"__name__": "__main__"}
     for block, following in itertools.zip_longest(blocks, blocks[1:]):
-        if not runs(block):
+        if runs(block):
+            printed = execute(block, namespace)
+        elif block.language in SHELLS and block.options == RUN:
+            printed = execute_shell(block)
+        else:
             continue
-        printed = execute(block, namespace)
         if following is not None and following.language == "output":
             compare(following, printed)
 
@@ -82,6 +95,16 @@ def execute(block: Block, namespace: dict) -> str:
     with contextlib.redirect_stdout(printed):
         exec(code, namespace)
     return printed.getvalue()
+
+
+def execute_shell(block: Block) -> str:
+    """What the commands print, on both streams; a command that fails fails the block."""
+    strict = ["bash", "-euo", "pipefail", "-c", block.text]
+    done = subprocess.run(
+        strict, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, f"{block.place}: exit status {done.returncode}\n{done.stdout}"
+    return done.stdout
 
 
 def compare(expected: Block, printed: str) -> None:
@@ -114,6 +137,8 @@ def check_command(words: list[str]) -> str | None:
         return check_make(words[1:])
     if Path(words[0]).name == "fastk":
         return check_fastk(words[1:])
+    if Path(words[0]).name == "fastk_bridge":
+        return check_bridge(words[1:])
     if words[1:3] == ["-m", "fastk"]:
         return check_fastk(words[3:])
     return None
@@ -125,7 +150,19 @@ def check_make(arguments: list[str]) -> str | None:
     return dry.stderr if dry.returncode else None
 
 
+def check_bridge(arguments: list[str]) -> str | None:
+    if not arguments or arguments[-1] in ("--help", "--version"):
+        return None
+    try:
+        bridge_options.from_arguments(bridge_commands.arguments_of(arguments[0]), arguments[1:])
+    except InvalidInput as refused:
+        return str(refused)
+    return None
+
+
 def check_fastk(arguments: list[str]) -> str | None:
+    if arguments[:1] == ["bridge"]:
+        return check_bridge(arguments[1:])
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -137,9 +174,21 @@ def check_fastk(arguments: list[str]) -> str | None:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A new current folder."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    """A new current folder, from which `fastk_bridge` is found."""
+    folder, programs = tmp_path / "folder", tmp_path / "programs"
+    folder.mkdir()
+    offer_bridge(programs)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def offer_bridge(programs: Path) -> None:
+    """Puts the `fastk_bridge` of this checkout, installed or not, into a new folder for PATH."""
+    programs.mkdir()
+    program = programs / "fastk_bridge"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastk bridge "$@"\n')
+    program.chmod(0o755)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(CHECKOUT).as_posix() for page in PAGES])
@@ -152,11 +201,46 @@ def test_commands_exist(page):
     faults = [
         f"{block.place}: {shlex.join(words)}: {fault}"
         for block in blocks_of(page)
-        if block.language in SHELLS
+        if block.language in SHELLS and block.options != RUN
         for words in commands_of(block)
         if (fault := check_command(words))
     ]
     assert not faults, "\n" + "\n".join(faults)
+
+
+def test_javascript_is_part_of_an_example():
+    programs = [path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.mjs")]
+    for block in itertools.chain.from_iterable(map(blocks_of, PAGES)):
+        assert block.language not in ("js", "typescript", "ts"), f"{block.place}: write ```javascript"
+        if block.language == "javascript":
+            assert any(block.text in program for program in programs), f"{block.place}: no program has these lines"
+
+
+FORMAT = CHECKOUT / "docs" / "format.md"
+
+
+@pytest.mark.parametrize("name", golden.KEYS)
+def test_the_second_reader_reads_the_golden_stores(name, folder):
+    """The reader that docs/format.md shows, on files which no code of today wrote."""
+    for path, data in golden.golden_files(name).items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_bytes(data)
+    reader = {"__name__": "__main__"}
+    execute(next(block for block in blocks_of(FORMAT) if runs(block)), reader)
+
+    (manifest,) = Path("series").rglob("series.meta")
+    settings, _, items, _ = reader["read_manifest"](manifest.parent)
+    pieces = [reader["read_chunk"](manifest.parent, settings, item) for item in items]
+    puts = golden.batches(name)
+    for column in puts[0]:
+        expected = np.concatenate([put[column] for put in puts])
+        assert np.concatenate([piece[column] for piece in pieces]).tobytes() == expected.tobytes()
+
+    for item, piece in zip(items, pieces, strict=True):
+        sidecars = reader["check_sidecars"](manifest.parent, settings, item, piece)
+        assert [column for kind, column in sidecars if kind == "zone map"] == settings["zone_maps"]
+        assert [column for kind, column in sidecars if kind == "value index"] == settings["value_indexes"]
+    assert bool(settings["zone_maps"]) == (name in ("scalar", "tables", "quirky"))
 
 
 # The checker itself, on pages made for it.
@@ -203,6 +287,15 @@ def test_a_block_that_does_not_run_gives_a_reason(page):
             run_page(page(f"~~~python {mark}\n1 / 0\n~~~\n"))
 
 
+def test_shell_blocks_run_where_they_say_so(page, folder):
+    run_page(
+        page("~~~bash run\necho 1 > made\n~~~\n~~~bash\nrm made\n~~~\n~~~bash run\ncat made\n~~~\n~~~output\n1\n~~~\n")
+    )
+    assert (folder / "made").exists()
+    with pytest.raises(AssertionError, match=r"page.md:2: exit status 3\n *before"):
+        run_page(page("~~~bash run\necho before\n(exit 3)\n~~~\n"))
+
+
 def test_misspelt_languages_are_found(page):
     with pytest.raises(AssertionError, match="write ```python"):
         run_page(page("~~~py\n1 / 0\n~~~\n"))
@@ -235,6 +328,11 @@ def test_commands_are_found(text, commands):
         (".venv/bin/fastk --version", True),
         ("fastk brew", False),
         ("fastk demo --sugar", False),
+        ("fastk_bridge", True),
+        ("fastk_bridge kline-inventory --root s --symbol A --timeframe 1m", True),
+        ("fastk bridge kline-inventory --root s --symbol A --timeframe 1m", True),
+        ("fastk_bridge kline-inventory --root s --symbol A", False),
+        ("fastk bridge brew", False),
         ("python -m fastk warmup", True),
         ("python -m fastk brew", False),
         ("pip install whatever", True),

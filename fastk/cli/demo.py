@@ -1,4 +1,4 @@
-"""`fastk demo`: real market data is stored, read back, compared, timed and verified, and the figures are shown."""
+"""`fastk demo`: real market data is stored, read back, compared, queried, timed and verified; the figures are shown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastk import FastKStore, InvalidData, InvalidInput
-from fastk.cli import demo_measure, demo_tables
+from fastk.cli import demo_measure, demo_queries, demo_tables
 from fastk.cli.demo_csv import read_bars
 from fastk.cli.demo_data import sample_bars
 
@@ -37,8 +37,10 @@ def _tell(console: Console, every: list[Bars], root: Path) -> None:
         speeds = demo_measure.measure(store, every)
         _compare(store, every)
         verified = demo_measure.verify(store, every)
+        asked = demo_queries.ask(store, every)  # last of all: it loads the kernels, and the reads show what is plain
         demo_tables.show_stored(console, every, store.store_stats(), _bytes_on_disk(root))
         demo_tables.show_speeds(console, written, speeds, verified)
+        demo_tables.show_queries(console, *asked)
         demo_tables.show_latest(console, store, every)
 
 

@@ -104,6 +104,8 @@ def _write_bars(store: FastKStore, bars: Bars) -> tuple[PutResult, float]:
         price_scale=bars.price_scale,
         volume_scale=bars.volume_scale,
         partition=partition_of(bars),
+        zone_maps=["close"],
+        value_indexes=["volume"],
     )
     return _timed(lambda: series.put(bars.rows(), decoded=True))
 
@@ -138,11 +140,11 @@ def measure(store: FastKStore, every: Sequence[Bars]) -> Speeds:
     return Speeds(
         first_read=_seconds(lambda: series.range(times[starts[0]], times[starts[0] + count - 1]).close),
         range_rows=count,
-        range_read=_median(lambda start: series.range(times[start], times[start + count - 1]).close, starts),
-        latest_read=_median(lambda start: series.latest(count).close, starts),
-        point_read=_median(lambda start: series.at(times[start]), starts),
+        range_read=median_seconds(lambda start: series.range(times[start], times[start + count - 1]).close, starts),
+        latest_read=median_seconds(lambda start: series.latest(count).close, starts),
+        point_read=median_seconds(lambda start: series.at(times[start]), starts),
         scan_bytes=sum(map(len, every)) * 8 * (1 + len(FIELDS)),
-        scan=_median(lambda _: _sum_all(store, every), range(SCANS)),
+        scan=median_seconds(lambda _: _sum_all(store, every), range(SCANS)),
     )
 
 
@@ -169,7 +171,8 @@ def verify(store: FastKStore, every: Iterable[Bars]) -> Verified:
     )
 
 
-def _median(call: Callable[[int], object], arguments: Iterable[int]) -> float:
+def median_seconds(call: Callable[[int], object], arguments: Iterable[int]) -> float:
+    """The median time of a call over its arguments."""
     return statistics.median(_seconds(partial(call, argument)) for argument in arguments)
 
 

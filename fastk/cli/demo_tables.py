@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from fastk import FastKStore
     from fastk.cli.demo_data import Bars
     from fastk.cli.demo_measure import Speeds, Verified, Written
+    from fastk.cli.demo_queries import Asked
 
-TEXT_COLUMNS = ("name", "bars", "what", "how")
+TEXT_COLUMNS = ("name", "bars", "what", "how", "condition", "found by")
 TABLE_WIDTH = 300  # tables keep their natural width: a narrow terminal may break their lines, but no digit is lost
 TEXT_WIDTH = 80
 FEW_ROWS = 1_000  # in a chunk: below this, the cost of a file shows in every rate
@@ -81,6 +82,22 @@ def _speed_lines(written: Written, speeds: Speeds, verified: Verified) -> Iterat
     yield "full scan", _rate(speeds.scan_bytes, speeds.scan), f"all columns summed, {speeds.scan_bytes:,} bytes"
     verified_text = f"{verified.blocks:,} blocks, {verified.bytes:,} bytes, all intact"
     yield "verify", _rate(verified.bytes, verified.seconds), verified_text
+
+
+def show_queries(console: Console, bars: Bars, asked: Sequence[Asked]) -> None:
+    """Which rows have such values: one line for each condition."""
+    lines = (
+        (each.condition, f"{each.matches:,}", _microseconds(each.query), _microseconds(each.numpy), each.served)
+        for each in asked
+    )
+    _show(console, f"Queries: {bars.symbol}", ("condition", "matches", "FastK", "numpy", "found by"), lines)
+    _say(
+        console,
+        f"Medians, for the times of all matches among {len(bars):,} rows. numpy compares a column that was read before "
+        f"and lies in memory; FastK goes through the files of the series, some microseconds each, and looks at few "
+        f"rows. So numpy is ahead where files are short; zones and indexes pay as files grow.",
+    )
+    console.print()
 
 
 def show_latest(console: Console, store: FastKStore, every: Sequence[Bars]) -> None:

@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_warmup(commands)
+    _add_bridge(commands)
     return parser
 
 
@@ -75,6 +76,16 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_warmup(commands: argparse._SubParsersAction[Parser]) -> None:
     warmup = commands.add_parser("warmup", help="compile the kernels now, so that no read has to wait for it")
     warmup.set_defaults(command=_run_warmup)
+
+
+def _add_bridge(commands: argparse._SubParsersAction[Parser]) -> None:
+    """For the list only: `fastk.__main__` hands it on before this module is imported."""
+    bridge = commands.add_parser("bridge", help="JSON commands for callers in any language; the same as fastk_bridge")
+    bridge.set_defaults(command=_run_elsewhere)
+
+
+def _run_elsewhere(options: argparse.Namespace) -> int:
+    raise FastKError("the bridge is not run from here; call fastk_bridge")
 
 
 def _run_demo(options: argparse.Namespace) -> int:

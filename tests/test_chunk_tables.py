@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastk
-from fastk.engine import chunk_tables, retired
-from fastk.format import tables
+from fastk.format import chunk_tables, retired, tables
 from fastk.format.manifest import Manifest
 from fastk.keys import SeriesKey
 from fastk.schema.settings import SeriesSettings
@@ -51,7 +50,7 @@ def chunk_items(spans, first_id):
 def apply(manifest, files, items):
     """Commit chunks, check the invariants of what results, and return it with the ids of tables left behind."""
     sequence = manifest.sequence + 1
-    edit = chunk_tables.insert(manifest, files.load, items, sequence)
+    edit = chunk_tables.edit(manifest, files.load, tables.empty(tables.CHUNK), items, sequence)
     for table_id, data in edit.files:
         assert table_id not in files.stored, "a table's name is never used again"
         files.stored[table_id] = data
@@ -143,7 +142,7 @@ def test_tables_of_old_snapshots_are_not_touched(limits):
 
 
 def advance(manifest, files, identities, now, grace, sequence):
-    newly = [retired.item(identity, tables.RetiredKind.CHUNK_TABLE, now) for identity in identities]
+    newly = [retired.item(identity, tables.RetiredKind.CHUNK_TABLE, now, sequence) for identity in identities]
 
     def load(leaf):
         return tables.parse_table(files[int(leaf["table_id"])], tables.RETIRED, 7, int(leaf["table_id"]), "memory")

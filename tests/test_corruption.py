@@ -16,7 +16,7 @@ import pytest
 from support.operations import JANUARY, KEY, NEIGHBOUR, bars, register
 
 import fastk
-from fastk.engine import chunk_tables
+from fastk.format import chunk_tables
 
 MIXED = ("BTCUSDT", "custom", "mixed")
 MIXED_SCHEMA = fastk.Schema(

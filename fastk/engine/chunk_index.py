@@ -15,13 +15,12 @@ import numpy as np
 from fastk.format import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from fastk.format.manifest import Manifest
-
-    LoadTable = Callable[[np.void], tables.Table]
+    from fastk.format.tables import LoadTable
 
 
 class Leaf:

@@ -1,56 +1,30 @@
-"""Sidecars of the chunks of one series: written before the commit that names them, loaded at the first predicate.
+"""Sidecars of the chunks of one series, loaded at the first predicate.
 
 A sidecar that is missing, damaged or another chunk's counts as not there, and is not tried again.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastk.errors import FastKError
 from fastk.format.chunk import zone_dtype
 from fastk.format.sidecars import (
-    MAX_INDEXED_ROWS,
     VALUE_INDEX,
     ZONE_MAP,
     SidecarOwner,
     ValueIndex,
     Zones,
-    encode_value_index,
-    encode_zone_map,
     parse_value_index,
     parse_zone_map,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from numpy.typing import NDArray
-
     from fastk.engine.cache import MapCache
     from fastk.engine.mapped import MappedChunk, Verify
     from fastk.io.disk import Disk
-    from fastk.schema.schema import Schema
-
-
-class EncodedSidecar(NamedTuple):
-    """A sidecar ready to be written beside its chunk."""
-
-    suffix: str
-    bit: int
-    buffers: list[Any]
-
-
-def encode_sidecars(
-    owner: SidecarOwner, schema: Schema, columns: Sequence[NDArray[Any]], zone_rows: int
-) -> Iterator[EncodedSidecar]:
-    """The sidecars that a chunk of this schema gets; none for a chunk without rows."""
-    if owner.rows and schema.zone_maps:
-        yield EncodedSidecar(ZONE_MAP.suffix, ZONE_MAP.bit, encode_zone_map(owner, schema, columns, zone_rows))
-    if 0 < owner.rows <= MAX_INDEXED_ROWS and schema.value_indexes:
-        yield EncodedSidecar(VALUE_INDEX.suffix, VALUE_INDEX.bit, encode_value_index(owner, schema, columns))
 
 
 class MappedIndex:

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastk.engine import append, chunk_tables, retired
-from fastk.engine.sidecars import encode_sidecars
+from fastk.engine import append
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
-from fastk.format import names, tables
-from fastk.format.chunk import ChunkIdentity, EncodedChunk, encode_chunk
+from fastk.format import chunk_tables, names, retired, tables
+from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.format.manifest import Manifest
-from fastk.format.sidecars import ZONE_ROWS, SidecarOwner
+from fastk.format.sidecars import ZONE_ROWS, SidecarOwner, encode_sidecars
 from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
@@ -215,7 +214,7 @@ class Writer:
         created: list[str] = []
         try:
             added = self._write_chunks(files, old, sequence, columns, planned, zone_rows, created)
-            edit = chunk_tables.insert(old, newest.load_table, added, sequence)
+            edit = chunk_tables.edit(old, newest.load_table, tables.empty(tables.CHUNK), added, sequence)
             manifest, expired = self._next_manifest(newest, edit, created)
             return manifest, self._publish(files, manifest, created), expired
         except BaseException:
@@ -257,7 +256,9 @@ class Writer:
                 plan.partition,
             )
             encoded = encode_chunk(description, settings.schema, rows, identity)
-            items[part] = _chunk_item(plan, identity, rows[0], encoded)
+            items[part] = tables.chunk_item(
+                identity, (int(rows[0][0]), int(rows[0][-1])), len(rows[0]), encoded.file_length, encoded.header_crc
+            )[0]
             path = files.chunk(items[part], settings.partition)
             owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, len(rows[0]))
             for sidecar in encode_sidecars(owner, settings.schema, rows, zone_rows):
@@ -276,7 +277,7 @@ class Writer:
     ) -> tuple[Manifest, list[np.void]]:
         """The manifest after an edit that changed rows, its table files written; and what nobody may need any more."""
         files, old, now = newest.chunks.files, newest.manifest, now_ms()
-        newly = [retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, now) for table_id in edit.left]
+        newly = [retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, now, edit.sequence) for table_id in edit.left]
         gone = retired.advance(old, newest.chunks.load_retired, newly, now, self._grace_ms, edit.sequence)
         for kind, written in (("chunks", edit.files), ("retired", gone.files)):
             for table_id, data in written:
@@ -317,25 +318,3 @@ class Writer:
             raise
         self._disk.sync_folder(files.folder)
         return data
-
-
-def _chunk_item(
-    plan: append.PlannedChunk,
-    identity: ChunkIdentity,
-    ts: np.ndarray[tuple[int], np.dtype[np.int64]],
-    encoded: EncodedChunk,
-) -> tuple[object, ...]:
-    return (
-        identity.chunk_id,
-        ts[0],
-        ts[-1],
-        ts.size,
-        encoded.file_length,
-        plan.partition,
-        encoded.header_crc,
-        plan.generation,
-        plan.kind,
-        plan.state,
-        0,
-        b"",
-    )

@@ -44,7 +44,7 @@ _SMALLEST = _HEAD.size + TRAILER_BYTES
 
 
 class ChunkIdentity(NamedTuple):
-    """Who a chunk is: its series, its place in a commit, and what it takes the place of.
+    """Who a chunk is: its series, and its place in a commit.
 
     ``base_sequence`` is the commit that this one was made upon. A commit between the two was never published, so that
     a rebuild from files knows a complete but unpublished commit from a published one.
@@ -58,13 +58,13 @@ class ChunkIdentity(NamedTuple):
     generation: int
     kind: int
     partition: int
-    superseded: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkHeader:
     """The verified description of a chunk.
 
+    ``superseded`` are the ids (uint64) of all chunks that its commit took out, named by the first part of the commit.
     ``first_ts`` is int64 per block. ``minima`` and ``maxima`` (columns x blocks) hold 8 raw bytes a value: int64,
     uint64 (bool too) or float64 by the column's kind. ``zone_flags`` is uint8 and ``crcs`` uint32, of that shape.
     """
@@ -75,6 +75,7 @@ class ChunkHeader:
     start_ts: int
     end_ts: int
     block_rows: int
+    superseded: NDArray[np.uint64]
     first_ts: NDArray[np.int64]
     minima: NDArray[np.uint64]
     maxima: NDArray[np.uint64]
@@ -113,14 +114,15 @@ def encode_chunk(
     schema: Schema,
     columns: Sequence[NDArray[Any]],
     identity: ChunkIdentity,
+    superseded: Sequence[int] = (),
     block_rows: int = BLOCK_ROWS,
 ) -> EncodedChunk:
-    """Lay out one chunk. ``columns`` are checked ones (see :mod:`fastk.schema.columns`), sorted by ts.
+    """Lay out one chunk. ``columns`` are checked ones (see :mod:`fastk.schema.columns`), sorted by ts; none is fine.
 
     Costs one pass over the data for zones and one for checksums; the columns are referred to, not copied.
     """
     rows = len(columns[0])
-    header = _encode_header(settings, schema, columns, identity, block_rows)
+    header = _encode_header(settings, schema, columns, identity, superseded, block_rows)
     crc = int.from_bytes(header[-4:], "little")
     buffers: list[Any] = [header]
     for index in _disk_order(schema):
@@ -132,7 +134,12 @@ def encode_chunk(
 
 
 def _encode_header(
-    settings: bytes, schema: Schema, columns: Sequence[NDArray[Any]], identity: ChunkIdentity, block_rows: int
+    settings: bytes,
+    schema: Schema,
+    columns: Sequence[NDArray[Any]],
+    identity: ChunkIdentity,
+    superseded: Sequence[int],
+    block_rows: int,
 ) -> bytes:
     ts = columns[0]
     index = _block_index(columns, block_rows)
@@ -140,7 +147,7 @@ def _encode_header(
         (
             settings,
             bytes(padding(len(settings), 8)),
-            np.array(identity.superseded, "<u8").tobytes(),
+            np.array(superseded, "<u8").tobytes(),
             *(array.tobytes() for array in index),
         )
     )
@@ -168,7 +175,7 @@ def _encode_header(
         block_rows,
         len(columns),
         len(settings),
-        len(identity.superseded),
+        len(superseded),
     )
     return sealed(head + variable + bytes(filler))
 
@@ -271,9 +278,7 @@ def _parse_header(header: bytes, path: str) -> ChunkHeader:
         grid, offset = take_array(header, np.dtype(dtype), columns * blocks, offset)
         grids.append(grid.reshape(columns, blocks))
     minima, maxima, crcs, flags = grids
-    identity = ChunkIdentity(
-        series_id, chunk_id, base_sequence, part, parts, generation, kind, partition, tuple(superseded.tolist())
-    )
+    identity = ChunkIdentity(series_id, chunk_id, base_sequence, part, parts, generation, kind, partition)
     return ChunkHeader(
         identity,
         settings,
@@ -281,6 +286,7 @@ def _parse_header(header: bytes, path: str) -> ChunkHeader:
         start_ts,
         end_ts,
         block_rows,
+        superseded,
         first_ts,
         minima,
         maxima,

@@ -17,10 +17,13 @@ STORE_FILE = "fastk.store"
 STORE_TEMPORARY = "fastk.store.tmp"
 LOCK_FILE = ".fastk.write.lock"
 DROPPED_FOLDER = ".fastk.dropped"
+QUARANTINE_FOLDER = ".fastk.quarantine"
 SERIES_FOLDER = "series"
 CHUNKS_FOLDER = "chunks"
 MANIFEST_FILE = "series.meta"
 MANIFEST_TEMPORARY = "series.meta.tmp"
+ORPHAN_SUFFIX = ".orphan"
+"""Behind the name of a chunk file: it is of a commit that was never finished."""
 
 MAX_COMPONENT_BYTES = 240
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@+=#,!$()")

@@ -22,7 +22,7 @@ from fastk.format.binary import CRC_BYTES, VERSION, check_magic, check_version, 
 from fastk.format.chunk import ALIGNMENT, block_count, write_zones, zone_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -80,6 +80,24 @@ class ValueIndex(NamedTuple):
 
     values: NDArray[Any]
     rows: NDArray[np.uint32]
+
+
+class EncodedSidecar(NamedTuple):
+    """A sidecar ready to be written beside its chunk."""
+
+    suffix: str
+    bit: int
+    buffers: list[Any]
+
+
+def encode_sidecars(
+    owner: SidecarOwner, schema: Schema, columns: Sequence[NDArray[Any]], zone_rows: int
+) -> Iterator[EncodedSidecar]:
+    """The sidecars that a chunk of this schema gets; none for a chunk without rows."""
+    if owner.rows and schema.zone_maps:
+        yield EncodedSidecar(ZONE_MAP.suffix, ZONE_MAP.bit, encode_zone_map(owner, schema, columns, zone_rows))
+    if 0 < owner.rows <= MAX_INDEXED_ROWS and schema.value_indexes:
+        yield EncodedSidecar(VALUE_INDEX.suffix, VALUE_INDEX.bit, encode_value_index(owner, schema, columns))
 
 
 def encode_zone_map(owner: SidecarOwner, schema: Schema, columns: Sequence[NDArray[Any]], block_rows: int) -> list[Any]:

@@ -16,9 +16,14 @@ from fastk.format import names
 from fastk.format.binary import check_magic, check_seal, check_version, sealed, take_array
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
+    from fastk.format.chunk import ChunkIdentity
+
     Table = NDArray[np.void]
+    LoadTable = Callable[[np.void], Table]  # reads the table that a reference names
 
 TABLE_MAGIC = b"FKTBL003"
 _HEADER = struct.Struct("<8sIIQQQ")
@@ -45,6 +50,19 @@ class ChunkKind(IntEnum):
         """The word in the file name."""
         return ("", "delta", "merged")[self]
 
+    @property
+    def state(self) -> ChunkState:
+        """Deltas are Active, the others Sealed."""
+        return ChunkState.ACTIVE if self is ChunkKind.DELTA else ChunkState.SEALED
+
+
+class Supersedes(IntEnum):
+    """Whether a chunk's header names others that its commit took out, and whether it was written for that alone."""
+
+    NOTHING = 0
+    CHUNKS = 1
+    ONLY = 2
+
 
 class RetiredKind(IntEnum):
     """What kind of file a retired entry names; the first three are those of :class:`ChunkKind`."""
@@ -66,7 +84,8 @@ CHUNK = np.dtype(
         ("kind", "u1"),
         ("state", "u1"),
         ("sidecars", "u1"),
-        ("reserved", "V5"),
+        ("supersedes", "u1"),
+        ("reserved", "V4"),
     ]
 )
 LEAF = np.dtype(
@@ -84,9 +103,10 @@ RETIRED = np.dtype(
         ("identity", "<u8"),
         ("partition", "<i8"),
         ("retired_at", "<i8"),
+        ("retired_by", "<u8"),
         ("file_length", "<u8"),
         ("kind", "<u4"),
-        ("reserved", "<u4"),
+        ("supersedes", "<u4"),
     ]
 )
 
@@ -149,6 +169,34 @@ def leaf_of(items: Table, table_id: int, crc: int) -> Table:
     leaf = np.zeros(1, LEAF)
     leaf[0] = (table_id, items["start_ts"][0], items["end_ts"][-1], items["rows"].sum(), items.size, crc)
     return leaf
+
+
+def chunk_item(
+    identity: ChunkIdentity,
+    span: tuple[int, int],
+    rows: int,
+    file_length: int,
+    header_crc: int,
+    supersedes: Supersedes = Supersedes.NOTHING,
+) -> Table:
+    """What a chunk table says of a chunk without sidecars: one CHUNK item. ``span`` is its first and last ts."""
+    kind = ChunkKind(identity.kind)
+    entry = np.zeros(1, CHUNK)
+    entry[0] = (
+        identity.chunk_id,
+        *span,
+        rows,
+        file_length,
+        identity.partition,
+        header_crc,
+        identity.generation,
+        kind,
+        kind.state,
+        0,
+        supersedes,
+        b"",
+    )
+    return entry
 
 
 def chunk_name(item: np.void, partition_key: str) -> str:

@@ -19,7 +19,7 @@ from unittest import mock
 import numpy as np
 
 import fastk
-from fastk.engine import chunk_tables, retired
+from fastk.format import chunk_tables, retired
 
 FOLDER = Path(__file__).resolve().parent.parent / "golden"
 SERIES_ID = 0x0123_4567_89AB_CDEF

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastk
-from fastk.engine import chunk_tables, retired
+from fastk.format import chunk_tables, retired
 from fastk.io.disk import Disk
 
 KEY = ("BTCUSDT", "kline", "1d")

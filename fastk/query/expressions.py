@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fastk.arrays import is_float, is_integer
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -131,14 +132,20 @@ class Between(ScalarPredicateExpr):
     inclusive: bool = True
 
     def intervals(self) -> list[Interval]:
-        """The values between the bounds; InvalidInput if min > max."""
-        try:
-            reversed_bounds = bool(self.min > self.max)
-        except (TypeError, ValueError):  # not numbers: whoever knows the column says what is wrong with them
-            reversed_bounds = False
-        if reversed_bounds:
-            raise InvalidInput(f"Between needs min <= max, not {self.min!r} to {self.max!r}")
+        """The values between the bounds; InvalidInput if they are numbers and min > max."""
+        if _is_number(self.min) and _is_number(self.max):  # times are compared when they have become numbers
+            check_bounds(self.min, self.max)
         return [Interval(self.min, self.max, not self.inclusive, not self.inclusive)]
+
+
+def check_bounds(low: Any, high: Any) -> None:
+    """Refuse the bounds of Between if they are reversed."""
+    if low > high:
+        raise InvalidInput(f"Between needs min <= max, not {low!r} to {high!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
 
 
 class _Set(ScalarPredicateExpr):
@@ -185,16 +192,9 @@ for _form in (Eq, Ne, Gt, Gte, Lt, Lte, Between, InSet, NotInSet):
 def _as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     if isinstance(values, np.ndarray):
         return tuple(values.ravel().tolist() if values.dtype.kind in "biuf" else values.ravel())
-    try:
-        return () if isinstance(values, (str, bytes)) and not values else tuple(_refuse_text(values))
-    except TypeError:
-        raise InvalidInput(f"a set of values is a list of them, not {values!r}") from None
-
-
-def _refuse_text(values: Iterable[Any]) -> Iterable[Any]:
-    if isinstance(values, (str, bytes)):
-        raise TypeError
-    return values
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise InvalidInput(f"a set of values is a list of them, not {values!r}")
+    return tuple(values)
 
 
 class CompareOp(Enum):

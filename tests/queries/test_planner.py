@@ -101,7 +101,7 @@ def test_with_everything_known_the_cheapest_end_is_chosen(chunk):
 
 
 @given(chunks())
-def test_what_is_found_out_on_the_way_never_costs_more_than_twice_the_best_way(chunk):
+def test_looking_around_never_costs_more_than_three_times_the_best_way(chunk):
     """Each look costs less than what was known to work, and there are two to take."""
     best = min(chunk.cost(way) for way in chunk.ways())
     assert chunk.cost(chunk.steps()) <= 3 * best

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Interval(NamedTuple):
-    """Values from ``low`` to ``high``; None is unbounded, and an open end leaves its own value out."""
+UNBOUNDED: Any = object()  # not None, which callers may hand in for a value
 
-    low: Any
-    high: Any
+
+class Interval(NamedTuple):
+    """Values from ``low`` to ``high``; an open end leaves its own value out."""
+
+    low: Any = UNBOUNDED
+    high: Any = UNBOUNDED
     open_low: bool = False
     open_high: bool = False
 
@@ -87,7 +90,7 @@ class Gt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values above."""
-        return [Interval(self.value, None, open_low=True)]
+        return [Interval(low=self.value, open_low=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Gte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all above."""
-        return [Interval(self.value, None)]
+        return [Interval(low=self.value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Lt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values below."""
-        return [Interval(None, self.value, open_high=True)]
+        return [Interval(high=self.value, open_high=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ class Lte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all below."""
-        return [Interval(None, self.value)]
+        return [Interval(high=self.value)]
 
 
 @dataclass(frozen=True, slots=True)

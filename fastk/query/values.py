@@ -12,7 +12,7 @@ from fastk.arrays import is_float, is_integer
 from fastk.errors import InvalidInput
 from fastk.format.chunk import zone_dtype
 from fastk.kernels.interface import ALL, NONE, SOME
-from fastk.query.expressions import check_bounds
+from fastk.query.expressions import UNBOUNDED, check_bounds
 from fastk.times import INT64_MAX, INT64_MIN, to_ts
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def value_set(predicate: ScalarPredicateExpr, settings: SeriesSettings, column: 
 
 
 def _of_times(interval: Interval, unit: TimeUnit) -> Interval:
-    low, high = (None if bound is None else to_ts(bound, unit) for bound in interval[:2])
-    if low is not None and high is not None:
+    low, high = (bound if bound is UNBOUNDED else to_ts(bound, unit) for bound in interval[:2])
+    if UNBOUNDED not in (low, high):
         check_bounds(low, high)
     return interval._replace(low=low, high=high)
 
@@ -115,8 +115,8 @@ def _of_bools(interval: Interval) -> Interval:
 def _integer_ranges(intervals: list[Interval], least: int, greatest: int) -> list[Pair]:
     ranges = []
     for low, high, open_low, open_high in intervals:
-        first = least if low is None else max(_integer(low, greatest) + open_low, least)
-        last = greatest if high is None else min(_integer(high, greatest) - open_high, greatest)
+        first = least if low is UNBOUNDED else max(_integer(low, greatest) + open_low, least)
+        last = greatest if high is UNBOUNDED else min(_integer(high, greatest) - open_high, greatest)
         if first <= last:
             ranges.append((first, last))
     return _merged(ranges, 1)
@@ -135,8 +135,8 @@ def _float_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pair]
     infinity = dtype.type(np.inf)
     with np.errstate(over="ignore"):  # what follows the greatest number is infinity
         for low, high, open_low, open_high in intervals:
-            first = -infinity if low is None else _float(low, dtype)
-            last = infinity if high is None else _float(high, dtype)
+            first = -infinity if low is UNBOUNDED else _float(low, dtype)
+            last = infinity if high is UNBOUNDED else _float(high, dtype)
             if (open_low and first == infinity) or (open_high and last == -infinity):
                 continue
             first = np.nextafter(first, infinity) if open_low else first

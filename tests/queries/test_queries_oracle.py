@@ -148,7 +148,7 @@ def windows(ts):
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@settings(FIXED_FIXTURES, max_examples=15)
+@settings(FIXED_FIXTURES, max_examples=10)
 @given(data=st.data())
 def test_every_plan_gives_the_rows_that_match(stored, kernels, dtype, data):
     store, series, table = stored(dtype)

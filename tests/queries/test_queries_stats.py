@@ -145,7 +145,7 @@ LENGTHS = st.integers(0, 2 * SPACE) | st.integers(0, LAST)
 WINDOWS = st.just((-5, LAST)) | st.tuples(TIMES, LENGTHS).map(lambda drawn: (drawn[0], sum(drawn)))
 
 
-@settings(FIXED_FIXTURES, max_examples=60)
+@settings(FIXED_FIXTURES, max_examples=40)
 @given(condition=CONDITIONS, window=WINDOWS, column=st.sampled_from(["value", "plain"]))
 def test_every_number_on_every_plan(stored, kernels, steps, condition, window, column):
     series, chunks = stored

@@ -241,8 +241,9 @@ def test_nan_is_in_no_zone(store):
         (Ne(5), 1, 3),
         (Ne(9), 2, 4),
     ):
-        found = series.where("value", condition, plan="zones").stats
-        assert (found.chunks_pruned, found.rows_matched) == (pruned, matched), condition
+        for plan in ("auto", "zones"):
+            found = series.where("value", condition, plan=plan).stats
+            assert (found.chunks_pruned, found.rows_matched) == (pruned, matched), condition
 
 
 def test_stats_do_not_depend_on_what_is_taken_of_the_rows(klines):

@@ -25,6 +25,8 @@ CUSTOM = Schema(
     unique_ts=False,
     sequence_field="seq",
     partition="day",
+    zone_maps=["x", "flag", "seq"],
+    value_indexes=["count", "x"],
 )
 PLAIN = Schema("plain", [("ts", "i8"), ("y", "f4")], unique_ts=False, partition="hour")
 SERIES = {
@@ -345,6 +347,26 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(result) == len(pairs)
         for rows, (start, end) in zip(result, pairs, strict=True):
             self.same(rows, stored[(stored["ts"] >= start) & (stored["ts"] <= end)])
+
+    @precondition(lambda self: self.model)
+    @rule(
+        data=st.data(),
+        negated=st.booleans(),
+        low=st.integers(-1, 101),
+        width=st.integers(0, 60),
+        window=st.tuples(PLACES, PLACES).map(sorted),
+        plan=st.sampled_from(["auto", "scan", "zones", "index"]),
+    )
+    def where(self, data, negated, low, width, window, plan):
+        key = data.draw(st.sampled_from(sorted(self.model)))
+        names = [field.name for field in SERIES[key].fields[1:] if field.indexed]
+        name, stored = data.draw(st.sampled_from(names)), self.model[key]
+        numbers = range(low, low + width)
+        matches = np.isin(stored[name].astype(np.int64), numbers) != negated
+        inside = (stored["ts"] >= window[0]) & (stored["ts"] <= window[1])
+        condition = fastk.NotInSet(numbers) if negated else fastk.InSet(numbers)
+        found = self.store.series(key).where(name, condition, *window, plan=plan)
+        self.same(found.rows, stored[matches & inside])
 
     @rule(key=KEYS)
     def read_pinned(self, key):

@@ -112,8 +112,8 @@ class MappedChunk:
             self.trusted = all(each is not None for each in self.clean)
         return column
 
-    def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], length: int) -> NDArray[Any]:
-        """Verify the blocks that hold rows of some runs of ``length`` rows, and return the whole column.
+    def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[Any]:
+        """Verify the blocks that hold rows of some runs, none of them empty, and return the whole column.
 
         A small column is verified whole, if it is sound: that costs little, once, and finding the blocks much, often.
         """
@@ -123,7 +123,7 @@ class MappedChunk:
         block_rows = self.header.block_rows
         borders = np.zeros(len(self.verified[index]) + 1, np.int64)
         np.add.at(borders, starts // block_rows, 1)
-        np.subtract.at(borders, np.minimum(starts + (length - 1), self.rows - 1) // block_rows + 1, 1)
+        np.subtract.at(borders, (stops - 1) // block_rows + 1, 1)
         touched = np.flatnonzero(np.cumsum(borders)[:-1])
         for run in np.split(touched, np.flatnonzero(np.diff(touched) > 1) + 1):
             if run.size:

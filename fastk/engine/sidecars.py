@@ -49,7 +49,7 @@ class SeriesSidecars:
         self._unusable: set[int] = set()
 
     def zones(self, chunk: MappedChunk, column: int) -> Zones:
-        """The finest zones that there are of a numeric column: the zone map's, else those of the header."""
+        """The finest zones that there are of a numeric column: the zone map's or those of the header."""
         zones = chunk.zones.get(column)
         if zones is None:
             if not chunk.zones and chunk.sidecars & ZONE_MAP.bit:
@@ -70,9 +70,10 @@ class SeriesSidecars:
         path = chunk.path + ZONE_MAP.suffix
         try:
             data = np.frombuffer(self._disk.read(path), np.uint8)
-            return parse_zone_map(data, SidecarOwner.of(chunk.header), chunk.settings.schema, path)
+            found = parse_zone_map(data, SidecarOwner.of(chunk.header), chunk.settings.schema, path)
         except (OSError, FastKError):
             return {}
+        return {column: zones for column, zones in found.items() if zones.block_rows < chunk.header.block_rows}
 
     def value_index(self, chunk: MappedChunk, column: int) -> ValueIndex | None:
         """The value index of a column; None if there is none that can be used."""

@@ -139,8 +139,10 @@ class ChunkSearch:
         if verdicts is _UNDECIDED:
             return self._chunk.ensure_verified(self._task.column, self._low, self._high)
         first, last = self._low // block_rows, (self._high - 1) // block_rows + 1
-        blocks = np.flatnonzero(verdicts[first:last] == SOME) + first
-        return self._chunk.ensure_runs_verified(self._task.column, blocks * block_rows, block_rows)
+        starts = (np.flatnonzero(verdicts[first:last] == SOME) + first) * block_rows
+        return self._chunk.ensure_runs_verified(
+            self._task.column, np.maximum(starts, self._low), np.minimum(starts + block_rows, self._high)
+        )
 
 
 def _blocks_to_judge(zones: Zones | None, low: int, high: int) -> int:

@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fastk.arrays import is_float, is_integer
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Interval(NamedTuple):
-    """Values from ``low`` to ``high``; None is unbounded, and an open end leaves its own value out."""
+UNBOUNDED: Any = object()  # not None, which callers may hand in for a value
 
-    low: Any
-    high: Any
+
+class Interval(NamedTuple):
+    """Values from ``low`` to ``high``; an open end leaves its own value out."""
+
+    low: Any = UNBOUNDED
+    high: Any = UNBOUNDED
     open_low: bool = False
     open_high: bool = False
 
@@ -86,7 +90,7 @@ class Gt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values above."""
-        return [Interval(self.value, None, open_low=True)]
+        return [Interval(low=self.value, open_low=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ class Gte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all above."""
-        return [Interval(self.value, None)]
+        return [Interval(low=self.value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ class Lt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values below."""
-        return [Interval(None, self.value, open_high=True)]
+        return [Interval(high=self.value, open_high=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ class Lte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all below."""
-        return [Interval(None, self.value)]
+        return [Interval(high=self.value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +135,20 @@ class Between(ScalarPredicateExpr):
     inclusive: bool = True
 
     def intervals(self) -> list[Interval]:
-        """The values between the bounds; InvalidInput if min > max."""
-        try:
-            reversed_bounds = bool(self.min > self.max)
-        except (TypeError, ValueError):  # not numbers: whoever knows the column says what is wrong with them
-            reversed_bounds = False
-        if reversed_bounds:
-            raise InvalidInput(f"Between needs min <= max, not {self.min!r} to {self.max!r}")
+        """The values between the bounds; InvalidInput if they are numbers and min > max."""
+        if _is_number(self.min) and _is_number(self.max):  # times are compared when they have become numbers
+            check_bounds(self.min, self.max)
         return [Interval(self.min, self.max, not self.inclusive, not self.inclusive)]
+
+
+def check_bounds(low: Any, high: Any) -> None:
+    """Refuse the bounds of Between if they are reversed."""
+    if low > high:
+        raise InvalidInput(f"Between needs min <= max, not {low!r} to {high!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
 
 
 class _Set(ScalarPredicateExpr):
@@ -185,16 +195,9 @@ for _form in (Eq, Ne, Gt, Gte, Lt, Lte, Between, InSet, NotInSet):
 def _as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     if isinstance(values, np.ndarray):
         return tuple(values.ravel().tolist() if values.dtype.kind in "biuf" else values.ravel())
-    try:
-        return () if isinstance(values, (str, bytes)) and not values else tuple(_refuse_text(values))
-    except TypeError:
-        raise InvalidInput(f"a set of values is a list of them, not {values!r}") from None
-
-
-def _refuse_text(values: Iterable[Any]) -> Iterable[Any]:
-    if isinstance(values, (str, bytes)):
-        raise TypeError
-    return values
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise InvalidInput(f"a set of values is a list of them, not {values!r}")
+    return tuple(values)
 
 
 class CompareOp(Enum):

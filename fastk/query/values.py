@@ -12,6 +12,7 @@ from fastk.arrays import is_float, is_integer
 from fastk.errors import InvalidInput
 from fastk.format.chunk import zone_dtype
 from fastk.kernels.interface import ALL, NONE, SOME
+from fastk.query.expressions import UNBOUNDED, check_bounds
 from fastk.times import INT64_MAX, INT64_MIN, to_ts
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ValueSet:
     def judge(self, least: Any, greatest: Any, has_nan: bool) -> int:
         """Whether NONE, SOME or ALL values match of a column that lies between two of its values, NaN aside."""
         place = bisect_left(self._highs, least)
-        if place == self.ranges or self._lows[place] > greatest:
+        if place == self.ranges or not self._lows[place] <= greatest:  # of NaN alone, both are NaN
             return ALL if self.negated else NONE
         if self._lows[place] <= least and greatest <= self._highs[place] and not has_nan:
             return NONE if self.negated else ALL
@@ -84,7 +85,9 @@ def value_set(predicate: ScalarPredicateExpr, settings: SeriesSettings, column: 
 
 
 def _of_times(interval: Interval, unit: TimeUnit) -> Interval:
-    low, high = (None if bound is None else to_ts(bound, unit) for bound in interval[:2])
+    low, high = (bound if bound is UNBOUNDED else to_ts(bound, unit) for bound in interval[:2])
+    if UNBOUNDED not in (low, high):
+        check_bounds(low, high)
     return interval._replace(low=low, high=high)
 
 
@@ -112,8 +115,8 @@ def _of_bools(interval: Interval) -> Interval:
 def _integer_ranges(intervals: list[Interval], least: int, greatest: int) -> list[Pair]:
     ranges = []
     for low, high, open_low, open_high in intervals:
-        first = least if low is None else max(_integer(low, greatest) + open_low, least)
-        last = greatest if high is None else min(_integer(high, greatest) - open_high, greatest)
+        first = least if low is UNBOUNDED else max(_integer(low, greatest) + open_low, least)
+        last = greatest if high is UNBOUNDED else min(_integer(high, greatest) - open_high, greatest)
         if first <= last:
             ranges.append((first, last))
     return _merged(ranges, 1)
@@ -130,15 +133,16 @@ def _integer(value: Any, greatest: int) -> int:
 def _float_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pair]:
     ranges = []
     infinity = dtype.type(np.inf)
-    for low, high, open_low, open_high in intervals:
-        first = -infinity if low is None else _float(low, dtype)
-        last = infinity if high is None else _float(high, dtype)
-        if (open_low and first == infinity) or (open_high and last == -infinity):
-            continue
-        first = np.nextafter(first, infinity) if open_low else first
-        last = np.nextafter(last, -infinity) if open_high else last
-        if first <= last:
-            ranges.append((first.item(), last.item()))
+    with np.errstate(over="ignore"):  # what follows the greatest number is infinity
+        for low, high, open_low, open_high in intervals:
+            first = -infinity if low is UNBOUNDED else _float(low, dtype)
+            last = infinity if high is UNBOUNDED else _float(high, dtype)
+            if (open_low and first == infinity) or (open_high and last == -infinity):
+                continue
+            first = np.nextafter(first, infinity) if open_low else first
+            last = np.nextafter(last, -infinity) if open_high else last
+            if first <= last:
+                ranges.append((first.item(), last.item()))
     return _merged(ranges, 0)
 
 
@@ -146,8 +150,7 @@ def _float(value: Any, dtype: np.dtype[Any]) -> Any:
     if not is_float(value) and not is_integer(value):
         raise InvalidInput(f"floats are compared with numbers, not with {value!r}")
     try:
-        with np.errstate(over="ignore"):
-            number = dtype.type(value)
+        number = dtype.type(value)
     except OverflowError:
         number = dtype.type(np.inf)
     if np.isnan(number):

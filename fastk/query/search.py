@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk import kernels
-from fastk.errors import InvalidInput
 from fastk.kernels.interface import NONE, SOME
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.planner import COMPILED, NUMPY
@@ -25,15 +24,13 @@ def search(
 ) -> tuple[Selection, ScalarPredicateQueryStats]:
     """The rows with ``start <= ts <= end`` that satisfy a condition on a column, and what finding them took.
 
-    Raises InvalidInput if start > end, or if the condition's values cannot be compared with the column's.
+    None if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
-    if start > end:
-        raise InvalidInput(f"{snapshot.settings.key}: the query's start {start} lies after its end {end}")
     values = value_set(predicate, snapshot.settings, column)
     kernels.load()
     task = Task(column, values, plan, COMPILED if kernels.loaded() else NUMPY, snapshot.chunks.sidecars)
     selection = Selection(snapshot)
-    for ref in snapshot.overlapping(start, end):
+    for ref in snapshot.overlapping(start, end) if start <= end else ():
         _visit(snapshot, ref, start, end, task, selection)
     return selection, task.tally.stats(selection.rows)
 

@@ -167,7 +167,8 @@ class Series:
         """
         from fastk.query import results
 
-        check_order(start, end)
+        start, end = (each if each is None or is_integer(each) else self._ts(each) for each in (start, end))
+        check_order(start, end)  # as given, because a half-open window may be empty, and then finds nothing
         return results.where(self._reader.snapshot, column, predicate, *self._bounds(start, end, closed), plan)
 
     def query_capabilities(self, column: str) -> ScalarQueryCapabilities:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastk.bridge import CONTRACT_VERSION
 from fastk.bridge.commands import BATCH, INPUT, arguments_of, command_named
 from fastk.bridge.failures import one_line
-from fastk.bridge.options import from_arguments, joined
+from fastk.bridge.options import from_arguments, paired
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _run(arguments: list[str], stdin: BinaryIO | None, stdout: Any, stderr: Text
 
         return _write(stdout, f"fastk_bridge {fastk.__version__}, contract {CONTRACT_VERSION}\n")
     declared = arguments_of(name)
-    if set(joined(declared, rest)) & set(_HELP):
+    if any(word in _HELP for word, _ in paired(declared, rest)):
         from fastk.bridge.usage import usage_of
 
         return _say(usage_of(name), stderr)
@@ -122,6 +121,8 @@ def _write(stdout: Any, text: str) -> int:
     while rest:
         written = stdout.write(rest)
         if written is None:
+            import select  # here, because most outputs are taken at once
+
             select.select((), (stdout,), ())
         rest = rest[written or 0 :]
     return 0

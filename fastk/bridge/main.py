@@ -86,7 +86,8 @@ def _command(name: str, options: dict[str, Any], stdin: BinaryIO | None, stdout:
     if command.payload is not None:
         from fastk.bridge import strict_json
 
-        document = strict_json.parse(_payload(options[INPUT.key], stdin), "the payload")
+        payload = _payload(options[INPUT.key], stdin, strict_json.MOST_BYTES + 1)
+        document = strict_json.parse(payload, "the payload")
     with FastKStore.open(options["root"]) as store:
         answer = command.execute(store, options, document)
     for piece in answer.pieces():
@@ -94,13 +95,13 @@ def _command(name: str, options: dict[str, Any], stdin: BinaryIO | None, stdout:
     return _write(stdout, "\n")
 
 
-def _payload(path: str | None, stdin: BinaryIO | None) -> bytes:
+def _payload(path: str | None, stdin: BinaryIO | None, most_bytes: int) -> bytes:
     if path is not None:
         with open(path, "rb") as file:
-            return file.read()
+            return file.read(most_bytes)
     if stdin is None:
         raise InvalidInput("there is no payload: stdin is closed, and --input-json names no file")
-    return stdin.read()
+    return stdin.read(most_bytes)
 
 
 def _batch(root: str | None, stdin: BinaryIO | None, stdout: Any) -> int:
@@ -108,7 +109,7 @@ def _batch(root: str | None, stdin: BinaryIO | None, stdout: Any) -> int:
 
     batch = Batch(root)
     try:
-        for answer in batch.answers(stdin or ()):
+        for answer in batch.answers(stdin or io.BytesIO()):
             _write(stdout, f"{answer}\n")
     finally:
         batch.close()

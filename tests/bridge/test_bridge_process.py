@@ -157,6 +157,25 @@ def test_another_process_sees_what_a_batch_wrote(talk, bridge):
     assert talk("kline-inventory", **SERIES)["record_count"] == 2
 
 
+@pytest.mark.slow
+def test_a_batch_survives_a_line_beyond_all_bounds(bridge):
+    inventory = json.dumps({"command": "kline-inventory", **SERIES})
+    lines = f"(head -c 1500000000 /dev/zero; echo; echo '{inventory}')"
+    outcome = shell(f'ulimit -v 2000000; {lines} | "$0" "$@"', "batch", "--root", bridge.root)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    refused, answered = map(json.loads, outcome.stdout.splitlines())
+    assert "longer than 268,435,456 bytes" in refused["error"]["message"]
+    assert answered["exists"] is False
+
+
+@pytest.mark.slow
+def test_a_payload_beyond_all_bounds(bridge):
+    arguments = bridge.arguments("write-kline-range", {**SERIES, "input_json": "/dev/zero"})
+    outcome = shell('ulimit -v 2000000; "$0" "$@"', *arguments)
+    assert outcome.returncode == 1
+    assert outcome.stderr == "fastk_bridge failed: the payload is longer than 268,435,456 bytes; send it in parts\n"
+
+
 def test_an_interrupted_batch(talk):
     talk("kline-inventory", **SERIES)
     talk.process.send_signal(signal.SIGINT)

@@ -283,7 +283,7 @@ class Series:
 
     def _clamped(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:
         low, high = self._bounds(start, end, "both")
-        check_order(low, high)
+        check_order(low, high, "range")
         low, high = self._bounds(start, end, closed)
         return max(low, INT64_MIN), min(high, INT64_MAX)
 
@@ -372,10 +372,10 @@ def _is_within(key: str, span: str) -> bool:
     return key == span or key.startswith((f"{span}-", f"{span}T"))
 
 
-def check_order(start: TimeLike | None, end: TimeLike | None) -> None:
-    """Refuse the reversed window of a query, as far as it shows before the series' time unit is known."""
+def check_order(start: TimeLike | None, end: TimeLike | None, what: str = "query") -> None:
+    """Refuse a reversed window, as far as it shows before the series' time unit is known."""
     if is_integer(start) and is_integer(end) and start > end:
-        raise InvalidInput(f"the start {start} lies after the end {end}")
+        raise InvalidInput(f"the {what}'s start {start} lies after its end {end}")
 
 
 def _row_count(count: Any) -> int:

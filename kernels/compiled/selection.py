@@ -63,6 +63,22 @@ def _are_within(typing_context: Any, column: Any, row: Any, low: Any, high: Any)
     return types.uint64(column, types.intp, column.dtype, column.dtype), generate
 
 
+@instruction
+def _either(typing_context: Any, condition: Any, one: Any, other: Any) -> Any:
+    """`one` if the condition holds, else `other`, without a jump.
+
+    LLVM would jump in a search among many ranges, and mispredict every other time: 5 to 7 ns a row with this mark, 60
+    to 100 without (1,000 ranges, on a processor where it did).
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        chosen = builder.select(*arguments)
+        chosen.set_metadata("unpredictable", builder.module.add_metadata([]))
+        return chosen
+
+    return one(condition, one, other), generate
+
+
 def _in_all_lanes(builder: Any, value: Any, lanes: Any) -> Any:
     index = ir.IntType(32)
     first = builder.insert_element(ir.Constant(lanes, ir.Undefined), value, index(0))
@@ -130,7 +146,8 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
         for lane in range(len(column)):
             place = places[lane] + half
             # Of a value before the first range it matters not where the search ends.
-            places[lane] = places[lane] if _is_within(column[lane], lows[0], highs[np.uint64(place - 1)]) else place
+            before = _is_within(column[lane], lows[0], highs[np.uint64(place - 1)])
+            places[lane] = _either(before, places[lane], place)
         count -= half
     word = np.uint64(0)
     for lane in range(len(column) if count else 0):

@@ -53,7 +53,7 @@ def stored():
         series = store.register_series(("X", "own", "stats"), values_schema("i2"))
         for values, zone_rows in zip(pieces(), itertools.cycle(ZONE_ROWS), strict=False):
             ts = first + SPACE * np.arange(len(values))
-            series.put(columns_of(ts, values), zone_rows=zone_rows)
+            series.append(columns_of(ts, values), zone_rows=zone_rows)
             hours = np.flatnonzero(np.diff(ts // HOUR)) + 1
             chunks += [
                 Chunk(*part, zone_rows) for part in zip(np.split(ts, hours), np.split(values, hours), strict=True)

@@ -43,7 +43,7 @@ def check(rows, condition, values=WHOLE):
 def series(store):
     """A chunk an hour."""
     series = store.register_series(KEY, values_schema())
-    series.put(joined(*map(hour, range(HOURS))), zone_rows=8)
+    series.append(joined(*map(hour, range(HOURS))), zone_rows=8)
     return series
 
 
@@ -77,7 +77,7 @@ class TestBudgetOfMaps:
 class TestLaterWrites:
     def test_own_ones_do_not_change_what_was_found(self, series):
         before = series.where("value", Gt(90)).rows
-        series.put(hour(HOURS))
+        series.append(hour(HOURS))
         check(series.where("value", Gt(90)).rows, Gt(90), np.append(WHOLE, hour(HOURS)["value"]))
         check(before, Gt(90))
 
@@ -86,7 +86,7 @@ class TestLaterWrites:
         with fastk.open(store.root, "r", max_maps=max_maps) as reader:
             theirs = reader.series(KEY)
             before = theirs.where("value", Gt(90)).rows
-            series.put(hour(HOURS))
+            series.append(hour(HOURS))
             check(theirs.where("value", Gt(90)).rows, Gt(90))
             assert reader.refresh()
             check(theirs.where("value", Gt(90)).rows, Gt(90), np.append(WHOLE, hour(HOURS)["value"]))

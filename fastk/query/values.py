@@ -31,7 +31,7 @@ _BOOL_VIEW = np.dtype(np.uint8)
 class ValueSet:
     """Which values of a column match: those in the ranges lows[i] to highs[i], or with ``negated`` all others.
 
-    ``lows`` and ``highs`` have the column's dtype (bool as uint8), ``wide_lows`` and ``wide_highs`` that of its zones.
+    ``lows`` and ``highs`` have the column's dtype (bool as uint8), ``wide`` are the same in that of its zones.
     """
 
     def __init__(self, ranges: Sequence[Pair], dtype: np.dtype[Any], *, negated: bool) -> None:
@@ -39,18 +39,18 @@ class ValueSet:
         self.ranges = len(ranges)
         self._lows = [low for low, _ in ranges]
         self._highs = [high for _, high in ranges]
-        self.lows, self.highs = _array(self._lows, dtype), _array(self._highs, dtype)
-        self._wide = zone_dtype(dtype)
+        self._dtype = dtype
+        self.lows, self.highs = self._bounds(dtype)
 
     @cached_property
-    def wide_lows(self) -> NDArray[Any]:
-        """``lows`` in the dtype of zones."""
-        return _array(self._lows, self._wide)
+    def wide(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """``lows`` and ``highs`` in the dtype of zones."""
+        return self._bounds(zone_dtype(self._dtype))
 
-    @cached_property
-    def wide_highs(self) -> NDArray[Any]:
-        """``highs`` in the dtype of zones."""
-        return _array(self._highs, self._wide)
+    def _bounds(self, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        bounds = np.array((self._lows, self._highs), dtype)
+        bounds.setflags(write=False)
+        return bounds[0], bounds[1]
 
     def judge(self, least: Any, greatest: Any, has_nan: bool) -> int:
         """Whether NONE, SOME or ALL values match of a column that lies between two of its values, NaN aside."""
@@ -60,12 +60,6 @@ class ValueSet:
         if self._lows[place] <= least and greatest <= self._highs[place] and not has_nan:
             return NONE if self.negated else ALL
         return SOME
-
-
-def _array(values: list[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    array = np.array(values, dtype)
-    array.flags.writeable = False
-    return array
 
 
 def value_set(predicate: ScalarPredicateExpr, settings: SeriesSettings, column: int) -> ValueSet:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.kernels.interface import SOME
-from fastk.query.planner import ASSESS, MARK, PROBE, PRUNE, Facts, is_best_scanned, is_scanned_at_once, next_step
+from fastk.query.planner import MARK, PATIENCE, PROBE, PRUNE, Facts, is_best_scanned, next_step, rows_scanned_at_once
 from fastk.query.stats import Tally
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ class Task:
         self.column = column
         self.values = values
         self.plan: PlanName = plan
-        self.prices = costs.prices(values.ranges)
+        self.costs = costs
         self.sidecars = sidecars
         self.tally = Tally()
+        self.at_once = rows_scanned_at_once(plan, values.ranges, costs)
         self.scans = False
         self.uses_zones = plan in ("auto", "zones")
         self.uses_index = plan in ("auto", "index")
@@ -66,31 +67,34 @@ class ChunkSearch:
 
     def run(self) -> Answer:
         """Take the steps that the planner names, until one gives the answer."""
-        task, plan, prices = self._task, self._task.plan, self._task.prices
-        if is_scanned_at_once(plan, self._rows, prices, again=task.scans):
-            return self._scan()
-        task.scans = False
-        facts, answer = self._facts(), None
+        task, facts, answer = self._task, self._facts(), None
         while answer is None:
-            step = next_step(plan, facts, prices)
+            step = next_step(task.plan, facts, task.costs)
             if step is PROBE:
                 answer = self._probe(facts)
-            elif step is MARK:
-                answer = self._mark()
-            elif step is ASSESS:
-                self._assess(facts)
             elif step is PRUNE:
                 answer = self._prune(facts)
+            elif step is MARK:
+                answer = self._mark()
             else:
                 answer = self._scan()
         return answer
 
     def _facts(self) -> Facts:
-        """What is known at first."""
-        task, facts = self._task, Facts(self._rows)
-        index = self._index = task.sidecars.value_index(self._chunk, task.column) if task.uses_index else None
-        if index is not None:
-            facts.indexed = len(index.values)
+        """What the planner wants to know at first. Sidecars are opened where they may be of use."""
+        task, chunk, ranges = self._task, self._chunk, self._task.values.ranges
+        facts = Facts(self._rows, ranges)
+        if self._rows <= task.at_once * (PATIENCE if task.scans else 1):
+            return facts
+        task.scans = False
+        if task.uses_index:
+            index = self._index = task.sidecars.value_index(chunk, task.column)
+            facts.indexed = None if index is None else len(index.values)
+        if task.uses_zones:
+            zones = self._zones = task.sidecars.zones(chunk, task.column)
+            if len(zones.minima) > 1:
+                facts.blocks = (self._high - 1) // zones.block_rows - self._low // zones.block_rows + 1
+                facts.open_share = min(1.0, task.sidecars.spread(chunk, task.column) * ranges)
         return facts
 
     def _words(self) -> NDArray[np.uint64]:
@@ -116,14 +120,6 @@ class ChunkSearch:
         task.tally.index_helped = True
         task.tally.rows_checked += self._rows - count if negated else count
         return count, words
-
-    def _assess(self, facts: Facts) -> None:
-        """See what the zones may tell."""
-        task, chunk, low, high = self._task, self._chunk, self._low, self._high
-        zones = self._zones = task.sidecars.zones(chunk, task.column)
-        single = len(zones.minima) == 1
-        facts.blocks = 0 if single else (high - 1) // zones.block_rows - low // zones.block_rows + 1
-        facts.open_share = min(1.0, task.sidecars.spread(chunk, task.column) * task.values.ranges)
 
     def _prune(self, facts: Facts) -> Answer | None:
         """Judge the blocks by their zones; the answer, if nothing is left to compare."""
@@ -158,7 +154,8 @@ class ChunkSearch:
             column, verdicts, block_rows, self._low, self._high, values.lows, values.highs, values.negated, words
         )
         if judged is None:
-            task.scans = is_best_scanned(compared, compared - count if values.negated else count, task.prices)
+            inside = compared - count if values.negated else count
+            task.scans = is_best_scanned(compared, inside, values.ranges, task.costs)
         return count, words
 
     def _verified(self, verdicts: NDArray[np.uint8], block_rows: int) -> NDArray[Any]:

@@ -9,7 +9,17 @@ import numpy as np
 
 from fastk import kernels
 from fastk.kernels.interface import SOME
-from fastk.query.planner import MARK, PATIENCE, PROBE, PRUNE, Facts, is_best_scanned, next_step, rows_scanned_at_once
+from fastk.query.planner import (
+    MARK,
+    PATIENCE,
+    PROBE,
+    PRUNE,
+    Facts,
+    is_best_scanned,
+    is_worth_pruning,
+    next_step,
+    rows_scanned_at_once,
+)
 from fastk.query.stats import Tally
 
 if TYPE_CHECKING:
@@ -82,20 +92,25 @@ class ChunkSearch:
 
     def _facts(self) -> Facts:
         """What the planner wants to know at first. Sidecars are opened where they may be of use."""
-        task, chunk, ranges = self._task, self._chunk, self._task.values.ranges
-        facts = Facts(self._rows, ranges)
+        task, facts = self._task, Facts(self._rows, self._task.values.ranges)
         if self._rows <= task.at_once * (PATIENCE if task.scans else 1):
             return facts
         task.scans = False
         if task.uses_index:
-            index = self._index = task.sidecars.value_index(chunk, task.column)
+            index = self._index = task.sidecars.value_index(self._chunk, task.column)
             facts.indexed = None if index is None else len(index.values)
-        if task.uses_zones:
-            zones = self._zones = task.sidecars.zones(chunk, task.column)
-            if len(zones.minima) > 1:
-                facts.blocks = (self._high - 1) // zones.block_rows - self._low // zones.block_rows + 1
-                facts.open_share = min(1.0, task.sidecars.spread(chunk, task.column) * ranges)
+        if facts.indexed is None or is_worth_pruning(task.costs.probe(facts.indexed, facts.ranges), task.costs):
+            self._add_zones(facts)
         return facts
+
+    def _add_zones(self, facts: Facts) -> None:
+        task, chunk = self._task, self._chunk
+        if not task.uses_zones:
+            return
+        zones = self._zones = task.sidecars.zones(chunk, task.column)
+        if len(zones.minima) > 1:
+            facts.blocks = (self._high - 1) // zones.block_rows - self._low // zones.block_rows + 1
+            facts.open_share = min(1.0, task.sidecars.spread(chunk, task.column) * facts.ranges)
 
     def _words(self) -> NDArray[np.uint64]:
         """Memory for the bits of the window's rows."""
@@ -108,6 +123,8 @@ class ChunkSearch:
         found = kernels.active.index_bounds(self._index.values, values.lows, values.highs, *task.places)
         if found:
             facts.found = found
+            if self._zones is None and is_worth_pruning(task.costs.take(found), task.costs):
+                self._add_zones(facts)
             return None
         task.tally.index_helped = True
         return (self._rows if values.negated else 0), None

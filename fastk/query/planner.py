@@ -96,6 +96,8 @@ NUMPY = Costs(call=8_000, read=0.2, compare=0.8, sift=7, zone=60, run=4_000, sea
 
 # Where the chunk before was rightly compared whole, the next one is as well, unless that costs so many steps.
 PATIENCE = 8
+# Pruning takes two steps: against a way that costs little more it would gain next to nothing.
+_FEW_STEPS = 2.5
 
 
 def rows_scanned_at_once(plan: PlanName, ranges: int, costs: Costs) -> float:
@@ -108,6 +110,11 @@ def rows_scanned_at_once(plan: PlanName, ranges: int, costs: Costs) -> float:
 def is_best_scanned(rows: int, inside: int, ranges: int, costs: Costs) -> bool:
     """Whether comparing all rows was cheaper than marking those that turned out to lie in the ranges."""
     return costs.scan(rows, ranges) < costs.take(inside)
+
+
+def is_worth_pruning(cost: float, costs: Costs) -> bool:
+    """Whether zones may be better than a way of this cost; otherwise they need not be looked up."""
+    return cost > _FEW_STEPS * costs.call
 
 
 def next_step(plan: PlanName, facts: Facts, costs: Costs) -> Step:
@@ -125,16 +132,14 @@ def next_step(plan: PlanName, facts: Facts, costs: Costs) -> Step:
 
 
 def _cheapest(facts: Facts, costs: Costs) -> Step:
-    """Probe if that may pay; then the cheapest of mark, scan, and prune with a scan of what is left."""
+    """The first step of the cheapest way that is known: scan, mark, probe and mark, or prune and scan what is left."""
     found, undecided = facts.found, facts.undecided
     step, least = SCAN, costs.scan(facts.rows if undecided is None else undecided, facts.ranges)
-    if found is not None:
-        mark = costs.take(found)
-        if mark <= least:
-            step, least = MARK, mark
-    elif facts.indexed is not None and costs.probe(facts.indexed, facts.ranges) + costs.call < least:
-        return PROBE
-    may_prune = undecided is None and facts.blocks and least > 2 * costs.call
+    if facts.indexed is not None:
+        lookup = costs.probe(facts.indexed, facts.ranges) + costs.call if found is None else costs.take(found)
+        if lookup <= least:
+            step, least = (PROBE if found is None else MARK), lookup
+    may_prune = undecided is None and facts.blocks and is_worth_pruning(least, costs)
     return PRUNE if may_prune and _pruning(facts, costs) < least else step
 
 

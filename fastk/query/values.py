@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,18 +32,21 @@ _BOOL_VIEW = np.dtype(np.uint8)
 class ValueSet:
     """Which values of a column match: those in the ranges lows[i] to highs[i], or with ``negated`` all others.
 
-    ``lows`` and ``highs`` have the column's dtype (bool as uint8), ``wide_lows`` and ``wide_highs`` that of its zones.
+    ``lows`` and ``highs`` have the column's dtype (bool as uint8), ``wide`` are the same in that of its zones.
     """
 
     def __init__(self, lows: NDArray[Any], highs: NDArray[Any], *, negated: bool) -> None:
         self.negated = negated
         self.ranges = len(lows)
-        self.lows, self.highs = self.wide_lows, self.wide_highs = _frozen(lows), _frozen(highs)
-        wide = zone_dtype(lows.dtype)
-        if wide != lows.dtype:
-            self.wide_lows, self.wide_highs = _frozen(lows.astype(wide)), _frozen(highs.astype(wide))
+        self.lows, self.highs = _frozen(lows), _frozen(highs)
         # Numbers of Python one by one, without a list of them all.
-        self._lows, self._highs = self.wide_lows.data, self.wide_highs.data
+        self._lows, self._highs = self.lows.data, self.highs.data
+
+    @cached_property
+    def wide(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """``lows`` and ``highs`` in the dtype of zones."""
+        dtype = zone_dtype(self.lows.dtype)
+        return _frozen(self.lows.astype(dtype)), _frozen(self.highs.astype(dtype))
 
     def judge(self, least: Any, greatest: Any, has_nan: bool) -> int:
         """Whether NONE, SOME or ALL values match of a column that lies between two of its values, NaN aside."""

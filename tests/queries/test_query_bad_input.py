@@ -130,7 +130,9 @@ class TestValues:
 class TestEmptySets:
     """They make sense: nothing is in one, and everything outside."""
 
-    @pytest.mark.parametrize("values", [[], (), set(), range(0), np.empty(0), {}, iter(())], ids=repr)
+    @pytest.mark.parametrize(
+        "values", [[], (), set(), range(0), np.empty(0), {}, iter(())], ids=lambda values: type(values).__name__
+    )
     def test_of_any_kind(self, series, values):
         values = tuple(values)
         for column in ("n", "u", "x", "flag", "ts"):

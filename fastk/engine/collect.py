@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,19 +17,20 @@ if TYPE_CHECKING:
 
 
 class Garbage(NamedTuple):
-    """Files that exist and may go: ``expired`` ones of old states, ``strays`` that have no place in the store.
+    """Files that exist and may go: ``expired`` ones of old states, and ``waves`` of those that nothing names.
 
-    ``waiting`` is how many retired files have to wait for the end of the grace period.
+    What one wave removes must be gone for good before the next one begins. ``waiting`` is how many retired files have
+    to wait for the end of the grace period.
     """
 
     expired: list[str]
-    strays: list[str]
+    waves: list[list[str]]
     waiting: int
 
     @property
     def paths(self) -> list[str]:
         """All of them."""
-        return self.expired + self.strays
+        return [*self.expired, *chain.from_iterable(self.waves)]
 
 
 def find_garbage(disk: Disk, newest: Snapshot, now: int, grace_ms: int) -> Garbage:
@@ -38,19 +40,33 @@ def find_garbage(disk: Disk, newest: Snapshot, now: int, grace_ms: int) -> Garba
     named = (path for item in edit.expired for path in files.retired(item, manifest.settings.partition))
     expired = [path for path in named if disk.exists(path)]
     waiting = _entries_of(newest, edit)
-    strays = [path for path in _unnamed(disk, newest, waiting) if path not in set(expired)]
-    return Garbage(expired, strays, waiting.size)
+    strays = sorted(set(_unnamed(disk, newest, waiting)) - set(expired), key=_commit_of)
+    waves = [list(wave) for _, wave in groupby(strays, _commit_of)]
+    return Garbage(expired, waves, waiting.size)
+
+
+def _commit_of(path: str) -> int:
+    """The commit by which a file without a place is removed: a chunk names chunks of earlier commits only.
+
+    What was never part of a commit, and what are no chunks, may go with the first.
+    """
+    chunk_id = _chunk_id(os.path.basename(path))
+    if chunk_id is None or path.endswith(names.ORPHAN_SUFFIX):
+        return 0
+    return names.sequence_and_part(chunk_id)[0]
 
 
 def _entries_of(newest: Snapshot, edit: retired.RetiredEdit) -> tables.Table:
     """All entries that the next manifest remembers."""
     entries = edit.inline
     for reference in edit.table:
-        entries = tables.joined(entries, _load(newest, reference))
+        entries = tables.joined(entries, _load(newest, edit, reference))
     return entries
 
 
-def _load(newest: Snapshot, reference: np.void) -> tables.Table:
+def _load(newest: Snapshot, edit: retired.RetiredEdit, reference: np.void) -> tables.Table:
+    for table_id, data in edit.files:  # not written yet
+        return tables.parse_table(data, tables.RETIRED, newest.settings.series_id, table_id, "memory")
     try:
         return newest.chunks.load_retired(reference)
     except (InvalidData, SnapshotExpired):

@@ -81,6 +81,13 @@ class CompactionPolicy:
         return end
 
 
+def checked_policy(policy: object) -> CompactionPolicy | None:
+    """A policy as it was given, or None; InvalidInput if it is something else."""
+    if policy is not None and not isinstance(policy, CompactionPolicy):
+        raise InvalidInput(f"policy must be a fastk.CompactionPolicy, not {policy!r}")
+    return policy
+
+
 def _check_count(name: str, value: object, least: int) -> None:
     if type(value) is not int or value < least:
         raise InvalidInput(f"{name} must be an int of {least} or more, not {value!r}")

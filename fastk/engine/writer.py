@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fastk.engine.collect import Garbage, find_garbage
 from fastk.engine.commit import Commit
 from fastk.engine.edit import SeriesEdit, check_order
-from fastk.engine.leftovers import set_aside
+from fastk.engine.leftovers import check_newest, set_aside
 from fastk.engine.results import GcReport, MergeResult, PutResult
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
 from fastk.format import names, retired
@@ -100,8 +100,6 @@ class Writer:
     def drop(self, files: SeriesFiles) -> None:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""
         with self._held():
-            if self._batch is not None:
-                self._batch = {reader: edit for reader, edit in self._batch.items() if reader.files.key != files.key}
             series_id = self._series_id(files)
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
             self._disk.make_folder(aside)
@@ -110,6 +108,8 @@ class Writer:
             while self._disk.exists(target := os.path.join(aside, names.dropped_folder_name(series_id, dropped_at))):
                 dropped_at += 1  # damaged series share the id 0
             self._disk.rename(files.folder, target)
+            if self._batch is not None:
+                self._batch = {reader: edit for reader, edit in self._batch.items() if reader.files.key != files.key}
             self._disk.sync_folder(aside)
             self._disk.sync_folder(files.parents[-1])
             self._durable_folders.discard(files.folder)
@@ -236,14 +236,17 @@ class Writer:
                 edits = self._batch
             finally:
                 self._batch = None
+            self._gate.check_open()  # the block may have closed the store, or caught a failed sync
             self._commit(edits)
 
     def collect(self, reader: SeriesReader, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove what no snapshot younger than the grace period can need; with ``dry_run`` say only what that is."""
         with nullcontext() if dry_run else self._held():
+            if self._batch is not None and not dry_run:
+                raise InvalidInput("gc commits at once, which a batch must not: call it before or behind the batch")
             newest = reader.newest()
-            if not dry_run:
-                self._next_sequence(newest)  # sets leftovers aside
+            clear = check_newest if dry_run else set_aside  # also where this store object has looked before
+            clear(self._disk, newest.chunks.files, newest.manifest)
             garbage = find_garbage(self._disk, newest, now_ms(), grace_ms)
             size = sum(map(self._disk.size, garbage.paths))
             if not dry_run:
@@ -253,9 +256,10 @@ class Writer:
     def _remove_garbage(self, reader: SeriesReader, newest: Snapshot, garbage: Garbage, grace_ms: int) -> None:
         if garbage.expired:
             self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
-        for path in garbage.strays:
+        for wave in garbage.waves:
             self._disk.sync_folder(newest.chunks.files.chunks)
-            self._disk.remove(path)
+            for path in wave:
+                self._disk.remove(path)
 
     # Commits
 
@@ -338,7 +342,7 @@ class Writer:
 
     def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
         """Nothing names these files any more, and a failure leaves no more than stray files."""
-        with suppress(OSError):
+        with suppress(OSError), self._gate.shutting():
             for number, wave in enumerate(retired.removal_waves(expired)):
                 if number:
                     self._disk.sync_folder(files.chunks)

@@ -299,10 +299,10 @@ class Series:
 
     def compaction_advice(self, policy: CompactionPolicy | None = None) -> list[CompactionDecision]:
         """For each partition, whether a policy (default: the original's thresholds) advises merging it, and why."""
-        from fastk.engine.compaction import CompactionPolicy
+        from fastk.engine.compaction import CompactionPolicy, checked_policy
         from fastk.engine.edit import SeriesEdit
 
-        edit = SeriesEdit(self._reader.snapshot, policy or CompactionPolicy())
+        edit = SeriesEdit(self._reader.snapshot, checked_policy(policy) or CompactionPolicy())
         return edit.decide(edit.stored_partitions())
 
     def _partitions(self, edit: SeriesEdit, partition_key: str | None) -> list[int]:

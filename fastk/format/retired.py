@@ -112,7 +112,7 @@ def _spill(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: int, bef
     if edit.table.size:
         earlier = _load(load, edit.table[0])
         over = _is_over(earlier, before, manifest.content_sequence)
-        edit.expired += earlier[over]
+        edit.expired.extend(earlier[over])
         entries = tables.joined(earlier[~over], entries)
         kept = item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
     table_id = names.chunk_id(sequence, 0)

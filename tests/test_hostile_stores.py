@@ -1,4 +1,4 @@
-"""A store from elsewhere may hold anything. Whatever its names, links and numbers say, nothing outside it is touched."""
+"""A store from elsewhere may hold anything: whatever its names and links say, nothing outside it is touched."""
 
 from __future__ import annotations
 

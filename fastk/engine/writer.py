@@ -70,6 +70,7 @@ class Writer:
     def register(self, files: SeriesFiles, wanted: SeriesSettings) -> bool:
         """Create a series; False if it exists with these settings. InvalidInput if it exists with others."""
         with self._held():
+            files.check_plain(self._disk)
             if self._disk.exists(files.manifest):
                 self._disk.sync_folder(files.folder)  # its writer may have ended between the rename and this
                 stored = files.parse_manifest(self._disk.read(files.manifest)).settings
@@ -102,6 +103,8 @@ class Writer:
         with self._held():
             series_id = self._series_id(files)
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
+            if self._disk.is_link(aside):
+                raise InvalidData(f"{aside} is a symbolic link; the folders of a store are plain ones: remove it")
             self._disk.make_folder(aside)
             self._disk.sync_folder(self._root)
             dropped_at = now_ms()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
 _MOST_UNSYNCED = 16  # descriptors; more are no faster
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+# No symbolic links: a store's own files are plain ones, and what a planted link names lies outside of it.
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
 _READ = os.O_RDONLY | _FLAGS
 
@@ -187,6 +188,10 @@ class Disk:
             return os.lstat(path).st_size
         except FileNotFoundError:
             return 0
+
+    def is_link(self, path: str) -> bool:
+        """Whether this is a symbolic link."""
+        return os.path.islink(path)
 
     def is_folder(self, path: str) -> bool:
         """Whether this is a folder."""

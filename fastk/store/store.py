@@ -285,6 +285,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         series_key = as_series_key(key)
         self._gate.check_open()
         files = SeriesFiles(self.root, series_key)
+        files.check_plain(self._disk)
         if not self._disk.exists(files.manifest):
             raise NotFound(f"series {series_key} is not in the store; see list_series()")
         self._writer.drop(files)

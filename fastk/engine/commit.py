@@ -1,14 +1,16 @@
 """One series on its way from a planned edit to its next committed state, step by step.
 
-Order of effects: chunks, then each synced; their folder synced; table files, synced with theirs; the manifest under a
-temporary name, synced; renamed; the series folder synced. Until the rename nothing names the new files, so a crash
-leaves the old state; after it, all that the manifest names is durable. Several series take each step together, so that
-the system writes them in one go.
+Order of effects: chunks, then each synced; their folder synced; files whose time is over removed, and that made
+durable; table files, synced with their folder; the manifest under a temporary name, synced; renamed; the series folder
+synced. Until the rename nothing names the new files, so a crash leaves the old state; after it, all that the manifest
+names is durable, and all that it forgot is gone. Several series take each step together, so that the system writes them
+in one go.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +21,7 @@ from fastk.format import chunk_tables, names, retired, tables
 from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.format.sidecars import SidecarOwner, encode_sidecars
 from fastk.format.tables import ChunkKind, Supersedes
+from fastk.io.disk import SyncFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +39,6 @@ class Commit:
         self.files: SeriesFiles = edit.newest.chunks.files
         self.old: Manifest = edit.newest.manifest
         self.created: list[str] = []
-        self.expired: list[np.void] = []
         self.sequence = sequence
         self._disk = disk
         self._edit = edit
@@ -111,12 +113,30 @@ class Commit:
         change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
         newly = [*self._retire(self._removed, empty), *map(self._retire_table, change.left)]
         gone = retired.advance(self.old, newest.chunks.load_retired, newly, self._now, grace_ms, self.sequence)
+        self._remove_expired(gone)
         self._write_tables("chunks", change.files)
         self._write_tables("retired", gone.files)
         if change.files or gone.files:
             self._disk.sync_folder(self.files.folder)
-        self.expired = gone.expired
         self._write_root(change, gone)
+
+    def _remove_expired(self, gone: retired.RetiredEdit) -> None:
+        """Remove files wave by wave; those that cannot be removed stay retired, and wait for a later commit."""
+        waves = retired.removal_waves(gone.expired)
+        try:
+            while waves:
+                self._remove(waves[0])
+                self._disk.sync_folder(self.files.chunks)
+                waves.pop(0)
+        except SyncFailed:
+            raise
+        except OSError:
+            gone.keep(list(chain(*waves)))
+
+    def _remove(self, wave: list[np.void]) -> None:
+        for entry in wave:
+            for path in self.files.retired(entry, self.old.settings.partition):
+                self._disk.remove(path)
 
     def _retire(self, *chunks: tables.Table) -> list[tables.Table]:
         return [retired.chunk_items(each, self._now, self.sequence) for each in chunks]

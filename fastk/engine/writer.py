@@ -14,14 +14,12 @@ from fastk.engine.edit import SeriesEdit, check_order
 from fastk.engine.leftovers import check_newest, set_aside
 from fastk.engine.results import GcReport, MergeResult, PutResult
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
-from fastk.format import names, retired
+from fastk.format import names
 from fastk.format.manifest import Manifest
 from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import numpy as np
 
     from fastk.engine.compaction import CompactionPolicy
     from fastk.engine.conflicts import OnConflict
@@ -39,6 +37,11 @@ if TYPE_CHECKING:
 def now_ms() -> int:
     """Wall-clock time in ms."""
     return time.time_ns() // 1_000_000
+
+
+def _time_of(newest: Snapshot) -> int:
+    """The time of the next commit of a series, which never goes back: what was retired first is to be over first."""
+    return max(now_ms(), newest.manifest.updated_at)
 
 
 class Writer:
@@ -250,19 +253,19 @@ class Writer:
             newest = reader.newest()
             clear = check_newest if dry_run else set_aside  # also where this store object has looked before
             clear(self._disk, newest.chunks.files, newest.manifest)
-            garbage = find_garbage(self._disk, newest, now_ms(), grace_ms)
+            garbage = find_garbage(self._disk, newest, _time_of(newest), grace_ms)
             size = sum(map(self._disk.size, garbage.paths))
             if not dry_run:
                 self._remove_garbage(reader, newest, garbage, grace_ms)
             return GcReport(dry_run, len(garbage.paths), size, garbage.waiting, garbage.paths)
 
     def _remove_garbage(self, reader: SeriesReader, newest: Snapshot, garbage: Garbage, grace_ms: int) -> None:
-        if garbage.expired:
-            self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
         for wave in garbage.waves:
-            self._disk.sync_folder(newest.chunks.files.chunks)
             for path in wave:
                 self._disk.remove(path)
+            self._disk.sync_folder(newest.chunks.files.chunks)
+        if garbage.expired:  # later, because these may name some of the others
+            self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
 
     # Commits
 
@@ -278,7 +281,7 @@ class Writer:
         ]
 
     def _begin(self, edit: SeriesEdit) -> Commit:
-        return Commit(self._disk, edit, self._next_sequence(edit.newest), now_ms())
+        return Commit(self._disk, edit, self._next_sequence(edit.newest), _time_of(edit.newest))
 
     def _carry_out(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> None:
         try:
@@ -289,10 +292,9 @@ class Writer:
                 self._disk.sync_folder(commit.files.folder)
                 reader.move(commit.manifest, commit.data)
         except BaseException:
+            self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
             raise
-        for commit in commits.values():
-            self._remove_expired(commit.files, commit.manifest, commit.expired)
 
     def _write(self, commits: list[Commit], grace_ms: int) -> None:
         """Everything before the rename, each step for all series."""
@@ -318,9 +320,6 @@ class Writer:
         except OSError:  # it did not take place
             created += written
             raise
-        except BaseException:  # it may have
-            self._gate.leave_files()
-            raise
 
     def _next_sequence(self, newest: Snapshot) -> int:
         """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
@@ -338,17 +337,5 @@ class Writer:
     def _remove_unnamed(self, paths: list[str]) -> None:
         """Remove what an unfinished commit wrote, as far as the disk lets."""
         for path in paths:
-            try:
+            with suppress(OSError):
                 self._disk.remove(path)
-            except OSError:
-                self._gate.leave_files()
-
-    def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
-        """Nothing names these files any more, and a failure leaves no more than stray files."""
-        with suppress(OSError), self._gate.shutting():
-            for number, wave in enumerate(retired.removal_waves(expired)):
-                if number:
-                    self._disk.sync_folder(files.chunks)
-                for item in wave:
-                    for path in files.retired(item, manifest.settings.partition):
-                        self._disk.remove(path)

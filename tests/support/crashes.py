@@ -26,17 +26,18 @@ from .rebuild import rebuilt
 @dataclass(frozen=True)
 class Effort:
     """How much is tried: images by chance at a crash point, rounds with other chances; of a killed writer's successor,
-    how many crash points and images of each, at most."""
+    how many crash points and images of each, at most. ``each_fault``: each call fails in every way, not in one."""
 
     images: int = 12
     rounds: int = 1
     successor_points: int = 3
     successor_images: int = 6
+    each_fault: bool = False
 
     @classmethod
     def wanted(cls) -> Effort:
         """The usual one, or the long one where FASTK_TORTURE is set."""
-        return cls(96, 4, 20, 24) if os.environ.get("FASTK_TORTURE") else cls()
+        return cls(96, 4, 20, 24, each_fault=True) if os.environ.get("FASTK_TORTURE") else cls()
 
 
 @dataclass

@@ -169,7 +169,8 @@ class TestFailedRemoval:
             patch.setattr(os, "unlink", refuse)
             operation.perform(store)
         assert removed
-        operation.go_on(tmp_path / "root", picture(tmp_path / "root"))
+        seen = picture(tmp_path / "root")
+        operation.go_on(tmp_path / "root", seen, seen)
 
 
 class TestFullDisk:

@@ -169,7 +169,7 @@ class FailingStory:
     def _go_on(self, root: Path) -> None:
         """The same store object goes on: what it remembers of the disk must be right."""
         with self.store:
-            after = self.story.operation.go_on_with(self.store, self.story.new)
+            after = self.story.operation.go_on_with(self.store, picture(root), self.story.new)
         assert rebuilt(read_image(root.parent)) == rows_by_series(after)
 
     def _interrupt_once(self, number: int, after: bool) -> str:

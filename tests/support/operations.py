@@ -164,24 +164,24 @@ class Operation:
         clock.set(60)
         return picture(root)
 
-    def go_on(self, root: Path, new: Picture, disk: Disk | None = None) -> Picture:
-        """Whatever state the store is in: a writer does what is not done, puts rows among and behind, and collects."""
+    def go_on(self, root: Path, seen: Picture, new: Picture, disk: Disk | None = None) -> Picture:
+        """In whatever state a store was seen: a writer does what is not done, puts rows among and behind, collects."""
         with self.open(root, disk) as store:
-            return self.go_on_with(store, new)
+            return self.go_on_with(store, seen, new)
 
-    def go_on_with(self, store: fastk.FastKStore, new: Picture) -> Picture:
+    def go_on_with(self, store: fastk.FastKStore, seen: Picture, new: Picture) -> Picture:
         """The same with a store object that is open."""
-        root, wanted = Path(store.root), rows_by_series(new)
-        if without(rows_by_series(picture(root)), LATER["ts"]) != wanted:
+        wanted = rows_by_series(new)
+        if without(rows_by_series(seen), LATER["ts"]) != wanted:
             self.perform(store)
         if not store.series(KEY).exists:
             register(store)
         store.series(KEY).put(LATER, on_conflict="replace")
         assert store.gc().problems == []
-        seen = picture(root)
-        assert without(rows_by_series(seen), LATER["ts"]) == wanted
-        assert set(LATER["ts"].tolist()) <= set(rows_by_series(seen)[KEY]["ts"])
-        return seen
+        after = picture(Path(store.root))
+        assert without(rows_by_series(after), LATER["ts"]) == wanted
+        assert set(LATER["ts"].tolist()) <= set(rows_by_series(after)[KEY]["ts"])
+        return after
 
     def __str__(self) -> str:
         return self.name

@@ -81,6 +81,7 @@ class Writer:
                         f"Use those, or another name"
                     )
                 return False
+            files.check_not_lost(self._disk)
             self._make_folders(files)
             settings = wanted.changed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
             SeriesSettings.from_json(settings.json)  # what could not be read again is not written

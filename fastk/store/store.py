@@ -337,9 +337,18 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
             self.series(key)
             return reports.inventory_entry(self._readers[key].newest())
         except NotFound:
-            return None
+            return self._entry_without_manifest(key)
         except (FastKError, OSError) as error:
             return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
+
+    def _entry_without_manifest(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
+        from fastk.store import reports
+
+        try:
+            self._readers[key].files.check_not_lost(self._disk)
+        except InvalidData as error:
+            return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
+        return None
 
     def _series_folders(self) -> Iterator[tuple[SeriesKey, str]]:
         """Key and path of every folder that is named like a series."""

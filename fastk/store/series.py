@@ -282,8 +282,8 @@ class Series:
         return writer.replace(self._reader, *window, columns, _checked_zone_rows(zone_rows))
 
     def _clamped(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:
-        low, high = self._bounds(start, end, "both")
-        check_order(low, high, "range")
+        start, end = (None if time is None else self._ts(time) for time in (start, end))
+        check_order(start, end, "range")
         low, high = self._bounds(start, end, closed)
         return max(low, INT64_MIN), min(high, INT64_MAX)
 

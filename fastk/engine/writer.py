@@ -139,14 +139,17 @@ class Writer:
         return [os.path.join(aside, name) for name, dropped in found if dropped is not None and dropped[1] <= before]
 
     def _files_below(self, folder: str) -> list[str]:
-        """What lies in a dropped series' folder, in the order in which it can be removed."""
+        """The files of a dropped series; others in its folders are somebody else's."""
         below = (os.path.join(folder, names.CHUNKS_FOLDER), folder)
-        return [os.path.join(place, name) for place in below for name in self._disk.list(place)]
+        return [
+            os.path.join(place, name) for place in below for name in self._disk.list(place) if names.is_of_series(name)
+        ]
 
     def _purge_dropped(self, grace_ms: int) -> None:
         for folder in self._dropped(grace_ms):
             for path in self._files_below(folder):
                 self._disk.remove_file_or_folder(path)
+            self._disk.remove_folder(os.path.join(folder, names.CHUNKS_FOLDER))
             self._disk.remove_folder(folder)
 
     def collect_dropped(self, grace_ms: int, *, dry_run: bool) -> GcReport:
@@ -248,8 +251,10 @@ class Writer:
             if self._batch is not None and not dry_run:
                 raise InvalidInput("gc commits at once, which a batch must not: call it before or behind the batch")
             newest = reader.newest()
-            clear = check_newest if dry_run else set_aside  # also where this store object has looked before
-            clear(self._disk, newest.chunks.files, newest.manifest)
+            if dry_run:
+                check_newest(self._disk, newest.chunks.files, newest.manifest)
+            else:
+                self._look_at_leftovers(newest)
             garbage = find_garbage(self._disk, newest, now_ms(), grace_ms)
             size = sum(map(self._disk.size, garbage.paths))
             if not dry_run:
@@ -327,13 +332,16 @@ class Writer:
 
         The folders are listed at the first write of this store object, and again after any writer left files.
         """
-        manifest = newest.manifest
-        highest = self._highest.get(manifest.settings.series_id)
-        if highest is None:
-            highest = set_aside(self._disk, newest.chunks.files, manifest)
-        sequence = max(highest, manifest.sequence) + 1
-        self._highest[manifest.settings.series_id] = sequence
-        return sequence
+        series_id = newest.settings.series_id
+        if series_id not in self._highest:
+            self._look_at_leftovers(newest)
+        self._highest[series_id] = max(self._highest[series_id], newest.manifest.sequence) + 1
+        return self._highest[series_id]
+
+    def _look_at_leftovers(self, newest: Snapshot) -> None:
+        found = set_aside(self._disk, newest.chunks.files, newest.manifest)
+        series_id = newest.settings.series_id
+        self._highest[series_id] = max(self._highest.get(series_id, 0), found)
 
     def _remove_unnamed(self, paths: list[str]) -> None:
         """Remove what an unfinished commit wrote, as far as the disk lets."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fastk.engine.collect import Garbage, find_garbage
 from fastk.engine.commit import Commit
 from fastk.engine.edit import SeriesEdit, check_order
-from fastk.engine.leftovers import set_aside
+from fastk.engine.leftovers import check_newest, set_aside
 from fastk.engine.results import GcReport, MergeResult, PutResult
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
 from fastk.format import names, retired
@@ -102,8 +102,6 @@ class Writer:
     def drop(self, files: SeriesFiles) -> None:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""
         with self._held():
-            if self._batch is not None:
-                self._batch = {reader: edit for reader, edit in self._batch.items() if reader.files.key != files.key}
             series_id = self._series_id(files)
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
             if self._disk.is_link(aside):
@@ -114,6 +112,8 @@ class Writer:
             while self._disk.exists(target := os.path.join(aside, names.dropped_folder_name(series_id, dropped_at))):
                 dropped_at += 1  # damaged series share the id 0
             self._disk.rename(files.folder, target)
+            if self._batch is not None:
+                self._batch = {reader: edit for reader, edit in self._batch.items() if reader.files.key != files.key}
             self._disk.sync_folder(aside)
             self._disk.sync_folder(files.parents[-1])
             self._durable_folders.discard(files.folder)
@@ -140,14 +140,17 @@ class Writer:
         return [os.path.join(aside, name) for name, dropped in found if dropped is not None and dropped[1] <= before]
 
     def _files_below(self, folder: str) -> list[str]:
-        """What lies in a dropped series' folder, in the order in which it can be removed."""
+        """The files of a dropped series; others in its folders are somebody else's."""
         below = (os.path.join(folder, names.CHUNKS_FOLDER), folder)
-        return [os.path.join(place, name) for place in below for name in self._disk.list(place)]
+        return [
+            os.path.join(place, name) for place in below for name in self._disk.list(place) if names.is_of_series(name)
+        ]
 
     def _purge_dropped(self, grace_ms: int) -> None:
         for folder in self._dropped(grace_ms):
             for path in self._files_below(folder):
                 self._disk.remove_file_or_folder(path)
+            self._disk.remove_folder(os.path.join(folder, names.CHUNKS_FOLDER))
             self._disk.remove_folder(folder)
 
     def collect_dropped(self, grace_ms: int, *, dry_run: bool) -> GcReport:
@@ -240,14 +243,19 @@ class Writer:
                 edits = self._batch
             finally:
                 self._batch = None
+            self._gate.check_open()  # the block may have closed the store, or caught a failed sync
             self._commit(edits)
 
     def collect(self, reader: SeriesReader, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove what no snapshot younger than the grace period can need; with ``dry_run`` say only what that is."""
         with nullcontext() if dry_run else self._held():
+            if self._batch is not None and not dry_run:
+                raise InvalidInput("gc commits at once, which a batch must not: call it before or behind the batch")
             newest = reader.newest()
-            if not dry_run:
-                self._next_sequence(newest)  # sets leftovers aside
+            if dry_run:
+                check_newest(self._disk, newest.chunks.files, newest.manifest)
+            else:
+                self._look_at_leftovers(newest)
             garbage = find_garbage(self._disk, newest, now_ms(), grace_ms)
             size = sum(map(self._disk.size, garbage.paths))
             if not dry_run:
@@ -257,9 +265,10 @@ class Writer:
     def _remove_garbage(self, reader: SeriesReader, newest: Snapshot, garbage: Garbage, grace_ms: int) -> None:
         if garbage.expired:
             self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
-        for path in garbage.strays:
+        for wave in garbage.waves:
             self._disk.sync_folder(newest.chunks.files.chunks)
-            self._disk.remove(path)
+            for path in wave:
+                self._disk.remove(path)
 
     # Commits
 
@@ -324,13 +333,16 @@ class Writer:
 
         The folders are listed at the first write of this store object, and again after any writer left files.
         """
-        manifest = newest.manifest
-        highest = self._highest.get(manifest.settings.series_id)
-        if highest is None:
-            highest = set_aside(self._disk, newest.chunks.files, manifest)
-        sequence = max(highest, manifest.sequence) + 1
-        self._highest[manifest.settings.series_id] = sequence
-        return sequence
+        series_id = newest.settings.series_id
+        if series_id not in self._highest:
+            self._look_at_leftovers(newest)
+        self._highest[series_id] = max(self._highest[series_id], newest.manifest.sequence) + 1
+        return self._highest[series_id]
+
+    def _look_at_leftovers(self, newest: Snapshot) -> None:
+        found = set_aside(self._disk, newest.chunks.files, newest.manifest)
+        series_id = newest.settings.series_id
+        self._highest[series_id] = max(self._highest.get(series_id, 0), found)
 
     def _remove_unnamed(self, paths: list[str]) -> None:
         """Remove what an unfinished commit wrote, as far as the disk lets."""
@@ -342,7 +354,7 @@ class Writer:
 
     def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
         """Nothing names these files any more, and a failure leaves no more than stray files."""
-        with suppress(OSError):
+        with suppress(OSError), self._gate.shutting():
             for number, wave in enumerate(retired.removal_waves(expired)):
                 if number:
                     self._disk.sync_folder(files.chunks)

@@ -24,6 +24,8 @@ MANIFEST_FILE = "series.meta"
 MANIFEST_TEMPORARY = "series.meta.tmp"
 ORPHAN_SUFFIX = ".orphan"
 """Behind the name of a chunk file: it is of a commit that was never finished."""
+ZONE_MAP_SUFFIX, VALUE_INDEX_SUFFIX = ".zmap", ".vix"
+"""Behind the name of a chunk file: its sidecars."""
 
 MAX_COMPONENT_BYTES = 240
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@+=#,!$()")
@@ -150,6 +152,23 @@ def parse_chunk_file_name(name: str) -> ChunkName | None:
     if found is None:
         return None
     return ChunkName(found[1], found[2] or "", chunk_id(int(found[3]), int(found[4])))
+
+
+def chunk_of_file(name: str) -> int | None:
+    """The chunk that a file in ``chunks/`` is or belongs to, as an orphan or a sidecar; None for other files."""
+    for suffix in (ORPHAN_SUFFIX, ZONE_MAP_SUFFIX, VALUE_INDEX_SUFFIX):
+        name = name.removesuffix(suffix)
+    chunk = parse_chunk_file_name(name)
+    return None if chunk is None else chunk.identity
+
+
+def is_of_series(name: str) -> bool:
+    """Whether a file in a series' folders bears a name that FastK gives."""
+    return (
+        name in (MANIFEST_FILE, MANIFEST_TEMPORARY)
+        or parse_table_file_name(name) is not None
+        or chunk_of_file(name) is not None
+    )
 
 
 def table_file_name(kind: str, identity: int) -> str:

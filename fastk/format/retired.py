@@ -60,7 +60,7 @@ def advance(
     if edit.table.size and int(edit.table["end_ts"][0]) <= now - grace_ms:
         _expire_table(edit, manifest, load, now, sequence)
     if edit.inline.size > INLINE_MAX:
-        _spill(edit, manifest.settings.series_id, load, now, sequence)
+        _spill(edit, manifest, load, now, now - grace_ms, sequence)
     return edit
 
 
@@ -103,14 +103,20 @@ def removal_waves(entries: list[np.void]) -> list[list[np.void]]:
     return waves
 
 
-def _spill(edit: RetiredEdit, series_id: int, load: LoadTable, now: int, sequence: int) -> None:
-    """Move the inline entries, and those of an earlier table, to a new table."""
+def _spill(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: int, before: int, sequence: int) -> None:
+    """Move the inline entries, and those of an earlier table that are not over, to a new table.
+
+    A series that is written all the time spills before its table is over as a whole: nothing else would empty it.
+    """
     entries, kept = edit.inline, edit.inline[:0]
     if edit.table.size:
-        entries = tables.joined(_load(load, edit.table[0]), entries)
+        earlier = _load(load, edit.table[0])
+        over = _is_over(earlier, before, manifest.content_sequence)
+        edit.expired.extend(earlier[over])
+        entries = tables.joined(earlier[~over], entries)
         kept = item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
     table_id = names.chunk_id(sequence, 0)
-    data = tables.encode_table(entries, series_id, table_id)
+    data = tables.encode_table(entries, manifest.settings.series_id, table_id)
     reference = np.zeros(1, tables.LEAF)
     reference[0] = (
         table_id,

@@ -18,6 +18,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.errors import InvalidData
+from fastk.format import names
 from fastk.format.binary import CRC_BYTES, VERSION, check_magic, check_version, padding
 from fastk.format.chunk import ALIGNMENT, block_count, write_zones, zone_dtype
 
@@ -44,8 +45,8 @@ class SidecarKind(NamedTuple):
     magic: bytes
 
 
-ZONE_MAP = SidecarKind(".zmap", 1, b"FKZMP003")
-VALUE_INDEX = SidecarKind(".vix", 2, b"FKVIX003")
+ZONE_MAP = SidecarKind(names.ZONE_MAP_SUFFIX, 1, b"FKZMP003")
+VALUE_INDEX = SidecarKind(names.VALUE_INDEX_SUFFIX, 2, b"FKVIX003")
 KINDS = (ZONE_MAP, VALUE_INDEX)
 
 

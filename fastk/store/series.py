@@ -282,8 +282,8 @@ class Series:
         return writer.replace(self._reader, *window, columns, _checked_zone_rows(zone_rows))
 
     def _clamped(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:
-        low, high = self._bounds(start, end, "both")
-        check_order(low, high, "range")
+        start, end = (None if time is None else self._ts(time) for time in (start, end))
+        check_order(start, end, "range")
         low, high = self._bounds(start, end, closed)
         return max(low, INT64_MIN), min(high, INT64_MAX)
 
@@ -299,10 +299,10 @@ class Series:
 
     def compaction_advice(self, policy: CompactionPolicy | None = None) -> list[CompactionDecision]:
         """For each partition, whether a policy (default: the original's thresholds) advises merging it, and why."""
-        from fastk.engine.compaction import CompactionPolicy
+        from fastk.engine.compaction import CompactionPolicy, checked_policy
         from fastk.engine.edit import SeriesEdit
 
-        edit = SeriesEdit(self._reader.snapshot, policy or CompactionPolicy())
+        edit = SeriesEdit(self._reader.snapshot, checked_policy(policy) or CompactionPolicy())
         return edit.decide(edit.stored_partitions())
 
     def _partitions(self, edit: SeriesEdit, partition_key: str | None) -> list[int]:

@@ -117,6 +117,10 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         for name, seconds in (("lock_timeout", lock_timeout), ("grace_seconds", grace_seconds)):
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e9:
                 raise InvalidInput(f"{name} must be a number of seconds from 0 to 10**9, not {seconds!r}")
+        if policy is not None:
+            from fastk.engine.compaction import checked_policy
+
+            checked_policy(policy)
         path = _checked_path(root)
         return cls(
             path,
@@ -125,7 +129,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
             lock_timeout=lock_timeout,
             max_maps=max_maps,
             grace_seconds=grace_seconds,
-            policy=_checked_policy(policy),
+            policy=policy,
             disk=disk or Disk(),
         )
 
@@ -381,15 +385,6 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
 def open_store(root: str | os.PathLike[str], mode: Mode = "rw", **options: Any) -> FastKStore:
     """:meth:`FastKStore.open`, as ``fastk.open``."""
     return FastKStore.open(root, mode, **options)
-
-
-def _checked_policy(policy: object) -> CompactionPolicy | None:
-    if policy is not None:
-        from fastk.engine.compaction import CompactionPolicy
-
-        if not isinstance(policy, CompactionPolicy):
-            raise InvalidInput(f"policy must be a fastk.CompactionPolicy, not {policy!r}")
-    return policy
 
 
 def _checked_path(root: str | os.PathLike[str]) -> str:

@@ -25,7 +25,9 @@ _BUFFERS_PER_CALL = 512  # below every IOV_MAX
 _READ_PIECE = 1 << 18
 _MOST_UNSYNCED = 16  # descriptors; more are no faster
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+"""Nothing is written through a symbolic link: what it names may lie outside of the store."""
+_CREATE = os.O_WRONLY | os.O_CREAT | _NO_LINKS | _FLAGS
 _READ = os.O_RDONLY | _FLAGS
 
 

@@ -97,6 +97,8 @@ def not_a_file(entry: Entry | None) -> Problem | None:
 
 def unreadable(error: OSError) -> Problem:
     """Why the system gives no bytes: the medium lost them, or something else that is not the file's fault."""
+    if isinstance(error, FileNotFoundError):
+        return Problem(Code.MISSING_FILE, "it went away while it was looked at")
     code = Code.UNREADABLE if error.errno == errno.EIO else Code.INACCESSIBLE
     return Problem(code, f"it cannot be read: {error.strerror or error}")
 

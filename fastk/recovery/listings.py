@@ -71,14 +71,13 @@ def health(disk: Disk, root: str) -> StoreHealthSummary:
 def summary(found: list[ManifestValidation]) -> StoreHealthSummary:
     """A validation in numbers."""
     series = [each for each in found if each.series_dir != "."]
-    leftovers = sum(verdict.code is Code.LEFTOVER for each in found for verdict in each.verdicts)
     return StoreHealthSummary(
         series_count=len(series),
         clean_series_count=sum(each.is_clean for each in series),
         issue_series_count=sum(not each.is_clean for each in series),
-        orphan_count=sum(each.orphan_files for each in series) + leftovers,
+        orphan_count=sum(each.orphan_files for each in series),
         overlap_group_count=sum(len(each.overlap_groups) for each in series),
-        pending_recovery=bool(leftovers) or not all(each.is_clean for each in found),
+        pending_recovery=not all(each.is_clean for each in found),
         platform_fsync_guarantee=fsync_guarantee(sys.platform),
     )
 

@@ -143,7 +143,7 @@ class RecoveryReport:
 class StoreHealthSummary:
     """The store at a glance, by a validation of everything but the columns.
 
-    ``pending_recovery`` says that a repair has something to mend or to clear away.
+    ``pending_recovery`` says that a repair has something to mend.
     """
 
     series_count: int

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastk.recovery.places import Place
 
 Found = TypeVar("Found")
-_ATTEMPTS = 5
+_ATTEMPTS = 10
 LARGEST_READ = 1 << 28
 """Manifests and tables above this are damaged: one of that size would describe more chunks than a disk holds."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastk.recovery.overlaps import Choice
     from fastk.recovery.places import Place
     from fastk.recovery.scan import SeriesScan
+    from fastk.recovery.strays import Stray
     from fastk.recovery.verdicts import Verdict
 
     Count = Callable[[int], None]
@@ -117,6 +118,9 @@ class _SeriesWork:
         self.found = Examination()
         self.choices: list[Choice] = []
         self.verdicts: list[Verdict] = [_with_rows(disk, scan, each) for each in scan.verdicts]
+        self.strays: list[Stray] = []
+        if scan.is_unreadable:
+            return
         if scan.manifest is not None:
             examiner = Examiner(disk, scan, scan.manifest.settings, thorough=thorough, count=count)
             self.found = examiner.examine(named_chunks(scan))
@@ -160,7 +164,7 @@ def choices_of(scan: SeriesScan) -> list[Choice]:
 def _validation(scan: SeriesScan, work: _SeriesWork, verbose: bool) -> ManifestValidation:
     place, verdicts, strays = scan.place, work.verdicts, work.strays
     notes = [place.verdict(Problem(each.code, each.reason), each.path) for each in strays]
-    orphans = [each for each in strays if each.code is Code.ORPHAN]
+    orphans = [each for each in strays if each.code in (Code.ORPHAN, Code.LEFTOVER)]
     of_sidecars = [each for each in verdicts if each.path.endswith(_SIDECAR_ENDS)]
     others = [each for each in verdicts if not each.path.endswith(_SIDECAR_ENDS)]
     return ManifestValidation(
@@ -174,7 +178,7 @@ def _validation(scan: SeriesScan, work: _SeriesWork, verbose: bool) -> ManifestV
         [place.within(each.path) for each in orphans if each.kind == "chunk"],
         [place.within(each.path) for each in orphans if each.kind == "sidecar"],
         [[each.name for each in (*choice.winners, *choice.losers)] for choice in work.choices],
-        verdicts + [note for note in notes if verbose or note.code is Code.LEFTOVER],
+        verdicts + (notes if verbose else []),
         scan.items.size,
         int(scan.items["rows"].sum()),
         sum(each.code is Code.RETIRED for each in strays),

@@ -4,11 +4,10 @@
 ``TRADES`` rows that share times. Every row is another one.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
-from builders import DAY, FEBRUARY, HOUR, JANUARY, MINUTE, bars, trades
+from builders import FEBRUARY, JANUARY, MINUTE, bars, trades
 
 import fastk
 from fastk.format import names
@@ -180,7 +179,3 @@ def assert_sound(root: Path) -> None:
 
 def quarantined(root: Path) -> list[str]:
     return sorted(path.name for path in Path(root, ".fastk.quarantine").rglob("*") if path.is_file())
-
-
-__all__ = [name for name in globals() if not name.startswith("_")]
-assert (DAY, HOUR, os)

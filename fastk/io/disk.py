@@ -11,6 +11,8 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import numpy as np
+
 from fastk.errors import InvalidData
 from fastk.io.lock import FileLock
 from fastk.io.mapping import map_descriptor
@@ -18,11 +20,9 @@ from fastk.io.mapping import map_descriptor
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
-_READ_PIECE = 1 << 18
 _MOST_UNSYNCED = 16  # descriptors; more are no faster
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
@@ -75,18 +75,22 @@ class Disk:
             finally:
                 os.close(descriptor)
 
-    def read_through(self, path: str) -> None:
-        """Read a whole file and keep nothing of it.
+    def pieces(self, path: str, offset: int, length: int, size: int) -> Iterator[NDArray[np.uint8]]:
+        """A stretch of a file in pieces of ``size`` bytes, the last one shorter; less where the file ends before.
 
-        A medium that cannot give its bytes raises OSError here; the first touch of a map would be a SIGBUS. Costs one
-        copy within the processor's cache, and leaves the pages in memory.
+        All are views of one buffer, which the next piece overwrites. A medium that cannot give its bytes raises OSError
+        here, where the first touch of a map would be a SIGBUS.
         """
-        piece = bytearray(_READ_PIECE)
         with _naming(path):
             descriptor = os.open(path, _READ)
             try:
-                while os.readv(descriptor, [piece]):
-                    pass
+                length = min(length, max(0, os.fstat(descriptor).st_size - offset))
+                buffer = np.empty(min(size, length), np.uint8)
+                for start in range(offset, offset + length, size):
+                    wanted = buffer[: min(size, offset + length - start)]
+                    found = _read_into(descriptor, wanted, start)
+                    if found:
+                        yield wanted[:found]
             finally:
                 os.close(descriptor)
 
@@ -251,6 +255,14 @@ def _read_all(descriptor: int) -> bytes:
     while piece := os.read(descriptor, max(size, 1) + 1):
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_into(descriptor: int, buffer: NDArray[np.uint8], offset: int) -> int:
+    """Fill a buffer from a place of a file; how many bytes there were."""
+    found = 0
+    while found < buffer.size and (count := os.preadv(descriptor, [buffer[found:].data], offset + found)):
+        found += count
+    return found
 
 
 def _write_all(descriptor: int, buffers: Sequence[Any]) -> None:

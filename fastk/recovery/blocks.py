@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fastk.recovery.chunk_file import ChunkHead
 
 
+_PIECE_BYTES = 1 << 20
+
+
 class Run(NamedTuple):
     """Neighbouring blocks from ``first`` up to ``stop``, which is not among them."""
 
@@ -27,14 +30,13 @@ class Run(NamedTuple):
 class Blocks:
     """Every (column, block) of a chunk whose header is sound, compared with its CRC.
 
-    ``sound`` says which verify; blocks that a torn file does not hold do not. Costs one pass over the file, and one
-    kernel call a column. OSError if the medium does not give the bytes.
+    ``sound`` says which verify; blocks that a torn file does not hold do not. Costs one pass over the file. OSError if
+    the medium does not give the bytes: they are read and not mapped, because a map would end the process then.
     """
 
     def __init__(self, disk: Disk, path: str, head: ChunkHead) -> None:
-        disk.read_through(path)
         self._header, self._schema = head.header, head.settings.schema
-        self._data = disk.map(path)
+        self._disk, self._path = disk, path
         self._offsets, _ = column_offsets(self._schema, self._header.rows, self._header.length)
         self.sound = np.zeros(self._header.crcs.shape, bool)
         for place in range(len(self._schema.fields)):
@@ -49,19 +51,17 @@ class Blocks:
         """Bytes of a block of a column."""
         return self._header.block_rows * self._schema.fields[place].dtype.itemsize
 
-    def _column(self, place: int) -> NDArray[np.uint8]:
-        """The bytes that the file holds of a column."""
-        start = self._offsets[place]
-        return self._data[start : start + self._header.rows * self._schema.fields[place].dtype.itemsize]
-
     def _compare(self, place: int) -> None:
-        raw, width = self._column(place), self._width(place)
-        complete = raw.size == self._header.rows * self._schema.fields[place].dtype.itemsize
-        count = len(self._header.first_ts) if complete else raw.size // width
-        found = np.empty(count, np.uint32)
-        if count:
-            kernels.active.crc32c_blocks(raw[: count * width], width, found)
-        self.sound[place, :count] = found == self._header.crcs[place, :count]
+        """Compare a column with its CRCs; blocks that the file does not hold whole keep the verdict that they have."""
+        width, expected = self._width(place), self._header.crcs[place]
+        length = self._header.rows * self._schema.fields[place].dtype.itemsize
+        first = 0
+        for piece in self._disk.pieces(self._path, self._offsets[place], length, _piece_bytes(width)):
+            count = -(-piece.size // width)
+            found = np.empty(count, np.uint32)
+            kernels.active.crc32c_blocks(piece, width, found)
+            self.sound[place, first : first + count] = found == expected[first : first + count]
+            first += count
 
     # What is damaged
 
@@ -96,20 +96,31 @@ class Blocks:
         if stop == header.rows:
             return Span(start, header.end_ts, rows)
         if self.sound[0, run.stop - 1]:
-            return Span(start, int(self._column(0)[8 * (stop - 1) : 8 * stop].view(np.int64)[0]), rows)
+            return Span(start, self._ts(stop - 1), rows)
         return Span(start, int(header.first_ts[run.stop]) - self._schema.unique_ts, rows)
+
+    def _ts(self, row: int) -> int:
+        (piece,) = self._disk.pieces(self._path, self._offsets[0] + 8 * row, 8, 8)
+        return int(piece.view(np.int64)[0])
 
     # What is not
 
     def sound_rows(self) -> list[NDArray[Any]]:
         """The rows whose blocks of all columns verify, column by column, copied together."""
         kept = runs_of(self._kept)
-        return [self._rows(place, kept) for place in range(len(self.sound))]
+        data = self._disk.map(self._path)
+        return [self._rows(data, place, kept) for place in range(len(self.sound))]
 
-    def _rows(self, place: int, kept: list[Run]) -> NDArray[Any]:
-        raw, width = self._column(place), self._width(place)
-        parts = [raw[run.first * width : run.stop * width] for run in kept]
-        return np.concatenate([np.empty(0, np.uint8), *parts]).view(self._schema.fields[place].dtype)
+    def _rows(self, data: NDArray[np.uint8], place: int, kept: list[Run]) -> NDArray[Any]:
+        field, width, start = self._schema.fields[place], self._width(place), self._offsets[place]
+        end = start + self._header.rows * field.dtype.itemsize
+        parts = [data[start + run.first * width : min(start + run.stop * width, end)] for run in kept]
+        return np.concatenate([np.empty(0, np.uint8), *parts]).view(field.dtype)
+
+
+def _piece_bytes(width: int) -> int:
+    """Whole blocks of a column, about a MiB of them: what stays in the processor's cache."""
+    return width * max(1, _PIECE_BYTES // width)
 
 
 def runs_of(flags: NDArray[np.bool_]) -> list[Run]:

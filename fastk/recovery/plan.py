@@ -131,20 +131,22 @@ def _keep(disk: Disk, plan: SeriesPlan, manifest: Manifest, count: Callable[[int
     plan.settings, plan.base = manifest.settings, manifest.sequence
     plan.chunks, plan.retired = named_chunks(scan), _retired_chunks(scan)
     found = Examiner(disk, scan, manifest.settings, thorough=True, count=count).examine(plan.chunks)
-    if any(_is_misnamed(scan, bad) for bad in found.bad_chunks):
+    if _is_wrong_about_chunks(scan, found.bad_chunks):
         _rebuild(disk, plan, count)
         return
     plan.set_aside = [name for name in scan.unnamed_chunks if sequence_of_file(name) > manifest.sequence]
     _take_damage(plan, found.bad_chunks, found.bad_sidecars)
 
 
-def _is_misnamed(scan: SeriesScan, bad: BadChunk) -> bool:
-    """Whether the manifest is wrong about a chunk, rather than the chunk."""
-    if bad.problem.code is Code.METADATA_MISMATCH:
-        return True
+def _is_wrong_about_chunks(scan: SeriesScan, bad_chunks: list[BadChunk]) -> bool:
+    """Whether the manifest itself is to blame: it contradicts a sound header, or gives a file another name."""
     parsed = map(names.parse_chunk_file_name, scan.unnamed_chunks)
     elsewhere = {each.identity for each in parsed if each is not None}
-    return bad.problem.code is Code.MISSING_FILE and bad.chunk.chunk_id in elsewhere
+    return any(
+        bad.problem.code is Code.METADATA_MISMATCH
+        or (bad.problem.code is Code.MISSING_FILE and bad.chunk.chunk_id in elsewhere)
+        for bad in bad_chunks
+    )
 
 
 def _retired_chunks(scan: SeriesScan) -> tables.Table:

@@ -75,7 +75,7 @@ class SeriesScan:
         """All chunk files that were set aside."""
         return [name for name in self.chunks if _is_set_aside(name)]
 
-    @property
+    @cached_property
     def unnamed_chunks(self) -> list[str]:
         """Files named like chunks that neither the manifest nor its retired files name."""
         known = self.named_chunks | self.retired_names

@@ -58,8 +58,8 @@ class RawSeries:
 
     @classmethod
     def load(cls, folder: str) -> RawSeries:
-        """Map the files of a folder; ``np.asarray`` strips np.memmap, which would make each slice slower."""
-        columns = [np.asarray(np.load(os.path.join(folder, f"{name}.npy"), mmap_mode="r")) for name in NAMES]
+        """Map the files of a folder."""
+        columns = load_columns(folder, NAMES)
         return cls(columns[0], columns)
 
     def range(self, start: int, end: int) -> list[Int64]:
@@ -122,6 +122,11 @@ class Market:
     def rows(self) -> int:
         """Rows of one symbol."""
         return self.rows_per_month * len(MONTHS)
+
+
+def load_columns(folder: str, names: Iterable[str]) -> list[Int64]:
+    """Map files of a folder; ``np.asarray`` strips np.memmap, which would make each slice slower."""
+    return [np.asarray(np.load(os.path.join(folder, f"{name}.npy"), mmap_mode="r")) for name in names]
 
 
 def touch(columns: Iterable[Int64]) -> None:

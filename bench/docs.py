@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 from bench.measure import LOADED, NEVER
-from bench.table import RESULTS_FOLDER, figure, line
+from bench.table import RESULTS_FOLDER, aligned, figure
 
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BLOCK = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
@@ -65,11 +65,9 @@ def digest() -> str:
     results = {result["workload"]: result for listed in kept["sections"].values() for result in listed}
     rows = [["", "raw `.npy`", "FastK, plain", "ratio", "FastK, kernels", "ratio"]]
     rows += [digest_row(label, results[name]) for name, label in DIGEST.items()]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    rule = ["-" * (width - 1) + (":" if place > 1 else "-") for place, width in enumerate(widths)]
     facts = kept["facts"]
     note = f"Measured on {facts['processor']}, {facts['versions'].split(',')[0]}, warm; the median of each, in one run."
-    return "\n".join(["", *(line(row, widths) for row in (rows[0], rule, *rows[1:])), "", note, "", ""])
+    return "\n".join(["", *aligned(rows), "", note, "", ""])
 
 
 def digest_row(label: str, result: dict[str, Any]) -> list[str]:

@@ -36,6 +36,16 @@ _SEGMENTS = (
     "The prototype's reads over several chunks; pieces cost one slice a chunk where a single .npy file has one slice "
     "in all."
 )
+_QUERIES = (
+    "Set before queries were built: what bare kernels and a value index should need for these rows, however many "
+    "chunks they lie in."
+)
+_BRIDGE = (
+    "Callers that start a process for each command wait for the import of numpy anyhow; the command may add 0.6 of it."
+)
+_BATCH = "A caller that keeps the process waits for its rows, not for the command around them."
+
+PLANS = beside(1.3, "Choosing costs a look at the sidecars, and estimates err; more than that is a wrong plan.")
 
 GOALS = {
     "point, hit": beside(0.48, _PROTOTYPE),
@@ -51,6 +61,16 @@ GOALS = {
     "full series, sum of close over segments": beside(1.3, _SEGMENTS),
     "latest 1,024, sum of close": beside(0.78, _PROTOTYPE),
     "scan close of all symbols": beside(1.05, "Both sum the same bytes at the speed of memory."),
+    **{
+        name: beside(ratio, _QUERIES)
+        for name, ratio in {
+            "where value > x, 1% match": 0.27,
+            "where value between, 0.1% match": 0.10,
+            "where value == x, a third matches": 0.24,
+            "where value in 3 values": 0.036,
+            "where value != x, two thirds match": 0.27,
+        }.items()
+    },
     "at_many, 10,000 random timestamps, each": absolute(
         0.1, "us", "For many small reads the batch calls are the answer: 0.1 us a timestamp or less."
     ),
@@ -70,5 +90,9 @@ GOALS = {
     "fresh process to the first 1,024 rows": beside(
         1.35, "Most of it is the import of numpy, which both pay; the engine may add about 30 ms."
     ),
+    "bridge, 1,000 bars": beside(1.6, _BRIDGE),
+    "bridge, 41,667 bars": Goal(0.0, 200_000.0, "200 ms", "A month of minutes as JSON, before a caller has to wait."),
+    "bridge in batch mode, an inventory, each": absolute(500, "us", _BATCH),
+    "bridge in batch mode, 1,000 bars, each": Goal(1.0, 500.0, "encoding + 0.5 ms", _BATCH),
     "peak memory, full series": absolute(60, "MB", "A plain read imports no numba and copies nothing."),
 }

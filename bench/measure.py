@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gc
 import os
-import statistics
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,13 +112,10 @@ def measure(workload: Workload, modes: Sequence[str]) -> Result:
         use_kernels(mode)
         workload.check()
     contenders = ([BASELINE] if workload.baseline else []) + modes
-    times: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn, batch in enumerate(workload.batches):
-        shift = turn % len(contenders)
-        for name in contenders[shift:] + contenders[:shift]:
-            times[name].append(time_once(workload, name, batch) / workload.calls * 1e6)
-    medians = {name: statistics.median(figures) for name, figures in times.items()}
-    spread = {name: np.percentile(figures, (10, 25, 75, 90)).round(4).tolist() for name, figures in times.items()}
+    times = take_turns({name: partial(time_once, workload, name) for name in contenders}, workload.batches)
+    figures = {name: np.array(seconds) / workload.calls * 1e6 for name, seconds in times.items()}
+    medians = {name: float(np.median(each)) for name, each in figures.items()}
+    spread = {name: np.percentile(each, (10, 25, 75, 90)).round(4).tolist() for name, each in figures.items()}
     return Result(
         workload.name,
         workload.baseline_name if workload.baseline else "",
@@ -125,6 +123,19 @@ def measure(workload: Workload, modes: Sequence[str]) -> Result:
         medians,
         spread=spread,
     )
+
+
+def take_turns(contenders: Mapping[str, Run], batches: Sequence[Any]) -> dict[str, list[float]]:
+    """What each contender gives on every batch.
+
+    Their order is drawn anew for each: one that always came behind the same other would inherit its caches and memory.
+    """
+    found: dict[str, list[float]] = {name: [] for name in contenders}
+    order = random.Random(0)
+    for batch in batches:
+        for name in order.sample(list(contenders), len(contenders)):
+            found[name].append(contenders[name](batch))
+    return found
 
 
 def time_once(workload: Workload, contender: str, batch: Any) -> float:

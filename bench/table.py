@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bench.data import MONTHS, SYMBOLS, Market, temporary_market
-from bench.goals import GOALS
+from bench.goals import GOALS, PLANS
 from bench.measure import LOADED, NEVER, Result, Workload, measure
 from bench.processes import PROCESSES, peak_memory
+from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
 from bench.reads import READS
 from bench.writes import BULK_WRITES, OPENS, SMALL_WRITES
 
@@ -24,12 +25,16 @@ Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
 # Title, workloads, rounds, rounds with --quick.
 SECTIONS: list[Section] = [
     ("Reads", READS, 300, 60),
+    ("Queries", QUERIES, 100, 25),
     ("Opening", OPENS, 60, 15),
     ("Appends and registration", SMALL_WRITES, 100, 25),
     ("Bulk writes", BULK_WRITES, 11, 5),
     ("Processes", PROCESSES, 15, 9),
 ]
+PLANS_TITLE = "Plans of queries"
+PLAN_ROUNDS, QUICK_PLAN_ROUNDS = 60, 15
 RESULTS_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
+_ROUNDS_UP = 0.9995  # what three digits would show as 1,000
 LABELS = {NEVER: "numpy", LOADED: "kernels"}
 
 
@@ -46,11 +51,17 @@ def run() -> None:
         }
         if not options.only:
             results["Processes"].append(peak_memory(market, 3))
+        plans = [] if options.only and options.only not in PLANS_TITLE else run_plans(market, modes, options)
     facts = machine_facts(options, time.perf_counter() - begin)
     results = {title: listed for title, listed in results.items() if listed}
-    print(as_text(facts, results, modes))
+    report = as_text(facts, results, plans, modes)
+    print(report)
     if not options.only:
-        keep(options, facts, results, modes)
+        keep(
+            options,
+            report,
+            {"facts": facts, "sections": as_data(results), "plans": [plan_data(each) for each in plans]},
+        )
 
 
 def parse_options() -> argparse.Namespace:
@@ -73,6 +84,13 @@ def run_section(
             continue
         print(f"  {name} ...", file=sys.stderr)
         yield measure(build(market, options.rounds or (quick_rounds if options.quick else rounds)), modes)
+
+
+def run_plans(market: Market, modes: Sequence[str], options: argparse.Namespace) -> list[PlanResult]:
+    """Measure the matrix of plans, and say so."""
+    print(f"  {PLANS_TITLE.lower()} ...", file=sys.stderr)
+    rounds = options.rounds or (QUICK_PLAN_ROUNDS if options.quick else PLAN_ROUNDS)
+    return list(measure_plans(market, rounds, modes))
 
 
 # Facts
@@ -105,14 +123,23 @@ def processor() -> str:
 # Tables
 
 
-def as_text(facts: dict[str, str], results: dict[str, list[Result]], modes: Sequence[str]) -> str:
+def as_text(
+    facts: dict[str, str], results: dict[str, list[Result]], plans: list[PlanResult], modes: Sequence[str]
+) -> str:
     """The whole report as markdown that reads well as plain text."""
     lines = ["# FastK beside raw npy", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
     lines += ["", f"Columns: {explanation(modes)}"]
     for title, listed in results.items():
         lines += ["", f"## {title}", "", *table_lines(listed, modes)]
-    lines += ["", *summary(results, modes), ""]
+    for mode in modes if plans else ():
+        lines += [
+            "",
+            f"## {PLANS_TITLE}, {LABELS[mode]}",
+            "",
+            *plan_lines([each for each in plans if each.mode == mode]),
+        ]
+    lines += ["", *summary(results, modes), *plan_summary(plans, modes), ""]
     return "\n".join(lines)
 
 
@@ -130,19 +157,43 @@ def table_lines(results: list[Result], modes: Sequence[str]) -> list[str]:
     header = ["workload", "baseline", ""]
     for mode in modes:
         header += [LABELS[mode], "ratio", "goal met"]
-    rows = [header, *([*result_cells(result, modes)] for result in results)]
-    header.append("goal")
-    widths = [max(len(row[place]) for row in rows) for place in range(len(header))]
+    return aligned([[*header, "goal"], *(result_cells(result, modes) for result in results)])
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """A markdown table with a rule below its first row; all but the first two columns to the right."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     rule = ["-" * (width - 1) + (":" if place > 1 else "-") for place, width in enumerate(widths)]
-    return [line(row, widths) for row in (header, rule, *rows[1:])]
+    return [line(row, widths) for row in (rows[0], rule, *rows[1:])]
+
+
+def plan_lines(plans: list[PlanResult]) -> list[str]:
+    """The matrix of plans in one mode."""
+    rows = [["values", "matching", "raw npy", *FORCED, "chosen", "beside the best", "beside raw npy"]]
+    for each in plans:
+        times = (each.raw, *each.forced.values(), each.chosen)
+        figures = [figure(time, "us") for time in times]
+        rows.append([each.values, f"{each.share:.2%}", *figures, f"{each.ratio:.2f}", f"{each.chosen / each.raw:.2f}"])
+    return aligned(rows)
+
+
+def plan_summary(plans: list[PlanResult], modes: Sequence[str]) -> list[str]:
+    """How far the chosen plan is from the best forced one, at worst."""
+    lines = []
+    for mode in modes if plans else ():
+        worst = max((each for each in plans if each.mode == mode), key=lambda each: each.ratio)
+        found = f"{worst.ratio:.2f} times the best forced one ({worst.values}, {worst.share:.2%})"
+        met = "met" if worst.ratio <= PLANS.ratio else "NOT met"
+        lines.append(f"Chosen plan at worst, {LABELS[mode]}: {found}; the goal of {PLANS.text} is {met}.")
+    return lines
 
 
 def line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    aligned = [
+    padded = [
         cell.ljust(width) if place < 2 else cell.rjust(width)
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
     ]
-    return f"| {' | '.join(aligned)} |"
+    return f"| {' | '.join(padded)} |"
 
 
 def result_cells(result: Result, modes: Sequence[str]) -> list[str]:
@@ -161,9 +212,9 @@ def figure(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
     for name, size in (("ms", 1e3), ("s", 1e6)) if unit == "us" else ():
-        if value >= size:
+        if value >= size * _ROUNDS_UP:
             value_in, unit = value / size, name
-            if value_in < 1e3:
+            if value_in < 1e3 * _ROUNDS_UP:
                 return f"{value_in:.3g} {unit}"
     return f"{value:.3g} {unit}" if value < 1e3 else f"{value:,.0f} {unit}"
 
@@ -189,15 +240,13 @@ def summary(results: dict[str, list[Result]], modes: Sequence[str]) -> list[str]
 # Files
 
 
-def keep(
-    options: argparse.Namespace, facts: dict[str, str], results: dict[str, list[Result]], modes: Sequence[str]
-) -> None:
+def keep(options: argparse.Namespace, report: str, data: dict[str, Any]) -> None:
     """Write the report beside the benchmarks: ``latest``, or ``quick`` where rounds were few."""
     path = os.path.join(RESULTS_FOLDER, "quick" if options.quick or options.rounds else "latest")
     with open(f"{path}.md", "w") as file:
-        file.write(as_text(facts, results, modes))
+        file.write(report)
     with open(f"{path}.json", "w") as file:
-        json.dump({"facts": facts, "sections": as_data(results)}, file, indent=1)
+        json.dump(data, file, indent=1)
         file.write("\n")
     print(f"kept in {os.path.relpath(path)}.md and .json", file=sys.stderr)
 
@@ -220,3 +269,7 @@ def result_data(result: Result) -> dict[str, Any]:
         "goal": goal and {"text": goal.text, "limit": goal.limit(result.baseline or 0.0), "reason": goal.reason},
         "met": {mode: (result.excess(mode) or 0.0) <= 1 for mode in result.fastk} if goal else None,
     }
+
+
+def plan_data(result: PlanResult) -> dict[str, Any]:
+    return {**result._asdict(), "ratio": result.ratio}

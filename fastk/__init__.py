@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "fastk.errors": "FastKError InvalidData InvalidInput LockTimeout NotFound SnapshotExpired StoreClosed "
+    "fastk.errors": "Conflict FastKError InvalidData InvalidInput LockTimeout NotFound SnapshotExpired StoreClosed "
     "UnsupportedVersion",
     "fastk.times": "TimeUnit",
     "fastk.partition": "PartitionPolicy PartitionUnit",
@@ -26,7 +26,8 @@ _HOMES = {
     "fastk.format.tables": "ChunkKind ChunkState",
     "fastk.engine.rows": "Rows",
     "fastk.engine.lookup": "Matches RangesResult",
-    "fastk.engine.writer": "PutResult",
+    "fastk.engine.compaction": "CompactionDecision CompactionPolicy",
+    "fastk.engine.results": "GcReport MergeResult PutResult",
     "fastk.store.reports": "ChunkMeta IndicatorInventoryEntry MonthInventoryEntry SeriesInventoryEntry StoreStats "
     "VerificationReport",
     "fastk.query.expressions": "Between CompareOp Eq Gt Gte InSet Lt Lte Ne NotInSet ScalarPredicate "

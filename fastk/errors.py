@@ -4,6 +4,7 @@
 
     FastKError
     ├── InvalidInput (ValueError)       the caller's value cannot be accepted; nothing was changed
+    │   └── Conflict                    rows share keys with stored ones, and the policy of the put forbids it
     ├── NotFound (LookupError)          the store, series or row set that was named does not exist
     ├── InvalidData                     stored bytes fail their checks: damaged, truncated or foreign
     │   └── UnsupportedVersion          stored bytes are of another (newer, or the original's) format
@@ -23,6 +24,19 @@ class FastKError(Exception):
 
 class InvalidInput(FastKError, ValueError):
     """A value given by the caller cannot be accepted; nothing was changed."""
+
+
+class Conflict(InvalidInput):
+    """Rows of a put share keys with stored ones.
+
+    Of the ``rows`` given, ``identical`` are stored just so already, and ``conflicting`` with other values.
+    """
+
+    def __init__(self, message: str, *, rows: int = 0, identical: int = 0, conflicting: int = 0) -> None:
+        super().__init__(message)
+        self.rows = rows
+        self.identical = identical
+        self.conflicting = conflicting
 
 
 class NotFound(FastKError, LookupError):

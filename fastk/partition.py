@@ -70,8 +70,12 @@ class PartitionUnit(StrEnum):
                 return ordinal
         except ValueError:
             pass
-        example = self.key(self.ordinal(1_706_745_600_000, TimeUnit.MILLISECONDS))
-        raise InvalidInput(f"{key!r} names no {self.value}; write it like {example}")
+        raise InvalidInput(f"{key!r} names no {self.value}; write it like {self.example}")
+
+    @property
+    def example(self) -> str:
+        """The text of some partition, for messages."""
+        return self.key(self.ordinal(1_706_745_600_000, TimeUnit.MILLISECONDS))
 
 
 _DTYPES = {unit: np.dtype(f"<M8[{code}]") for unit, code in zip(PartitionUnit, "YMDh", strict=True)}

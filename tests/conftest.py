@@ -46,12 +46,12 @@ def ticks(store):
 
 @pytest.fixture
 def refuse(store):
-    """A check that a put is refused, and that neither the series nor any file changes."""
+    """A check that rows are refused by an append, and that neither the series nor any file changes."""
 
     def check(series, rows, match=None, **options):
         before, length = contents(store.root), len(series)
         with pytest.raises(InvalidInput, match=match) as refused:
-            series.put(rows, **options)
+            series.append(rows, **options)
         assert contents(store.root) == before
         store.refresh()
         assert len(series) == length

@@ -52,9 +52,9 @@ def test_nothing_to_write_changes_nothing(store, klines):
     before = contents(store.root)
     empty_rows = klines.range(5, 4)
     for rows in ([], (), part(bars(), 0, 0), np.empty((0, 6), int), empty_rows, structured(part(bars(), 0, 0))):
-        result = klines.put(rows)
+        result = klines.append(rows)
         assert (result.accepted, result.chunks, result.sequence) == (0, 0, 1)
-    klines.put({name: [] for name in bars()})
+    klines.append({name: [] for name in bars()})
     assert contents(store.root) == before
 
 
@@ -70,9 +70,9 @@ def test_empty_lists_fit_every_dtype(store, dtype):
 
 
 def test_appends_go_on_where_the_partition_ends(klines):
-    first = klines.put(bars(JANUARY, 3))
-    second = klines.put(bars(JANUARY + 3 * MINUTE, 2))
-    third = klines.put(joined(bars(JANUARY + 5 * MINUTE, 2), bars(FEBRUARY, 2), bars(MARCH, 1)))
+    first = klines.append(bars(JANUARY, 3))
+    second = klines.append(bars(JANUARY + 3 * MINUTE, 2))
+    third = klines.append(joined(bars(JANUARY + 5 * MINUTE, 2), bars(FEBRUARY, 2), bars(MARCH, 1)))
     assert [each.chunks for each in (first, second, third)] == [1, 1, 3]
     assert first.sequence < second.sequence < third.sequence == klines.sequence
     assert klines.range().ts.tolist() == [JANUARY + place * MINUTE for place in range(7)] + [
@@ -84,7 +84,7 @@ def test_appends_go_on_where_the_partition_ends(klines):
 
 def test_the_counts_of_a_put_sum_to_its_rows(klines):
     for columns in (bars(JANUARY, 7), joined(bars(FEBRUARY, 4), bars(MARCH, 5))):
-        result = klines.put(columns)
+        result = klines.append(columns)
         assert result.accepted + result.identical + result.replaced + result.rejected == len(columns["ts"])
         assert result.accepted == len(columns["ts"])
 
@@ -95,7 +95,7 @@ def test_the_counts_of_a_put_sum_to_its_rows(klines):
     ids=["ends within", "same", "starts within", "starts at the end", "between rows"],
 )
 def test_every_overlap_is_refused(klines, start, refuse):
-    klines.put(bars(JANUARY, 5))
+    klines.append(bars(JANUARY, 5))
     expected = "BTC/kline/1m: rows from ts .* overlap existing coverage: month .* Nothing was written"
     rows = bars(start, 5)
     if start < JANUARY:
@@ -104,26 +104,26 @@ def test_every_overlap_is_refused(klines, start, refuse):
 
 
 def test_an_overlap_in_one_partition_refuses_all_of_them(klines, refuse):
-    klines.put(bars(FEBRUARY, 5))
+    klines.append(bars(FEBRUARY, 5))
     refuse(klines, joined(bars(JANUARY, 3), bars(FEBRUARY, 3), bars(MARCH, 3)), "month 2024-02 is stored up to")
-    assert klines.put(joined(bars(JANUARY, 3), bars(MARCH, 3))).chunks == 2
+    assert klines.append(joined(bars(JANUARY, 3), bars(MARCH, 3))).chunks == 2
 
 
 def test_an_older_partition_may_be_filled_in_later(klines):
-    klines.put(bars(MARCH, 3))
-    klines.put(bars(JANUARY, 3))
-    klines.put(bars(FEBRUARY, 3))
-    klines.put(bars(JANUARY + HOUR, 3))
+    klines.append(bars(MARCH, 3))
+    klines.append(bars(JANUARY, 3))
+    klines.append(bars(FEBRUARY, 3))
+    klines.append(bars(JANUARY + HOUR, 3))
     expected = joined(bars(JANUARY, 3), bars(JANUARY + HOUR, 3), bars(FEBRUARY, 3), bars(MARCH, 3))
     assert_rows(klines.range(), expected)
     assert klines.latest(4).ts.tolist() == expected["ts"][-4:].tolist()
 
 
 def test_a_refused_put_can_be_repeated_without_its_conflict(klines, refuse):
-    klines.put(bars(JANUARY, 5))
+    klines.append(bars(JANUARY, 5))
     rows = bars(JANUARY + 4 * MINUTE, 5)
     refuse(klines, rows)
-    klines.put(part(rows, 1, 5))
+    klines.append(part(rows, 1, 5))
     assert klines.range().ts.tolist() == [JANUARY + place * MINUTE for place in range(9)]
 
 
@@ -132,17 +132,17 @@ def test_a_refused_put_can_be_repeated_without_its_conflict(klines, refuse):
 
 def test_rows_of_one_ts_keep_their_order(ticks):
     columns = trades([5, 5, 5, 6, 6, 9])
-    ticks.put(columns)
+    ticks.append(columns)
     assert_rows(ticks.range(), columns)
     assert ticks.range(5, 5).trade_id.tolist() == [1, 2, 3]
     assert ticks.at(6).trade_id == 4
 
 
 def test_a_put_may_go_on_at_the_last_stored_ts_with_new_ids(ticks):
-    ticks.put(trades([5, 7, 7], first_id=1))
-    ticks.put(trades([7, 7, 8], first_id=4))
-    ticks.put(trades([8], first_id=7))
-    ticks.put(trades([8, 8], first_id=8))
+    ticks.append(trades([5, 7, 7], first_id=1))
+    ticks.append(trades([7, 7, 8], first_id=4))
+    ticks.append(trades([8], first_id=7))
+    ticks.append(trades([8, 8], first_id=8))
     assert ticks.range().ts.tolist() == [5, 7, 7, 7, 7, 8, 8, 8, 8]
     assert ticks.range().trade_id.tolist() == list(range(1, 10))
     assert ticks.range(7, 7).trade_id.tolist() == [2, 3, 4, 5]
@@ -152,8 +152,8 @@ def test_a_put_may_go_on_at_the_last_stored_ts_with_new_ids(ticks):
 
 @pytest.mark.parametrize("ids", [[3], [9, 3], [2, 9]])
 def test_an_id_stored_at_that_ts_is_refused(ticks, ids, refuse):
-    ticks.put(trades([5, 7], first_id=1))
-    ticks.put(trades([7], first_id=3))
+    ticks.append(trades([5, 7], first_id=1))
+    ticks.append(trades([7], first_id=3))
     again = trades([7] * len(ids))
     again["trade_id"] = np.array(ids)
     expected = ids[0] if ids[0] in (2, 3) else 3
@@ -161,13 +161,13 @@ def test_an_id_stored_at_that_ts_is_refused(ticks, ids, refuse):
 
 
 def test_the_same_id_at_a_later_ts_is_another_row(ticks):
-    ticks.put(trades([5], first_id=1))
-    ticks.put(trades([6], first_id=1))
+    ticks.append(trades([5], first_id=1))
+    ticks.append(trades([6], first_id=1))
     assert ticks.range().trade_id.tolist() == [1, 1]
 
 
 def test_rows_before_the_last_stored_ts_are_refused_with_any_id(ticks, refuse):
-    ticks.put(trades([5, 7], first_id=1))
+    ticks.append(trades([5, 7], first_id=1))
     refuse(ticks, trades([6], first_id=100), "overlap existing coverage: hour 1970-01-01T00")
     refuse(ticks, trades([5], first_id=100), "overlap")
 
@@ -186,8 +186,8 @@ def test_quotes_share_a_ts_where_registered_so(store, refuse):
     shared = store.register_bbo_series("B", "spot", unique_ts=False)
     rows = np.array([[5, 5, 1, 1, 2, 2, 100], [5, 5, 1, 1, 2, 2, 101]])
     refuse(unique, rows, "stands twice")
-    shared.put(rows)
-    shared.put(np.array([[5, 5, 1, 1, 2, 2, 102]]))
+    shared.append(rows)
+    shared.append(np.array([[5, 5, 1, 1, 2, 2, 102]]))
     assert shared.range().sequence.tolist() == [100, 101, 102]
 
 
@@ -210,9 +210,9 @@ def test_a_series_must_be_registered_first(store):
 
 def test_two_store_objects_take_turns(store, klines):
     with fastk.open(store.root) as other:
-        klines.put(bars(JANUARY, 3))
+        klines.append(bars(JANUARY, 3))
         other.series(KEY).put(bars(JANUARY + 3 * MINUTE, 3))
-        klines.put(bars(JANUARY + 6 * MINUTE, 3))
+        klines.append(bars(JANUARY + 6 * MINUTE, 3))
         assert len(klines) == 9
         with pytest.raises(InvalidInput, match="overlap"):
             other.series(KEY).put(bars(JANUARY + 6 * MINUTE, 3))
@@ -223,11 +223,11 @@ def test_two_store_objects_take_turns(store, klines):
 def test_a_put_moves_every_handle_of_its_store(store, klines):
     handle = store.kline("BTC", "1m")
     assert len(handle) == 0
-    klines.put(bars())
+    klines.append(bars())
     assert len(handle) == len(store.series(KEY)) == 5
 
 
 def test_a_day_of_hours_in_one_put(ticks):
     columns = trades(JANUARY + np.arange(0, DAY, 10 * MINUTE))
-    assert ticks.put(columns).chunks == 24
+    assert ticks.append(columns).chunks == 24
     assert_rows(ticks.range(), columns)

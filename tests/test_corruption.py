@@ -456,3 +456,23 @@ class TestVerifyOption:
             file.write_bytes(damaged)
             with fastk.FastKStore.open(root, "r", verify="never") as store, pytest.raises(fastk.InvalidData):
                 store.series(KEY).latest(1).ts  # noqa: B018
+
+
+def test_damaged_rows_get_no_new_checksum_by_a_merge(tmp_path: Path) -> None:
+    """Also where reads do not compare checksums: what is written anew must be what was once given."""
+    with fastk.FastKStore.open(tmp_path / "root") as store:
+        series = register(store)
+        series.append(bars(1))
+        series.append(bars(1, first_day=10))
+        path = Path(store.root, "series", *KEY, series.chunk_inventory()[0].relative_path)
+    data = bytearray(path.read_bytes())
+    data[-200] ^= 1
+    path.write_bytes(data)
+    with fastk.FastKStore.open(tmp_path / "root", verify="never") as store:
+        for change in (
+            lambda: store.series(KEY).merge(),
+            lambda: store.series(KEY).put(bars(1, first_day=1), on_conflict="replace"),
+            lambda: store.series(KEY).delete_range(bars(1)["ts"][1], bars(1)["ts"][1]),
+        ):
+            with pytest.raises(fastk.InvalidData, match="damaged"):
+                change()

@@ -252,7 +252,7 @@ def test_queries_say_what_was_found_and_by_what(sample_store):
     assert asked[0].matches == np.count_nonzero(volume > 98_328_300) == asked[0].stats.rows_matched
     assert asked[2].matches == np.count_nonzero(close > 614.32)
     assert asked[3].matches == 163
-    assert asked[0].served == "zones, value index; 4 rows looked at"
+    assert asked[0].served == "zones, comparing; 716 rows looked at"
     assert asked[2].served == "zones, comparing; 250 rows looked at"
     assert all(min(each.numpy, each.query) > 0 for each in asked)
 

@@ -17,6 +17,8 @@ import fastk
 
 KEY = ("BTCUSDT", "trade", "raw")
 SCHEMA = fastk.Schema("tick", [("ts", "i8"), ("price", "i8"), ("size", "f4")], partition="hour")
+INDEXED = ("BTCUSDT", "trade", "indexed")
+BOTH: dict[str, Any] = {"zone_maps": ["price"], "value_indexes": ["price"]}
 HOUR = 3_600_000
 START = 473_352 * HOUR  # 2024-01-01
 ROWS_AN_HOUR = 50
@@ -149,6 +151,28 @@ def test_writers_of_one_series_lose_nothing(store: fastk.FastKStore) -> None:
     together(write(0), write(1))
     assert len(store.series(KEY)) == 20 * ROWS_AN_HOUR
     check(store.series(KEY).range())
+
+
+def test_queries_of_one_store_object_agree(store: fastk.FastKStore) -> None:
+    """Chunks, zone maps and value indexes are loaded and let go by all of them at once."""
+    store.register_series(INDEXED, fastk.Schema("tick", SCHEMA.fields, partition="hour", **BOTH)).put(hours(0, 12))
+    bound = int(hours(0, 12)["price"][333])
+    with fastk.FastKStore.open(store.root, "r", max_maps=3) as shared:
+        series = shared.series(INDEXED)
+
+        def ask(plan: Any, condition: Any, rows: int) -> Callable[[], None]:
+            def work() -> None:
+                for _ in range(4):
+                    found = series.where("price", condition, plan=plan).rows
+                    assert len(found) == rows
+                    assert (found.ts * 7 == found.price).all()
+                    assert (found.column("size") == (found.ts % 1_000_003).astype(np.float32)).all()
+
+            return work
+
+        plans = ("auto", "scan", "zones", "index")
+        conditions = ((fastk.Eq(bound), 1), (fastk.Gt(bound), 12 * ROWS_AN_HOUR - 334))
+        together(*(ask(plan, *each) for plan in plans for each in conditions))
 
 
 class TestAnswersKeepTheirSnapshot:

@@ -3,8 +3,8 @@
 ``{"id": 7, "command": "read-kline-range", "root": "...", "symbol": "...", ...}``: options under their names with
 underscores, integers as JSON integers, ``values`` as a list, the payload of a write as the object ``input``. An ``id``,
 any JSON scalar, comes back as the first field of the answer, also of an error; ``root`` may be left out where the batch
-was started with one. Failures are ``{"error": {"type": ..., "message": ...}}``, and the next line is read. Blank lines
-are skipped. Each command sees the newest committed state, whoever committed it.
+was started with one. Failures are ``{"error": {"type": ..., "message": ...}}``, and the next line is read, also after
+one that is too long. Blank lines are skipped. Each command sees the newest committed state, whoever committed it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from fastk.errors import InvalidInput, StoreClosed
 from fastk.store.store import FastKStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
     from fastk.bridge.answers import Answer
 
 _MOST_STORES = 8
+_PIECE = 1 << 20
 
 
 class Batch:
@@ -34,9 +36,9 @@ class Batch:
         self._root = root
         self._stores: dict[str, FastKStore] = {}
 
-    def answers(self, lines: Iterable[bytes]) -> Iterator[str]:
+    def answers(self, stream: BinaryIO) -> Iterator[str]:
         """The answer to each line that is not blank, without its line end."""
-        return (self.answer(line) for line in lines if line.strip(b" \t\r\n"))
+        return (self.answer(line) for line in _lines(stream) if not _is_blank(line))
 
     def answer(self, line: bytes) -> str:
         """The answer to one line."""
@@ -83,6 +85,19 @@ class Batch:
         """Close all stores."""
         for root in list(self._stores):
             self._close(root)
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """The lines of a stream; of one that is too long, as much as it takes to be refused."""
+    while line := stream.readline(strict_json.MOST_BYTES + 1):
+        yield line
+        while line and not line.endswith(b"\n"):
+            line = stream.readline(_PIECE)
+
+
+def _is_blank(line: bytes) -> bool:
+    """What follows the blanks of a line that is too long is not known."""
+    return len(line) <= strict_json.MOST_BYTES and not line.strip(b" \t\r\n")
 
 
 def _identity(request: dict[str, Any]) -> dict[str, Any]:

@@ -81,10 +81,10 @@ BATCH = "batch"
 BATCH_OPTIONS = (ROOT._replace(required=False),)
 
 
-def command_named(name: Any) -> Command:
-    """The command of a name; InvalidInput if there is none."""
+def command_named(name: Any, others: tuple[str, ...] = ()) -> Command:
+    """The command of a name; InvalidInput if there is none, which names the ``others`` too that there are."""
     if not isinstance(name, str) or name not in COMMANDS:
-        raise InvalidInput(f"there is no command {str(name)[:40]!r}; there are {', '.join(COMMANDS)}")
+        raise InvalidInput(f"there is no command {str(name)[:40]!r}; there are {', '.join((*COMMANDS, *others))}")
     return COMMANDS[name]
 
 
@@ -92,5 +92,5 @@ def arguments_of(name: str) -> tuple[Option, ...]:
     """The options that a command, or the batch, takes as arguments."""
     if name == BATCH:
         return BATCH_OPTIONS
-    command = command_named(name)
+    command = command_named(name, (BATCH,))
     return command.options if command.payload is None else (*command.options, INPUT)

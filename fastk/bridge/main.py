@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastk.bridge import CONTRACT_VERSION
 from fastk.bridge.commands import BATCH, INPUT, arguments_of, command_named
 from fastk.bridge.failures import one_line
-from fastk.bridge.options import from_arguments, joined
+from fastk.bridge.options import from_arguments, paired
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def _run(arguments: list[str], stdin: BinaryIO | None, stdout: Any, stderr: Text
 
         return _write(stdout, f"fastk_bridge {fastk.__version__}, contract {CONTRACT_VERSION}\n")
     declared = arguments_of(name)
-    if set(joined(declared, rest)) & set(_HELP):
+    if any(word in _HELP for word, _ in paired(declared, rest)):
         from fastk.bridge.usage import usage_of
 
         return _say(usage_of(name), stderr)
@@ -87,7 +86,8 @@ def _command(name: str, options: dict[str, Any], stdin: BinaryIO | None, stdout:
     if command.payload is not None:
         from fastk.bridge import strict_json
 
-        document = strict_json.parse(_payload(options[INPUT.key], stdin), "the payload")
+        payload = _payload(options[INPUT.key], stdin, strict_json.MOST_BYTES + 1)
+        document = strict_json.parse(payload, "the payload")
     with FastKStore.open(options["root"]) as store:
         answer = command.execute(store, options, document)
     for piece in answer.pieces():
@@ -95,13 +95,13 @@ def _command(name: str, options: dict[str, Any], stdin: BinaryIO | None, stdout:
     return _write(stdout, "\n")
 
 
-def _payload(path: str | None, stdin: BinaryIO | None) -> bytes:
+def _payload(path: str | None, stdin: BinaryIO | None, most_bytes: int) -> bytes:
     if path is not None:
         with open(path, "rb") as file:
-            return file.read()
+            return file.read(most_bytes)
     if stdin is None:
         raise InvalidInput("there is no payload: stdin is closed, and --input-json names no file")
-    return stdin.read()
+    return stdin.read(most_bytes)
 
 
 def _batch(root: str | None, stdin: BinaryIO | None, stdout: Any) -> int:
@@ -109,7 +109,7 @@ def _batch(root: str | None, stdin: BinaryIO | None, stdout: Any) -> int:
 
     batch = Batch(root)
     try:
-        for answer in batch.answers(stdin or ()):
+        for answer in batch.answers(stdin or io.BytesIO()):
             _write(stdout, f"{answer}\n")
     finally:
         batch.close()
@@ -122,6 +122,8 @@ def _write(stdout: Any, text: str) -> int:
     while rest:
         written = stdout.write(rest)
         if written is None:
+            import select  # here, because most outputs are taken at once
+
             select.select((), (stdout,), ())
         rest = rest[written or 0 :]
     return 0

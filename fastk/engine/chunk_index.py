@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -54,6 +55,11 @@ class ChunkRef(tuple[Leaf, int]):
         return item
 
     @property
+    def table(self) -> tables.Table:
+        """The same as a table of one item."""
+        return self[0].table[self[1] : self[1] + 1]
+
+    @property
     def rows(self) -> int:
         """How many rows it holds."""
         return int(self[0].rows[self[1]])
@@ -62,6 +68,19 @@ class ChunkRef(tuple[Leaf, int]):
     def chunk_id(self) -> int:
         """Its identity."""
         return int(self[0].ids[self[1]])
+
+
+class Run(NamedTuple):
+    """Consecutive chunks of one leaf: the places from ``low`` to before ``high``, of which there are some."""
+
+    leaf: Leaf
+    low: int
+    high: int
+
+    @property
+    def highest_generation(self) -> int:
+        """The highest generation among the chunks."""
+        return int(self.leaf.table["generation"][self.low : self.high].max())
 
 
 class ChunkIndex:
@@ -111,16 +130,21 @@ class ChunkIndex:
                 place += 1
         return found
 
-    def tail_of(self, start: int, end: int) -> tuple[int, int] | None:
-        """Last ts and highest generation of the chunks that lie within ``start`` to ``end``; None if there are none."""
-        last_ts, generation = 0, 0
+    def runs(self, start: int, end: int) -> list[Run]:
+        """The chunks that lie within ``start`` to ``end``, in order; none lies over these borders."""
+        runs = []
         for index in range(bisect_left(self.leaf_ends, start), bisect_right(self.leaf_starts, end)):
             leaf = self.leaf(index)
-            low, high = bisect_left(leaf.ends, start), bisect_right(leaf.starts, end)
-            if low < high:
-                last_ts = leaf.ends[high - 1]
-                generation = max(generation, int(leaf.table["generation"][low:high].max()))
-        return (last_ts, generation) if generation else None
+            run = Run(leaf, bisect_left(leaf.ends, start), bisect_right(leaf.starts, end))
+            if run.low < run.high:
+                runs.append(run)
+        return runs
+
+    def position_of(self, ref: ChunkRef) -> int:
+        """How many rows of the series come before a chunk."""
+        leaf, place = ref
+        before = takewhile(lambda other: other is not leaf, self.leaves())
+        return sum(int(other.table["rows"].sum()) for other in before) + int(leaf.table["rows"][:place].sum())
 
     def backwards(self) -> Iterator[ChunkRef]:
         """All chunks, latest first."""

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.mapped import MappedChunk, Verify
 from fastk.engine.sidecars import SeriesSidecars
 from fastk.errors import InvalidData, SnapshotExpired, StoreClosed
 from fastk.format import names, tables
+from fastk.format.chunk import encode_chunk
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
     from fastk.io.disk import Disk
@@ -42,8 +43,11 @@ class SeriesChunks:
         self._verify = verify
         self._verified: dict[int, list[bytearray]] = {}
 
-    def map(self, ref: ChunkRef) -> MappedChunk:
-        """Map a chunk that is not mapped; its header is verified."""
+    def map(self, ref: ChunkRef, state: ChunkIndex) -> MappedChunk:
+        """Map a chunk of a committed state, which is not mapped; its header is verified.
+
+        If a merge took the chunk out and its file is gone, its rows come from the file that has them now.
+        """
         if self.closed:
             raise StoreClosed("the store was closed; open it again to read")
         chunk_id, item = ref.chunk_id, ref.item
@@ -51,9 +55,10 @@ class SeriesChunks:
         try:
             chunk = self._map_file(path, chunk_id, item)
         except (FileNotFoundError, InvalidData) as error:
-            if self._is_named_still(chunk_id, item):
+            newest = self._newest()
+            if newest is not None and _names(newest, chunk_id, item):
                 raise _damage(error, path) from None
-            chunk = self._map_dropped(path, chunk_id, item)
+            chunk = self._restore(ref, state, newest) or self._map_dropped(path, chunk_id, item)
         return self.maps.add(self.mapped, chunk_id, chunk)
 
     def _map_file(self, path: str, chunk_id: int, item: np.void) -> MappedChunk:
@@ -88,11 +93,20 @@ class SeriesChunks:
         same_series = manifest.settings.series_id == self.settings.series_id
         return ChunkIndex(manifest, self.load_leaf, self.leaves) if same_series else None
 
-    def _is_named_still(self, chunk_id: int, item: np.void) -> bool:
-        """Whether the newest committed state has this chunk, so that its file ought to be there and sound."""
-        newest = self._newest()
-        span = int(item["start_ts"]), int(item["end_ts"])
-        return newest is not None and any(ref.chunk_id == chunk_id for ref in newest.overlapping(*span))
+    def _restore(self, ref: ChunkRef, state: ChunkIndex, newest: ChunkIndex | None) -> MappedChunk | None:
+        """A chunk made anew in memory from the newest state; None if its series has other rows by now."""
+        if newest is None or newest.manifest.content_sequence != state.manifest.content_sequence:
+            return None
+        position = state.position_of(ref)
+        place = int(newest.row_ends.searchsorted(position, "right"))
+        source = newest.refs[place]
+        chunk = self.mapped.get(source.chunk_id) or self.map(source, newest)
+        low = position - int(newest.row_ends[place]) + chunk.rows
+        columns = [chunk.column(each, low, low + ref.rows) for each in range(len(chunk.columns))]
+        identity = chunk.header.identity._replace(chunk_id=ref.chunk_id)
+        encoded = encode_chunk(self.settings.json, self.settings.schema, columns, identity)
+        data = np.frombuffer(b"".join(encoded.buffers), np.uint8)
+        return MappedChunk(data, encoded.header_crc, self.settings, chunk.path, None, self._verify)
 
     def load_leaf(self, item: np.void) -> tables.Table:
         """The chunk table that a manifest refers to."""
@@ -141,6 +155,12 @@ class SeriesChunks:
     def close(self) -> None:
         """Map nothing any more."""
         self.closed = True
+
+
+def _names(state: ChunkIndex, chunk_id: int, item: np.void) -> bool:
+    """Whether a committed state has this chunk, so that its file ought to be there and sound."""
+    span = int(item["start_ts"]), int(item["end_ts"])
+    return any(ref.chunk_id == chunk_id for ref in state.overlapping(*span))
 
 
 def _damage(error: Exception, path: str) -> InvalidData:

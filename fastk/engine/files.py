@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from fastk.format.manifest import Manifest
+    from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
     from fastk.partition import PartitionUnit
 
@@ -34,6 +35,12 @@ class SeriesFiles:
         self.chunks = os.path.join(folder, names.CHUNKS_FOLDER)
         self.manifest = os.path.join(folder, names.MANIFEST_FILE)
         self.manifest_temporary = os.path.join(folder, names.MANIFEST_TEMPORARY)
+
+    def check_plain(self, disk: Disk) -> None:
+        """Raise InvalidData if any folder of the series is a symbolic link: what it names may lie outside the store."""
+        for folder in (*self.parents, self.folder, self.chunks):
+            if disk.is_link(folder):
+                raise InvalidData(f"{folder} is a symbolic link; the folders of a store are plain ones: copy it in")
 
     def parse_manifest(self, data: bytes) -> Manifest:
         """Read the content of ``series.meta``; InvalidData also if it is the manifest of another series."""

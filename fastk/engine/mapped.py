@@ -30,9 +30,8 @@ class MappedChunk:
     ``verified[i]`` holds one byte a block of column i, set after its CRC was compared; it is shared by all maps of the
     same chunk, so that an evicted and remapped chunk is not verified again. ``clean[i]`` is the column once all of it
     is verified, else None; ``trusted`` says that all columns are. ``sidecars`` are the bits of those that the chunk
-    should have; ``zones`` and ``spans`` keep, of the columns that predicates asked for, the finest zones, and least and
-    greatest value. A race of two threads verifies a block twice and is
-    harmless.
+    should have. ``zones`` keeps the finest zones of the columns that predicates asked for, ``spans`` their least and
+    greatest values, ``spreads`` how wide their zones are. A race of two threads verifies a block twice and is harmless.
     """
 
     __slots__ = (
@@ -45,6 +44,7 @@ class MappedChunk:
         "settings",
         "sidecars",
         "spans",
+        "spreads",
         "table",
         "trusted",
         "used",
@@ -71,6 +71,7 @@ class MappedChunk:
         self.sidecars = sidecars
         self.zones: dict[int, Zones] = {}
         self.spans: dict[int, tuple[Any, Any, bool]] = {}
+        self.spreads: dict[int, float] = {}
         self.columns = map_columns(data, self.header, settings.schema, path)
         self.table = as_table(self.columns)
         self.verified = verified or self._unverified()
@@ -112,8 +113,8 @@ class MappedChunk:
             self.trusted = all(each is not None for each in self.clean)
         return column
 
-    def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], length: int) -> NDArray[Any]:
-        """Verify the blocks that hold rows of some runs of ``length`` rows, and return the whole column.
+    def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[Any]:
+        """Verify the blocks that hold rows of some runs, none of them empty, and return the whole column.
 
         A small column is verified whole, if it is sound: that costs little, once, and finding the blocks much, often.
         """
@@ -123,7 +124,7 @@ class MappedChunk:
         block_rows = self.header.block_rows
         borders = np.zeros(len(self.verified[index]) + 1, np.int64)
         np.add.at(borders, starts // block_rows, 1)
-        np.subtract.at(borders, np.minimum(starts + (length - 1), self.rows - 1) // block_rows + 1, 1)
+        np.subtract.at(borders, (stops - 1) // block_rows + 1, 1)
         touched = np.flatnonzero(np.cumsum(borders)[:-1])
         for run in np.split(touched, np.flatnonzero(np.diff(touched) > 1) + 1):
             if run.size:

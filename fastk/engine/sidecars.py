@@ -49,7 +49,7 @@ class SeriesSidecars:
         self._unusable: set[int] = set()
 
     def zones(self, chunk: MappedChunk, column: int) -> Zones:
-        """The finest zones that there are of a numeric column: the zone map's, else those of the header."""
+        """The finest zones that there are of a numeric column: the zone map's or those of the header."""
         zones = chunk.zones.get(column)
         if zones is None:
             if not chunk.zones and chunk.sidecars & ZONE_MAP.bit:
@@ -66,13 +66,21 @@ class SeriesSidecars:
             span = chunk.spans[column] = (least.item(), greatest.item(), bool(zones.nan_flags.any()))
         return span
 
+    def spread(self, chunk: MappedChunk, column: int) -> float:
+        """The mean width of the finest zones as a part of the column's span: small where like values stand together."""
+        spread = chunk.spreads.get(column)
+        if spread is None:
+            spread = chunk.spreads[column] = _spread(self.zones(chunk, column), *self.span(chunk, column)[:2])
+        return spread
+
     def _read_zone_map(self, chunk: MappedChunk) -> dict[int, Zones]:
         path = chunk.path + ZONE_MAP.suffix
         try:
             data = np.frombuffer(self._disk.read(path), np.uint8)
-            return parse_zone_map(data, SidecarOwner.of(chunk.header), chunk.settings.schema, path)
+            found = parse_zone_map(data, SidecarOwner.of(chunk.header), chunk.settings.schema, path)
         except (OSError, FastKError):
             return {}
+        return {column: zones for column, zones in found.items() if zones.block_rows < chunk.header.block_rows}
 
     def value_index(self, chunk: MappedChunk, column: int) -> ValueIndex | None:
         """The value index of a column; None if there is none that can be used."""
@@ -101,6 +109,14 @@ class SeriesSidecars:
         """Unmap every index, and try again what could not be used."""
         self._maps.forget(self._indexes)
         self._unusable.clear()
+
+
+def _spread(zones: Zones, least: Any, greatest: Any) -> float:
+    span = float(greatest) - float(least)
+    if not 0 < span < np.inf:
+        return 1.0
+    widths = np.subtract(zones.maxima, zones.minima, dtype=np.float64)
+    return float(np.nanmean(widths)) / span
 
 
 def coarse_zones(chunk: MappedChunk, column: int) -> Zones:

@@ -59,7 +59,7 @@ class Snapshot(ChunkIndex):
 
     def open_chunk(self, leaf: Leaf, place: int) -> MappedChunk:
         """A chunk of a leaf, mapped; its header is verified now, its columns as they are touched."""
-        chunk = self.mapped.get(leaf.ids[place]) or self.chunks.map(ChunkRef((leaf, place)))
+        chunk = self.mapped.get(leaf.ids[place]) or self.chunks.map(ChunkRef((leaf, place)), self)
         chunk.used = True
         return chunk
 

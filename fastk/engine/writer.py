@@ -1,53 +1,39 @@
-"""Commits: from checked columns to one new durable state, or to the old one.
-
-Order of effects: chunks, then each synced; their folder synced; table files, synced with theirs; the manifest under a
-temporary name, synced; renamed; the series folder synced. Until the rename nothing names the new files, so a crash
-leaves the old state; after it, all that the manifest names is durable.
-"""
+"""Mutations of a store: series come and go, rows are put, deleted and merged, each in one commit a series."""
 
 from __future__ import annotations
 
 import os
 import os.path
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, nullcontext, suppress
+from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
-
-from fastk.engine import append
+from fastk.engine.collect import Garbage, find_garbage
+from fastk.engine.commit import Commit
+from fastk.engine.edit import SeriesEdit, check_order
+from fastk.engine.leftovers import set_aside
+from fastk.engine.results import GcReport, MergeResult, PutResult
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
-from fastk.format import chunk_tables, names, retired, tables
-from fastk.format.chunk import ChunkIdentity, encode_chunk
+from fastk.format import names, retired
 from fastk.format.manifest import Manifest
-from fastk.format.sidecars import ZONE_ROWS, SidecarOwner, encode_sidecars
 from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    import numpy as np
+
+    from fastk.engine.compaction import CompactionPolicy
+    from fastk.engine.conflicts import OnConflict
     from fastk.engine.files import SeriesFiles
     from fastk.engine.gate import WriteGate
+    from fastk.engine.partition_edit import Counts
     from fastk.engine.reader import SeriesReader
     from fastk.engine.snapshot import Snapshot
     from fastk.io.disk import Disk
     from fastk.schema.columns import Columns
 
-
-@dataclass(frozen=True, slots=True)
-class PutResult:
-    """What became of the rows of one put; the first four counts sum to the rows given.
-
-    ``chunks`` files were written, and ``sequence`` is the series' commit number after the put.
-    """
-
-    accepted: int
-    identical: int
-    replaced: int
-    rejected: int
-    chunks: int
-    sequence: int
+    Outcome = TypeVar("Outcome")
 
 
 def now_ms() -> int:
@@ -58,7 +44,8 @@ def now_ms() -> int:
 class Writer:
     """Mutations of one store. ``grace_ms`` is how long files stay after a commit stopped naming them."""
 
-    def __init__(self, disk: Disk, root: str, gate: WriteGate, grace_ms: int) -> None:
+    def __init__(self, disk: Disk, root: str, gate: WriteGate, grace_ms: int, policy: CompactionPolicy) -> None:
+        self.policy = policy
         self._disk = disk
         self._root = root
         self._gate = gate
@@ -66,6 +53,7 @@ class Writer:
         self._durable_folders: set[str] = set()
         self._highest: dict[int, int] = {}
         self._known_crashes = 0
+        self._batch: dict[SeriesReader, SeriesEdit] | None = None
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -82,6 +70,7 @@ class Writer:
     def register(self, files: SeriesFiles, wanted: SeriesSettings) -> bool:
         """Create a series; False if it exists with these settings. InvalidInput if it exists with others."""
         with self._held():
+            files.check_plain(self._disk)
             if self._disk.exists(files.manifest):
                 self._disk.sync_folder(files.folder)  # its writer may have ended between the rename and this
                 stored = files.parse_manifest(self._disk.read(files.manifest)).settings
@@ -95,7 +84,9 @@ class Writer:
             self._make_folders(files)
             settings = wanted.changed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
             SeriesSettings.from_json(settings.json)  # what could not be read again is not written
-            self._publish(files, Manifest(settings, 1, 1, now_ms()), [])
+            self._disk.replace_unnamed(files.manifest_temporary, [Manifest(settings, 1, 1, now_ms()).encode()])
+            self._publish(files, [files.manifest_temporary])
+            self._disk.sync_folder(files.folder)
             return True
 
     def _make_folders(self, files: SeriesFiles) -> None:
@@ -110,8 +101,12 @@ class Writer:
     def drop(self, files: SeriesFiles) -> None:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""
         with self._held():
+            if self._batch is not None:
+                self._batch = {reader: edit for reader, edit in self._batch.items() if reader.files.key != files.key}
             series_id = self._series_id(files)
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
+            if self._disk.is_link(aside):
+                raise InvalidData(f"{aside} is a symbolic link; the folders of a store are plain ones: remove it")
             self._disk.make_folder(aside)
             self._disk.sync_folder(self._root)
             dropped_at = now_ms()
@@ -125,7 +120,7 @@ class Writer:
                 if not self._disk.remove_folder(folder):
                     break
                 self._durable_folders.discard(folder)
-            self._purge_dropped(aside)
+            self._purge_dropped(self._grace_ms)
 
     def _series_id(self, files: SeriesFiles) -> int:
         """The id in the manifest; 0 if that is damaged, so that such a series can be dropped as well."""
@@ -136,90 +131,205 @@ class Writer:
         except InvalidData:
             return 0
 
-    def _purge_dropped(self, aside: str) -> None:
-        """Remove series that were dropped longer than the grace period ago."""
-        for name in self._disk.list(aside):
-            dropped = names.parse_dropped_folder_name(name)
-            if dropped is not None and dropped[1] <= now_ms() - self._grace_ms:
-                folder = os.path.join(aside, name)
-                for below in (os.path.join(folder, names.CHUNKS_FOLDER), folder):
-                    for file in self._disk.list(below):
-                        self._disk.remove_file_or_folder(os.path.join(below, file))
-                self._disk.remove_folder(folder)
+    def _dropped(self, grace_ms: int) -> list[str]:
+        """Folders of series that were dropped longer than the grace period ago."""
+        aside = os.path.join(self._root, names.DROPPED_FOLDER)
+        found = ((name, names.parse_dropped_folder_name(name)) for name in self._disk.list(aside))
+        before = now_ms() - grace_ms
+        return [os.path.join(aside, name) for name, dropped in found if dropped is not None and dropped[1] <= before]
+
+    def _files_below(self, folder: str) -> list[str]:
+        """What lies in a dropped series' folder, in the order in which it can be removed."""
+        below = (os.path.join(folder, names.CHUNKS_FOLDER), folder)
+        return [os.path.join(place, name) for place in below for name in self._disk.list(place)]
+
+    def _purge_dropped(self, grace_ms: int) -> None:
+        for folder in self._dropped(grace_ms):
+            for path in self._files_below(folder):
+                self._disk.remove_file_or_folder(path)
+            self._disk.remove_folder(folder)
+
+    def collect_dropped(self, grace_ms: int, *, dry_run: bool) -> GcReport:
+        """Remove the files of series that were dropped longer than the grace period ago."""
+        with nullcontext() if dry_run else self._held():
+            every = (path for folder in self._dropped(grace_ms) for path in self._files_below(folder))
+            paths = [path for path in every if not self._disk.is_folder(path)]
+            size = sum(map(self._disk.size, paths))
+            if not dry_run:
+                self._purge_dropped(grace_ms)
+            return GcReport(dry_run, len(paths), size, 0, paths)
 
     # Rows
 
-    def put(self, reader: SeriesReader, columns: Columns, zone_rows: int = ZONE_ROWS) -> PutResult:
-        """Append checked columns: all of them in one commit, or InvalidInput and nothing.
+    def put(self, reader: SeriesReader, columns: Columns, on_conflict: OnConflict | None, zone_rows: int) -> PutResult:
+        """Put checked rows, all of them in one commit, or an error and nothing; see :meth:`fastk.Series.put`.
 
         ``zone_rows`` is the size of the blocks of zone maps.
         """
-        settings = reader.snapshot.settings
         rows = len(columns[0])
         if rows:
-            append.check_order(columns[0], settings)
+            check_order(columns[0], reader.snapshot.settings)
+
+        def change(edit: SeriesEdit) -> Counts:
+            edit.zone_rows = zone_rows
+            return edit.put(columns, on_conflict)
+
+        counts, chunks, sequence = self._mutate(reader, change)
+        return PutResult(*counts, 0, chunks, sequence)
+
+    def delete(self, reader: SeriesReader, start: int, end: int) -> PutResult:
+        """Take the rows with ``start <= ts <= end`` out, in one commit."""
+        deleted, chunks, sequence = self._mutate(reader, lambda edit: edit.delete(start, end))
+        return PutResult(0, 0, 0, 0, chunks, sequence, deleted)
+
+    def replace(self, reader: SeriesReader, start: int, end: int, columns: Columns, zone_rows: int) -> PutResult:
+        """Put rows in the place of all between ``start`` and ``end``, in one commit; none if they are these already."""
+        ts = columns[0]
+        if ts.size:
+            check_order(ts, reader.snapshot.settings)
+            if not start <= int(ts[0]) <= int(ts[-1]) <= end:
+                raise InvalidInput(
+                    f"{reader.files.key}: the rows reach from ts {int(ts[0])} to {int(ts[-1])}, beyond the range from "
+                    f"{start} to {end} that they are to replace. Nothing was written"
+                )
+
+        def change(edit: SeriesEdit) -> tuple[int, int]:
+            edit.zone_rows = zone_rows
+            return edit.replace(start, end, columns)
+
+        (accepted, deleted), chunks, sequence = self._mutate(reader, change)
+        return PutResult(accepted, ts.size - accepted, 0, 0, chunks, sequence, deleted)
+
+    def merge(self, reader: SeriesReader, choose: Callable[[SeriesEdit], list[int]]) -> MergeResult:
+        """Make one sealed chunk of each of the chosen partitions, in one commit that changes no row."""
+        merged, chunks, sequence = self._mutate(reader, lambda edit: edit.merge(choose(edit)))
+        return MergeResult(merged, chunks, sequence)
+
+    def _mutate(self, reader: SeriesReader, change: Callable[[SeriesEdit], Outcome]) -> tuple[Outcome, int, int]:
+        """Apply a change to the newest state and commit it, or leave it to the batch; with chunks and commit number."""
         with self._held():
+            edit = self._edit_of(reader)
+            outcome = change(edit)
+            if self._batch is not None:
+                self._batch[reader] = edit
+                return outcome, 0, edit.newest.manifest.sequence
+            return outcome, *self._commit({reader: edit})[0]
+
+    def _edit_of(self, reader: SeriesReader) -> SeriesEdit:
+        if self._batch is not None and reader in self._batch:
+            return self._batch[reader]
+        pinned, newest = reader.snapshot.settings, reader.newest()
+        if newest.settings.series_id != pinned.series_id:
+            raise SnapshotExpired(f"series {pinned.key} was dropped and registered again; call refresh() first")
+        return SeriesEdit(newest, self.policy)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Hold the lock, and commit what happens meanwhile at the end: one commit a series; nothing if it fails.
+
+        Batches of one thread nest: the outermost commits.
+        """
+        with self._held():
+            if self._batch is not None:
+                yield
+                return
+            self._batch = {}
+            try:
+                yield
+                edits = self._batch
+            finally:
+                self._batch = None
+            self._commit(edits)
+
+    def collect(self, reader: SeriesReader, grace_ms: int, *, dry_run: bool) -> GcReport:
+        """Remove what no snapshot younger than the grace period can need; with ``dry_run`` say only what that is."""
+        with nullcontext() if dry_run else self._held():
             newest = reader.newest()
-            if newest.settings.series_id != settings.series_id:
-                raise SnapshotExpired(f"series {settings.key} was dropped and registered again; call refresh() first")
-            if not rows:
-                return PutResult(0, 0, 0, 0, 0, newest.manifest.sequence)
-            planned = append.plan_append(newest, columns)
-            if sum(plan.stop - plan.start for plan in planned) != rows:  # no assert: `python -O` must not lose a row
-                raise AssertionError(f"{settings.key}: the rows of a put were not all planned; nothing was written")
-            manifest, data, expired = self._commit_append(newest, columns, planned, zone_rows)
-            reader.move(manifest, data)
-            self._remove_expired(reader.files, manifest, expired)
-            return PutResult(rows, 0, 0, 0, len(planned), manifest.sequence)
+            if not dry_run:
+                self._next_sequence(newest)  # sets leftovers aside
+            garbage = find_garbage(self._disk, newest, now_ms(), grace_ms)
+            size = sum(map(self._disk.size, garbage.paths))
+            if not dry_run:
+                self._remove_garbage(reader, newest, garbage, grace_ms)
+            return GcReport(dry_run, len(garbage.paths), size, garbage.waiting, garbage.paths)
 
-    def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
-        """Nothing names these files any more, and a failure leaves no more than a stray file."""
-        for item in expired:
-            with suppress(OSError):
-                for path in files.retired(item, manifest.settings.partition):
-                    self._disk.remove(path)
+    def _remove_garbage(self, reader: SeriesReader, newest: Snapshot, garbage: Garbage, grace_ms: int) -> None:
+        if garbage.expired:
+            self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
+        for path in garbage.strays:
+            self._disk.sync_folder(newest.chunks.files.chunks)
+            self._disk.remove(path)
 
-    def _next_sequence(self, files: SeriesFiles, manifest: Manifest) -> int:
+    # Commits
+
+    def _commit(self, edits: dict[SeriesReader, SeriesEdit]) -> list[tuple[int, int]]:
+        """Bring edits to their next states; returns chunks written and commit number of each."""
+        commits = {reader: self._begin(edit) for reader, edit in edits.items() if edit.changes_files}
+        self._carry_out(commits, self._grace_ms)
+        return [
+            (commits[reader].chunk_count, commits[reader].sequence)
+            if reader in commits
+            else (0, edit.newest.manifest.sequence)
+            for reader, edit in edits.items()
+        ]
+
+    def _begin(self, edit: SeriesEdit) -> Commit:
+        return Commit(self._disk, edit, self._next_sequence(edit.newest), now_ms())
+
+    def _carry_out(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> None:
+        try:
+            self._write(list(commits.values()), grace_ms)
+            for commit in commits.values():
+                self._publish(commit.files, commit.created)
+            for reader, commit in commits.items():
+                self._disk.sync_folder(commit.files.folder)
+                reader.move(commit.manifest, commit.data)
+        except BaseException:
+            self._remove_unnamed([path for commit in commits.values() for path in commit.created])
+            raise
+        for commit in commits.values():
+            self._remove_expired(commit.files, commit.manifest, commit.expired)
+
+    def _write(self, commits: list[Commit], grace_ms: int) -> None:
+        """Everything before the rename, each step for all series."""
+        for commit in commits:
+            commit.write_chunks()
+        for commit in commits:
+            commit.sync_chunks()
+        for commit in commits:
+            commit.write_manifest(grace_ms)
+        for commit in commits:
+            commit.sync_manifest()
+
+    def _publish(self, files: SeriesFiles, created: list[str]) -> None:
+        """The commit point.
+
+        ``created`` is emptied before the rename: from there on the files may belong to the store, whatever interrupts
+        this thread, so that nobody must remove them.
+        """
+        written = list(created)
+        created.clear()
+        try:
+            self._disk.rename(files.manifest_temporary, files.manifest)
+        except OSError:  # it did not take place
+            created += written
+            raise
+        except BaseException:  # it may have
+            self._gate.leave_files()
+            raise
+
+    def _next_sequence(self, newest: Snapshot) -> int:
         """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
 
         The folders are listed at the first write of this store object, and again after any writer left files.
         """
+        manifest = newest.manifest
         highest = self._highest.get(manifest.settings.series_id)
         if highest is None:
-            highest = max((0, *self._sequences_on_disk(files)))
+            highest = set_aside(self._disk, newest.chunks.files, manifest)
         sequence = max(highest, manifest.sequence) + 1
         self._highest[manifest.settings.series_id] = sequence
         return sequence
-
-    def _sequences_on_disk(self, files: SeriesFiles) -> Iterator[int]:
-        for name in self._disk.list(files.chunks):
-            chunk = names.parse_chunk_file_name(name.removesuffix(".zmap").removesuffix(".vix"))
-            if chunk is not None:
-                yield names.sequence_and_part(chunk.identity)[0]
-        for name in self._disk.list(files.folder):
-            table = names.parse_table_file_name(name)
-            if table is not None:
-                yield names.sequence_and_part(table)[0]
-
-    def _commit_append(
-        self, newest: Snapshot, columns: Columns, planned: list[append.PlannedChunk], zone_rows: int
-    ) -> tuple[Manifest, bytes, list[np.void]]:
-        files, old = newest.chunks.files, newest.manifest
-        if len(planned) > names.MAX_PARTS:
-            raise InvalidInput(
-                f"{old.settings.key}: one put may touch {names.MAX_PARTS:,} partitions, not "
-                f"{len(planned):,}; write it in parts"
-            )
-        sequence = self._next_sequence(files, old)
-        created: list[str] = []
-        try:
-            added = self._write_chunks(files, old, sequence, columns, planned, zone_rows, created)
-            edit = chunk_tables.edit(old, newest.load_table, tables.empty(tables.CHUNK), added, sequence)
-            manifest, expired = self._next_manifest(newest, edit, created)
-            return manifest, self._publish(files, manifest, created), expired
-        except BaseException:
-            self._remove_unnamed(created)
-            raise
 
     def _remove_unnamed(self, paths: list[str]) -> None:
         """Remove what an unfinished commit wrote, as far as the disk lets."""
@@ -229,92 +339,12 @@ class Writer:
             except OSError:
                 self._gate.leave_files()
 
-    def _write_chunks(
-        self,
-        files: SeriesFiles,
-        old: Manifest,
-        sequence: int,
-        columns: Columns,
-        planned: list[append.PlannedChunk],
-        zone_rows: int,
-        created: list[str],
-    ) -> tables.Table:
-        """Write the chunks of a commit, and return their items of the chunk table."""
-        settings = old.settings
-        description = settings.json
-        items = np.zeros(len(planned), tables.CHUNK)
-        for part, plan in enumerate(planned):
-            rows = [column[plan.start : plan.stop] for column in columns]
-            identity = ChunkIdentity(
-                settings.series_id,
-                names.chunk_id(sequence, part),
-                old.sequence,
-                part,
-                len(planned),
-                plan.generation,
-                plan.kind,
-                plan.partition,
-            )
-            encoded = encode_chunk(description, settings.schema, rows, identity)
-            items[part] = tables.chunk_item(
-                identity, (int(rows[0][0]), int(rows[0][-1])), len(rows[0]), encoded.file_length, encoded.header_crc
-            )[0]
-            path = files.chunk(items[part], settings.partition)
-            owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, len(rows[0]))
-            for sidecar in encode_sidecars(owner, settings.schema, rows, zone_rows):
-                self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
-                created.append(path + sidecar.suffix)
-                items["sidecars"][part] |= sidecar.bit
-            self._disk.create(path, encoded.buffers, sync=len(planned) == 1)
-            created.append(path)
-        for path in created:
-            self._disk.sync_file(path)
-        self._disk.sync_folder(files.chunks)
-        return items
-
-    def _next_manifest(
-        self, newest: Snapshot, edit: chunk_tables.TableEdit, created: list[str]
-    ) -> tuple[Manifest, list[np.void]]:
-        """The manifest after an edit that changed rows, its table files written; and what nobody may need any more."""
-        files, old, now = newest.chunks.files, newest.manifest, now_ms()
-        newly = [retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, now, edit.sequence) for table_id in edit.left]
-        gone = retired.advance(old, newest.chunks.load_retired, newly, now, self._grace_ms, edit.sequence)
-        for kind, written in (("chunks", edit.files), ("retired", gone.files)):
-            for table_id, data in written:
-                path = files.table(kind, table_id)
-                self._disk.create(path, [data])
-                created.append(path)
-        if edit.files or gone.files:
-            self._disk.sync_folder(files.folder)
-        manifest = replace(
-            old,
-            sequence=edit.sequence,
-            content_sequence=edit.sequence,
-            updated_at=now,
-            leaves=edit.leaf_table,
-            chunks=edit.chunks,
-            retired_table=gone.table,
-            retired=gone.inline,
-        )
-        return manifest, gone.expired
-
-    def _publish(self, files: SeriesFiles, manifest: Manifest, created: list[str]) -> bytes:
-        """The commit point.
-
-        ``created`` is emptied before the rename: from there on the files may belong to the store, whatever interrupts
-        this thread, so that nobody must remove them.
-        """
-        data = manifest.encode()
-        self._disk.replace_unnamed(files.manifest_temporary, [data])
-        written = list(created)
-        created.clear()
-        try:
-            self._disk.rename(files.manifest_temporary, files.manifest)
-        except OSError:  # it did not take place
-            created += [*written, files.manifest_temporary]
-            raise
-        except BaseException:  # it may have
-            self._gate.leave_files()
-            raise
-        self._disk.sync_folder(files.folder)
-        return data
+    def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
+        """Nothing names these files any more, and a failure leaves no more than stray files."""
+        with suppress(OSError):
+            for number, wave in enumerate(retired.removal_waves(expired)):
+                if number:
+                    self._disk.sync_folder(files.chunks)
+                for item in wave:
+                    for path in files.retired(item, manifest.settings.partition):
+                        self._disk.remove(path)

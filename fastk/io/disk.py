@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
 _MOST_UNSYNCED = 16  # descriptors; more are no faster
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
-"""Nothing is written through a symbolic link: what it names may lie outside of the store."""
-_CREATE = os.O_WRONLY | os.O_CREAT | _NO_LINKS | _FLAGS
+# No symbolic links: a store's own files are plain ones, and what a planted link names lies outside of it.
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+_CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
 _READ = os.O_RDONLY | _FLAGS
 
 
@@ -101,21 +100,15 @@ class Disk:
         about half the time of one after the other. The descriptor stays open until then, because an error of writing
         back is only sure to reach a descriptor that was open when it happened.
         """
-        descriptor = self._write(path, buffers, os.O_EXCL)
-        if sync:
-            self._sync_and_close(descriptor, path)
-        else:
-            self._unsynced[path] = descriptor
-            if len(self._unsynced) > _MOST_UNSYNCED:
-                self.sync_file(next(iter(self._unsynced)))
+        self._finish(self._write(path, buffers, os.O_EXCL), path, sync)
 
     def create_derived(self, path: str, buffers: Sequence[Any]) -> None:
         """Write a new file that is never synced: one which can be made again, and is not trusted unread."""
         os.close(self._write(path, buffers, os.O_EXCL))
 
-    def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
-        """Write a durable file over a leftover of the same (temporary) name."""
-        self._sync_and_close(self._write(path, buffers, os.O_TRUNC), path)
+    def replace_unnamed(self, path: str, buffers: Sequence[Any], *, sync: bool = True) -> None:
+        """Write a file over a leftover of the same (temporary) name; ``sync`` as in :meth:`create`."""
+        self._finish(self._write(path, buffers, os.O_TRUNC), path, sync)
 
     def _write(self, path: str, buffers: Sequence[Any], how: int) -> int:
         """Write a file and return its descriptor; on failure neither is left behind."""
@@ -129,6 +122,14 @@ class Disk:
                     os.unlink(path)
                 raise
             return descriptor
+
+    def _finish(self, descriptor: int, path: str, sync: bool) -> None:
+        if sync:
+            self._sync_and_close(descriptor, path)
+        else:
+            self._unsynced[path] = descriptor
+            if len(self._unsynced) > _MOST_UNSYNCED:
+                self.sync_file(next(iter(self._unsynced)))
 
     def sync_file(self, path: str) -> None:
         """Make the bytes of a file durable that was created without; no effect if it is durable already."""
@@ -215,6 +216,17 @@ class Disk:
     def exists(self, path: str) -> bool:
         """Whether anything has this name."""
         return os.path.lexists(path)
+
+    def size(self, path: str) -> int:
+        """Bytes of a file; 0 if it is not there."""
+        try:
+            return os.lstat(path).st_size
+        except FileNotFoundError:
+            return 0
+
+    def is_link(self, path: str) -> bool:
+        """Whether this is a symbolic link."""
+        return os.path.islink(path)
 
     def is_folder(self, path: str) -> bool:
         """Whether this is a folder."""

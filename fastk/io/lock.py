@@ -15,10 +15,9 @@ import time
 
 from fastk.errors import LockTimeout
 
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _FIRST_WAIT, _LONGEST_WAIT = 0.0005, 0.05
 _TEXT_BYTES = 320
-# A link may name a file outside of the store, which nobody must overwrite.
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class FileLock:
@@ -26,7 +25,7 @@ class FileLock:
 
     def __init__(self, path: str, timeout: float) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
+        self._descriptor = os.open(path, _FLAGS, 0o644)
         try:
             self._acquire(timeout)
             self.crashes = self._count_crashes()

@@ -22,8 +22,10 @@ _FAILED = ctypes.c_void_p(-1).value
 def map_descriptor(descriptor: int, length: int) -> NDArray[np.uint8]:
     """Bytes of an open file as a read-only uint8 array; the map lives as long as any view of it.
 
-    ``length`` is positive and at most the file's size (the caller checks: touching beyond it is a SIGBUS).
+    ``length`` is at most the file's size (the caller checks: touching beyond it is a SIGBUS).
     """
+    if not length:  # no system maps nothing
+        return np.empty(0, np.uint8)
     if sys.version_info >= (3, 13):
         mapped = mmap.mmap(descriptor, length, access=mmap.ACCESS_READ, trackfd=False)
         return np.frombuffer(mapped, np.uint8)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastk import kernels
 from fastk.kernels.interface import SOME
-from fastk.query.planner import Facts, Step, next_step
+from fastk.query.planner import (
+    MARK,
+    PATIENCE,
+    PROBE,
+    PRUNE,
+    Facts,
+    is_best_scanned,
+    is_worth_pruning,
+    next_step,
+    rows_scanned_at_once,
+)
 from fastk.query.stats import Tally
 
 if TYPE_CHECKING:
@@ -16,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.sidecars import SeriesSidecars
-    from fastk.format.sidecars import Zones
+    from fastk.format.sidecars import ValueIndex, Zones
     from fastk.query.planner import Costs, PlanName
     from fastk.query.values import ValueSet
 
@@ -26,9 +37,9 @@ _UNDECIDED = np.full(1, SOME, np.uint8)
 
 
 class Task:
-    """What is the same for all chunks of a query, and the counts of what it does.
+    """What is the same for all chunks of a query, the counts of what it does, and what the next chunk may be like.
 
-    ``starts`` and ``stops`` are memory for the places of the ranges in one value index.
+    ``scans`` tells that the last chunk was compared whole, and that this was the best way.
     """
 
     def __init__(self, column: int, values: ValueSet, plan: PlanName, costs: Costs, sidecars: SeriesSidecars) -> None:
@@ -38,86 +49,113 @@ class Task:
         self.costs = costs
         self.sidecars = sidecars
         self.tally = Tally()
+        self.at_once = rows_scanned_at_once(plan, values.ranges, costs)
+        self.scans = False
         self.uses_zones = plan in ("auto", "zones")
         self.uses_index = plan in ("auto", "index")
-        self.starts, self.stops = np.empty((2, values.ranges), np.int64)
+
+    @cached_property
+    def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Memory for where each range starts and stops in one value index."""
+        return np.empty(self.values.ranges, np.int64), np.empty(self.values.ranges, np.int64)
 
 
 class ChunkSearch:
     """The search of one chunk, among the rows from ``low`` to ``high``, of which there are some."""
+
+    __slots__ = ("_chunk", "_high", "_index", "_judged", "_low", "_rows", "_task", "_zones")
 
     def __init__(self, task: Task, chunk: MappedChunk, low: int, high: int) -> None:
         self._task = task
         self._chunk = chunk
         self._low = low
         self._high = high
-        self._zones = task.sidecars.zones(chunk, task.column) if task.uses_zones else None
-        self._index = task.sidecars.value_index(chunk, task.column) if task.uses_index else None
+        self._rows = high - low
+        self._zones: Zones | None = None
+        self._index: ValueIndex | None = None
         self._judged: _Judged | None = None
-        self._facts = Facts(
-            high - low,
-            task.values.ranges,
-            _blocks_to_judge(self._zones, low, high),
-            None if self._index is None else len(self._index.values),
-        )
 
     def run(self) -> Answer:
         """Take the steps that the planner names, until one gives the answer."""
-        answer = None
+        task, facts, answer = self._task, self._facts(), None
         while answer is None:
-            step = next_step(self._task.plan, self._facts, self._task.costs)
-            if step is Step.PROBE:
-                answer = self._probe()
-            elif step is Step.PRUNE:
-                answer = self._prune()
-            elif step is Step.MARK:
+            step = next_step(task.plan, facts, task.costs)
+            if step is PROBE:
+                answer = self._probe(facts)
+            elif step is PRUNE:
+                answer = self._prune(facts)
+            elif step is MARK:
                 answer = self._mark()
             else:
                 answer = self._scan()
         return answer
 
+    def _facts(self) -> Facts:
+        """What the planner wants to know at first. Sidecars are opened where they may be of use."""
+        task, facts = self._task, Facts(self._rows, self._task.values.ranges)
+        if self._rows <= task.at_once * (PATIENCE if task.scans else 1):
+            return facts
+        task.scans = False
+        if task.uses_index:
+            index = self._index = task.sidecars.value_index(self._chunk, task.column)
+            facts.indexed = None if index is None else len(index.values)
+        if facts.indexed is None or is_worth_pruning(task.costs.probe(facts.indexed, facts.ranges), task.costs):
+            self._add_zones(facts)
+        return facts
+
+    def _add_zones(self, facts: Facts) -> None:
+        task, chunk = self._task, self._chunk
+        if not task.uses_zones:
+            return
+        zones = self._zones = task.sidecars.zones(chunk, task.column)
+        if len(zones.minima) > 1:
+            facts.blocks = (self._high - 1) // zones.block_rows - self._low // zones.block_rows + 1
+            facts.open_share = min(1.0, task.sidecars.spread(chunk, task.column) * facts.ranges)
+
     def _words(self) -> NDArray[np.uint64]:
         """Memory for the bits of the window's rows."""
         return np.empty((self._high + 63 >> 6) - (self._low >> 6), np.uint64)
 
-    def _probe(self) -> Answer | None:
+    def _probe(self, facts: Facts) -> Answer | None:
         """Ask the value index how many entries match; the answer, if none do."""
         assert self._index is not None
         task, values = self._task, self._task.values
-        found = kernels.active.index_bounds(self._index.values, values.lows, values.highs, task.starts, task.stops)
+        found = kernels.active.index_bounds(self._index.values, values.lows, values.highs, *task.places)
         if found:
-            self._facts.found = found
+            facts.found = found
+            if self._zones is None and is_worth_pruning(task.costs.take(found), task.costs):
+                self._add_zones(facts)
             return None
         task.tally.index_helped = True
-        return (self._facts.rows if values.negated else 0), None
+        return (self._rows if values.negated else 0), None
 
     def _mark(self) -> Answer:
         """Take the rows from the value index."""
         assert self._index is not None
         task, words, negated = self._task, self._words(), self._task.values.negated
-        count = kernels.active.mark(self._index.rows, task.starts, task.stops, self._low, self._high, negated, words)
+        count = kernels.active.mark(self._index.rows, *task.places, self._low, self._high, negated, words)
         task.tally.index_helped = True
-        task.tally.rows_checked += self._facts.rows - count if negated else count
+        task.tally.rows_checked += self._rows - count if negated else count
         return count, words
 
-    def _prune(self) -> Answer | None:
+    def _prune(self, facts: Facts) -> Answer | None:
         """Judge the blocks by their zones; the answer, if nothing is left to compare."""
         assert self._zones is not None
         judged = self._judged = _judge(self._zones, self._task.values, self._low, self._high)
         if judged.undecided:
-            self._facts.undecided = judged.undecided
+            facts.undecided = judged.undecided
             return None
         self._task.tally.chunks_pruned += 1
         if 0 < judged.every < judged.blocks:
             return self._scan()
         judged.count_in(self._task.tally)
-        return (self._facts.rows if judged.every else 0), None
+        return (self._rows if judged.every else 0), None
 
     def _scan(self) -> Answer:
         """Compare the rows of undecided blocks."""
         task, chunk, words, judged = self._task, self._chunk, self._words(), self._judged
         if judged is None:
-            verdicts, block_rows, compared = _UNDECIDED, chunk.rows, self._facts.rows
+            verdicts, block_rows, compared = _UNDECIDED, chunk.rows, self._rows
         else:
             verdicts, block_rows, compared = judged.verdicts, judged.block_rows, judged.undecided
             judged.count_in(task.tally)
@@ -128,10 +166,13 @@ class ChunkSearch:
             column = column.view(np.uint8)
         values = task.values
         task.tally.rows_checked += compared
-        task.tally.fallback_scan |= compared == self._facts.rows
+        task.tally.fallback_scan |= compared == self._rows
         count = kernels.active.scan(
             column, verdicts, block_rows, self._low, self._high, values.lows, values.highs, values.negated, words
         )
+        if judged is None:
+            inside = compared - count if values.negated else count
+            task.scans = is_best_scanned(compared, inside, values.ranges, task.costs)
         return count, words
 
     def _verified(self, verdicts: NDArray[np.uint8], block_rows: int) -> NDArray[Any]:
@@ -139,14 +180,10 @@ class ChunkSearch:
         if verdicts is _UNDECIDED:
             return self._chunk.ensure_verified(self._task.column, self._low, self._high)
         first, last = self._low // block_rows, (self._high - 1) // block_rows + 1
-        blocks = np.flatnonzero(verdicts[first:last] == SOME) + first
-        return self._chunk.ensure_runs_verified(self._task.column, blocks * block_rows, block_rows)
-
-
-def _blocks_to_judge(zones: Zones | None, low: int, high: int) -> int:
-    if zones is None or len(zones.minima) == 1:
-        return 0
-    return (high - 1) // zones.block_rows - low // zones.block_rows + 1
+        starts = (np.flatnonzero(verdicts[first:last] == SOME) + first) * block_rows
+        return self._chunk.ensure_runs_verified(
+            self._task.column, np.maximum(starts, self._low), np.minimum(starts + block_rows, self._high)
+        )
 
 
 class _Judged(NamedTuple):
@@ -174,8 +211,7 @@ def _judge(zones: Zones, values: ValueSet, low: int, high: int) -> _Judged:
         zones.minima[first:last],
         zones.maxima[first:last],
         zones.nan_flags[first:last],
-        values.wide_lows,
-        values.wide_highs,
+        *values.wide,
         values.negated,
         verdicts[first:],
     )

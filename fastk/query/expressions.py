@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from fastk.arrays import as_array, is_float, is_integer, read_only
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
+
+# A value takes 2 us by itself, and any array of a few 25.
+_MANY = 12
+UNBOUNDED: Any = object()
+"""No bound. None would be mistaken for the value of a caller, which is refused like all that is no number."""
+
 
 class Interval(NamedTuple):
-    """Values from ``low`` to ``high``; None is unbounded, and an open end leaves its own value out."""
+    """Values from ``low`` to ``high``; either may be UNBOUNDED, and an open end leaves its own value out."""
 
     low: Any
     high: Any
@@ -46,8 +54,11 @@ class ScalarPredicateExpr:
         """Whether the rows outside of the intervals are the ones that match."""
         return False
 
+    def check(self) -> None:
+        """InvalidInput if the condition contradicts itself, as far as that shows without a column."""
+
     def intervals(self) -> list[Interval]:
-        """The values that the condition speaks of, in any order; InvalidInput if they contradict each other."""
+        """The values that the condition speaks of, in any order."""
         raise AssertionError("each condition has its own")
 
 
@@ -86,7 +97,7 @@ class Gt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values above."""
-        return [Interval(self.value, None, open_low=True)]
+        return [Interval(self.value, UNBOUNDED, open_low=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,7 @@ class Gte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all above."""
-        return [Interval(self.value, None)]
+        return [Interval(self.value, UNBOUNDED)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +119,7 @@ class Lt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values below."""
-        return [Interval(None, self.value, open_high=True)]
+        return [Interval(UNBOUNDED, self.value, open_high=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +130,7 @@ class Lte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all below."""
-        return [Interval(None, self.value)]
+        return [Interval(UNBOUNDED, self.value)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,47 +141,51 @@ class Between(ScalarPredicateExpr):
     max: Any
     inclusive: bool = True
 
+    def check(self) -> None:
+        """InvalidInput if min > max, where both are numbers; times compare as what the column makes of them."""
+        if _is_number(self.min) and _is_number(self.max) and self.min > self.max:
+            raise reversed_bounds(self.min, self.max)
+
     def intervals(self) -> list[Interval]:
-        """The values between the bounds; InvalidInput if min > max."""
-        try:
-            reversed_bounds = bool(self.min > self.max)
-        except (TypeError, ValueError):  # not numbers: whoever knows the column says what is wrong with them
-            reversed_bounds = False
-        if reversed_bounds:
-            raise InvalidInput(f"Between needs min <= max, not {self.min!r} to {self.max!r}")
+        """The values between the bounds."""
         return [Interval(self.min, self.max, not self.inclusive, not self.inclusive)]
 
 
-class _Set(ScalarPredicateExpr):
-    """A set of values, kept in the order given."""
+def _is_number(value: object) -> bool:
+    return isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
 
-    __slots__ = ()
+
+def reversed_bounds(least: object, greatest: object) -> InvalidInput:
+    """The refusal of Between with such bounds."""
+    return InvalidInput(f"Between needs min <= max, not {least!r} to {greatest!r}")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ValuesOf(ScalarPredicateExpr):
+    """A set of values, kept in the order given. ``numbers`` are the same as an array: many values of one type."""
 
     values: tuple[Any, ...]
+    numbers: NDArray[Any] | None = field(init=False, compare=False, repr=False)
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        kept = _as_tuple(values)
+        given = values if type(values) is np.ndarray else kept
+        object.__setattr__(self, "values", kept)
+        object.__setattr__(self, "numbers", None if len(kept) < _MANY else _as_numbers(given))
 
     def intervals(self) -> list[Interval]:
         """Each value."""
         return [Interval(value, value) for value in self.values]
 
 
-@dataclass(frozen=True, slots=True)
-class InSet(_Set):
+@dataclass(frozen=True, slots=True, init=False)
+class InSet(ValuesOf):
     """Values that are among ``values``; none if those are none."""
 
-    values: tuple[Any, ...]
 
-    def __init__(self, values: Iterable[Any]) -> None:
-        object.__setattr__(self, "values", _as_tuple(values))
-
-
-@dataclass(frozen=True, slots=True)
-class NotInSet(_Set):
+@dataclass(frozen=True, slots=True, init=False)
+class NotInSet(ValuesOf):
     """Values that are not among ``values``; all if those are none."""
-
-    values: tuple[Any, ...]
-
-    def __init__(self, values: Iterable[Any]) -> None:
-        object.__setattr__(self, "values", _as_tuple(values))
 
     @property
     def negated(self) -> bool:
@@ -185,16 +200,15 @@ for _form in (Eq, Ne, Gt, Gte, Lt, Lte, Between, InSet, NotInSet):
 def _as_tuple(values: Iterable[Any]) -> tuple[Any, ...]:
     if isinstance(values, np.ndarray):
         return tuple(values.ravel().tolist() if values.dtype.kind in "biuf" else values.ravel())
-    try:
-        return () if isinstance(values, (str, bytes)) and not values else tuple(_refuse_text(values))
-    except TypeError:
-        raise InvalidInput(f"a set of values is a list of them, not {values!r}") from None
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise InvalidInput(f"a set of values is a list of them, not {values!r}")
+    return tuple(values)
 
 
-def _refuse_text(values: Iterable[Any]) -> Iterable[Any]:
-    if isinstance(values, (str, bytes)):
-        raise TypeError
-    return values
+def _as_numbers(values: Any) -> NDArray[Any] | None:
+    """The values as an array of integers or floats, if they are such exactly. A copy: the caller may change his."""
+    array = as_array(values, "the set")
+    return read_only(array.flatten()) if array.dtype.kind in "iuf" else None
 
 
 class CompareOp(Enum):

@@ -5,6 +5,7 @@ The costs are estimates in nanoseconds. They were measured on one processor, and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -24,6 +25,9 @@ class Step(Enum):
     SCAN = "compare the values of the undecided blocks"
 
 
+PROBE, PRUNE, MARK, SCAN = Step  # a name costs 30 ns, an attribute of an enumeration 120
+
+
 @dataclass(slots=True)
 class Facts:
     """What is known of a chunk so far; None for what is not."""
@@ -32,7 +36,7 @@ class Facts:
     """Rows within the window."""
     ranges: int
     """Ranges of matching values."""
-    blocks: int
+    blocks: int = 0
     """Zones that pruning would look at; 0 if they cannot tell more than the chunk's least and greatest value."""
     indexed: int | None = None
     """Entries of the value index; None if there is none to use."""
@@ -40,6 +44,8 @@ class Facts:
     """How many of them lie in the ranges; None before probing."""
     undecided: int | None = None
     """Rows that the zones leave undecided; None before pruning."""
+    open_share: float = 0.0
+    """The share of the zones that will presumably leave theirs undecided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +53,34 @@ class Costs:
     """Estimated costs in nanoseconds."""
 
     call: float
-    """Calling a kernel."""
+    """Taking a step: a call of a kernel, and what leads to it."""
+    read: float
+    """Reading a row."""
     compare: float
-    """Comparing a row with one range."""
+    """Comparing it with one range."""
+    sift: float
+    """Halving the ranges among which it is looked for."""
+    zone: float
+    """Halving the ranges among which a zone is looked for."""
+    run: float
+    """Turning to another run of undecided blocks."""
     search: float
-    """One step of a binary search."""
+    """One step of a binary search in a value index."""
     mark: float
     """Setting the bit of one row."""
 
     def scan(self, rows: int, ranges: int) -> float:
         """Comparing rows: with each of a few ranges, or by binary search among many."""
-        return self.call + rows * min(self.compare * ranges, self.compare + self.search * ranges.bit_length())
+        return self.call + rows * self.row(ranges)
+
+    def row(self, ranges: int) -> float:
+        """Comparing one row."""
+        compared, searched = self.compare * ranges, self.sift * ranges.bit_length()
+        return self.read + (compared if compared < searched else searched)
 
     def prune(self, blocks: int, ranges: int) -> float:
         """Judging blocks by their zones."""
-        return self.call + blocks * self.search * (1 + ranges.bit_length())
+        return self.call + blocks * self.zone * ranges.bit_length()
 
     def probe(self, entries: int, ranges: int) -> float:
         """Finding both ends of each range in a value index."""
@@ -72,8 +91,30 @@ class Costs:
         return self.call + entries * self.mark
 
 
-COMPILED = Costs(call=400, compare=0.4, search=3, mark=1)
-NUMPY = Costs(call=3000, compare=1, search=10, mark=8)
+COMPILED = Costs(call=4_000, read=0.11, compare=0.09, sift=6, zone=20, run=100, search=10, mark=2.2)
+NUMPY = Costs(call=8_000, read=0.2, compare=0.8, sift=7, zone=60, run=4_000, search=20, mark=5)
+
+# Where the chunk before was rightly compared whole, the next one is as well, unless that costs so many steps.
+PATIENCE = 8
+# Pruning takes two steps: against a way that costs little more it would gain next to nothing.
+_FEW_STEPS = 2.5
+
+
+def rows_scanned_at_once(plan: PlanName, ranges: int, costs: Costs) -> float:
+    """So few rows are compared without a look at sidecars: that costs no more than one further step."""
+    if plan == "auto":
+        return costs.call / costs.row(ranges)
+    return math.inf if plan == "scan" else 0
+
+
+def is_best_scanned(rows: int, inside: int, ranges: int, costs: Costs) -> bool:
+    """Whether comparing all rows was cheaper than marking those that turned out to lie in the ranges."""
+    return costs.scan(rows, ranges) < costs.take(inside)
+
+
+def is_worth_pruning(cost: float, costs: Costs) -> bool:
+    """Whether zones may be better than a way of this cost; otherwise they need not be looked up."""
+    return cost > _FEW_STEPS * costs.call
 
 
 def next_step(plan: PlanName, facts: Facts, costs: Costs) -> Step:
@@ -81,29 +122,32 @@ def next_step(plan: PlanName, facts: Facts, costs: Costs) -> Step:
 
     ``plan`` other than "auto" forces a way: "index" scans where there is no value index.
     """
+    if plan == "auto":
+        return _cheapest(facts, costs)
     if plan == "scan" or (plan == "index" and facts.indexed is None):
-        return Step.SCAN
+        return SCAN
     if plan == "zones":
-        return Step.PRUNE if facts.undecided is None else Step.SCAN
-    if plan == "index":
-        return Step.PROBE if facts.found is None else Step.MARK
-    return _cheapest(facts, costs)
+        return PRUNE if facts.undecided is None else SCAN
+    return PROBE if facts.found is None else MARK
 
 
 def _cheapest(facts: Facts, costs: Costs) -> Step:
-    """Probe and prune, the cheaper first and each only while it may pay; then the cheaper of mark and scan."""
-    ranges, undecided, found = facts.ranges, facts.undecided, facts.found
-    left = costs.scan(facts.rows if undecided is None else undecided, ranges)
-    if found is not None:
-        lookup, step = costs.take(found), Step.MARK
-    elif facts.indexed is not None:
-        lookup, step = costs.probe(facts.indexed, ranges), Step.PROBE
-    else:
-        lookup, step = left, Step.SCAN
-    best = min(lookup, left)
-    if undecided is None and facts.blocks and costs.prune(facts.blocks, ranges) < best:
-        return Step.PRUNE
-    return step if lookup <= left else Step.SCAN
+    """The first step of the cheapest way that is known: scan, mark, probe and mark, or prune and scan what is left."""
+    found, undecided = facts.found, facts.undecided
+    step, least = SCAN, costs.scan(facts.rows if undecided is None else undecided, facts.ranges)
+    if facts.indexed is not None:
+        lookup = costs.probe(facts.indexed, facts.ranges) + costs.call if found is None else costs.take(found)
+        if lookup <= least:
+            step, least = (PROBE if found is None else MARK), lookup
+    may_prune = undecided is None and facts.blocks and is_worth_pruning(least, costs)
+    return PRUNE if may_prune and _pruning(facts, costs) < least else step
+
+
+def _pruning(facts: Facts, costs: Costs) -> float:
+    """Pruning, and comparing what will presumably be left: blocks apart from each other."""
+    blocks, share = facts.blocks, facts.open_share
+    left = costs.scan(int(share * facts.rows), facts.ranges) + costs.run * share * blocks
+    return costs.prune(blocks, facts.ranges) + left
 
 
 def checked_plan(plan: object) -> PlanName:

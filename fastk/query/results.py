@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
-    from fastk.format.sidecars import Zones
+    from fastk.format.sidecars import ValueIndex, Zones
     from fastk.query.stats import ScalarPredicateQueryStats
 
 
@@ -66,10 +67,10 @@ def capabilities(snapshot: Snapshot, column: str) -> ScalarQueryCapabilities:
 
 def zone_map(snapshot: Snapshot, column: str) -> Iterator[ZoneMapEntry]:
     """The finest zones of a column, chunk by chunk."""
-    place = snapshot.settings.schema.position(column)
-    for chunk in snapshot.all_chunks():
-        if snapshot.settings.schema.fields[place].indexed:
-            yield from _zone_entries(chunk, snapshot.chunks.sidecars.zones(chunk, place))
+    schema, sidecars = snapshot.settings.schema, snapshot.chunks.sidecars
+    place = schema.position(column)
+    chunks = snapshot.all_chunks() if schema.fields[place].indexed else ()
+    return chain.from_iterable(_zone_entries(chunk, sidecars.zones(chunk, place)) for chunk in chunks)
 
 
 def _zone_entries(chunk: MappedChunk, zones: Zones) -> Iterator[ZoneMapEntry]:
@@ -83,8 +84,12 @@ def _zone_entries(chunk: MappedChunk, zones: Zones) -> Iterator[ZoneMapEntry]:
 def value_index(snapshot: Snapshot, column: str) -> Iterator[ValueIndexEntry]:
     """The entries of a column's value indexes, chunk by chunk; none of chunks without one."""
     place = snapshot.settings.schema.position(column)
-    for chunk in snapshot.all_chunks():
-        index = snapshot.chunks.sidecars.value_index(chunk, place)
-        if index is not None:
-            ts = chunk.column(0, 0, chunk.rows)
-            yield from map(ValueIndexEntry, index.values.tolist(), ts[index.rows].tolist())
+    return chain.from_iterable(
+        _index_entries(chunk, snapshot.chunks.sidecars.value_index(chunk, place)) for chunk in snapshot.all_chunks()
+    )
+
+
+def _index_entries(chunk: MappedChunk, index: ValueIndex | None) -> Iterator[ValueIndexEntry]:
+    if index is not None:
+        ts = chunk.column(0, 0, chunk.rows)
+        yield from map(ValueIndexEntry, index.values.tolist(), ts[index.rows].tolist())

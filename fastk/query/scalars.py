@@ -133,7 +133,7 @@ def check_predicate(predicate: object) -> ScalarPredicateExpr:
         predicate = predicate.expression()
     if not isinstance(predicate, ScalarPredicateExpr):
         raise InvalidInput(f"{predicate!r} is no condition: give ScalarPredicateExpr.Gt(5), .Between(1, 9), ...")
-    predicate.intervals()
+    predicate.check()
     return predicate
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk import kernels
-from fastk.errors import InvalidInput
 from fastk.kernels.interface import NONE, SOME
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.planner import COMPILED, NUMPY
@@ -25,15 +24,13 @@ def search(
 ) -> tuple[Selection, ScalarPredicateQueryStats]:
     """The rows with ``start <= ts <= end`` that satisfy a condition on a column, and what finding them took.
 
-    Raises InvalidInput if start > end, or if the condition's values cannot be compared with the column's.
+    None if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
-    if start > end:
-        raise InvalidInput(f"{snapshot.settings.key}: the query's start {start} lies after its end {end}")
     values = value_set(predicate, snapshot.settings, column)
     kernels.load()
     task = Task(column, values, plan, COMPILED if kernels.loaded() else NUMPY, snapshot.chunks.sidecars)
     selection = Selection(snapshot)
-    for ref in snapshot.overlapping(start, end):
+    for ref in snapshot.overlapping(start, end) if start <= end else ():
         _visit(snapshot, ref, start, end, task, selection)
     return selection, task.tally.stats(selection.rows)
 
@@ -44,7 +41,8 @@ def _visit(snapshot: Snapshot, ref: ChunkRef, start: int, end: int, task: Task, 
     chunk = snapshot.open_chunk(leaf, place)
     low, high = 0, chunk.rows
     if leaf.starts[place] < start or leaf.ends[place] > end:
-        low, high = chunk.bounds(start, end)
+        # ``start`` and ``end`` may be any int; within the chunk's span they are of int64.
+        low, high = chunk.bounds(max(start, leaf.starts[place]), min(end, leaf.ends[place]))
     task.tally.chunks += 1
     verdict = SOME if low < high else NONE
     if verdict == SOME and task.uses_zones:

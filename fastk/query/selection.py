@@ -59,7 +59,8 @@ class Selection:
                 continue
             column = chunk.clean[index]
             if column is None:
-                column = chunk.ensure_runs_verified(index, (np.flatnonzero(words) + (low >> 6)) << 6, 64)
+                starts = (np.flatnonzero(words) + (low >> 6)) << 6
+                column = chunk.ensure_runs_verified(index, starts, np.minimum(starts + 64, high))
             compact(column, words, low, target)
 
     def _chunks(self) -> Iterable[MappedChunk]:

@@ -19,8 +19,8 @@ class ScalarIndexKind(Enum):
 class ScalarPredicateQueryStats:
     """What a query did.
 
-    A chunk is *considered* if its span of time touches the window. It is *pruned* if it was answered without a look at
-    rows or value index: by its zones, or because it has no row in the window. Else it is *scanned*.
+    A chunk is *considered* if its span of time touches the window. It is *pruned* if its zones alone gave the answer,
+    or if it has no row in the window. Else it is *scanned*: rows were compared, or its value index gave the answer.
 
     A block is *considered* if it has rows in the window, in a chunk that was answered by the zones of its blocks (the
     finest there are) and by comparing what they left open. It is *pruned* if its zone decided, else *scanned*.

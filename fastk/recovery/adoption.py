@@ -49,7 +49,8 @@ class Adoption:
     """What becomes of each chunk file.
 
     ``live`` are the chunks of the series, in order. ``dead`` were taken out by the commit that ``dead_by`` gives by id,
-    and ``empty`` are without rows, there to say so. ``unpublished`` files belong to commits that nobody saw. ``losers``
+    and ``empty`` are without rows, there to say so. ``stray`` ones are not among those that the manifest names, though
+    no chunk says who took them out. ``unpublished`` files belong to commits that nobody saw. ``losers``
     interleave with others that count, by ``choices``. ``unsound`` files cannot be told; ``foreign`` ones are sound
     chunks of something else. ``published`` is the highest commit that readers saw; killed writers left ``unfinished``
     ones below it. ``is_by_manifest`` says that the manifest was sound and up to date.
@@ -62,6 +63,7 @@ class Adoption:
     live: list[SoundFile] = field(default_factory=list)
     dead: list[SoundFile] = field(default_factory=list)
     empty: list[SoundFile] = field(default_factory=list)
+    stray: list[SoundFile] = field(default_factory=list)
     dead_by: dict[int, int] = field(default_factory=dict)
     unpublished: list[str] = field(default_factory=list)
     unsound: list[ChunkFile] = field(default_factory=list)
@@ -79,12 +81,17 @@ class Adoption:
 
 
 def adopt(
-    files: Sequence[ChunkFile], key: SeriesKey, manifest: Manifest | None = None, retired: dict[int, int] | None = None
+    files: Sequence[ChunkFile],
+    key: SeriesKey,
+    manifest: Manifest | None = None,
+    retired: dict[int, int] | None = None,
+    named: frozenset[int] | None = None,
 ) -> Adoption | None:
     """Sort the chunk files of a folder (those set aside as well); None if none of them is a sound chunk of ``key``.
 
     A sound ``manifest`` tells the series, and what was published; ``retired`` are the chunks that it let go, with the
-    commits that did so. Both are left aside if files were made upon a later commit: then it is an old copy.
+    commits that did so, and ``named`` the chunks that it has (None if a damaged table keeps them). All are left aside
+    if files were made upon a later commit: then it is an old copy.
     """
     sound = [SoundFile(file, file.head) for file in files if file.head is not None and file.has_own_name]
     settings = manifest.settings if manifest is not None else _most_frequent(sound, key)
@@ -93,14 +100,14 @@ def adopt(
     mine = [each for each in sound if each.head.settings.key == key and _id(each) == settings.series_id]
     base = highest_base(mine)
     if manifest is not None and base > manifest.sequence:
-        manifest, retired = None, None
+        manifest, retired, named = None, None, None
     present = [each for each in mine if not each.name.endswith(names.ORPHAN_SUFFIX)]
     if manifest is not None:
         result = Adoption(settings, manifest.sequence, range(0), is_by_manifest=True)
     else:
         newest = _newest_complete(present, base)
         result = Adoption(settings, newest, range(base + 1, newest), is_by_manifest=False)
-    _sort_sound(result, present, retired or {})
+    _sort_sound(result, present, retired or {}, named)
     _sort_others(result, files, {each.file.path for each in mine})
     _resolve(result)
     return result
@@ -135,7 +142,9 @@ def _newest_complete(files: Sequence[SoundFile], base: int) -> int:
     return max((sequence for sequence in complete if sequence > base), default=base)
 
 
-def _sort_sound(result: Adoption, present: list[SoundFile], retired: dict[int, int]) -> None:
+def _sort_sound(
+    result: Adoption, present: list[SoundFile], retired: dict[int, int], named: frozenset[int] | None
+) -> None:
     adopted = [each for each in present if result.counts(each.head.sequence)]
     result.unpublished += [each.name for each in present if not result.counts(each.head.sequence)]
     result.dead_by = retired | {
@@ -146,6 +155,8 @@ def _sort_sound(result: Adoption, present: list[SoundFile], retired: dict[int, i
             result.empty.append(each)
         elif each.head.chunk_id in result.dead_by:
             result.dead.append(each)
+        elif named is not None and each.head.chunk_id not in named:
+            result.stray.append(each)
         else:
             result.live.append(each)
 

@@ -179,7 +179,9 @@ def _rebuild(disk: Disk, plan: SeriesPlan, count: Callable[[int], None]) -> None
     every = [*scan.chunk_names, *scan.orphan_names]
     files = [read_chunk_file(disk, scan.place.chunk(name), scan.chunks[name]) for name in every]
     hindrance = _hindrance(scan, files)
-    adoption = None if hindrance else adopt(files, scan.place.key, scan.manifest, _retired_by(scan))
+    is_complete = scan.manifest is not None and not scan.lost_tables
+    named = frozenset(scan.items["chunk_id"].tolist()) if is_complete else None
+    adoption = None if hindrance else adopt(files, scan.place.key, scan.manifest, _retired_by(scan), named)
     if hindrance:
         plan.unrepaired.append(f"{scan.place.series_dir}: {hindrance}")
     elif adoption is None:
@@ -228,8 +230,10 @@ def _follow(plan: SeriesPlan, adoption: Adoption) -> None:
     plan.settings, plan.base, plan.is_rebuilt = settings, adoption.published, True
     plan.chunks = [NamedChunk(_item_with_sidecars(each, settings.schema), each.name) for each in adoption.live]
     plan.set_aside = adoption.unpublished
-    dead = [*map(_retire, adoption.dead, [adoption] * len(adoption.dead)), *map(_retire_empty, adoption.empty)]
-    plan.retired = tables.joined(tables.empty(tables.RETIRED), *dead)
+    plan.gone = [each.head.chunk_id for each in adoption.stray]
+    dead = [_retire(each, adoption.dead_by[each.head.chunk_id]) for each in adoption.dead]
+    new = [_retire(each, NEXT_COMMIT) for each in (*adoption.empty, *adoption.stray)]
+    plan.retired = tables.joined(tables.empty(tables.RETIRED), *dead, *new)
     if scan.has_manifest and scan.manifest is None:
         plan.quarantine.append(scan.place.manifest)
     plan.quarantine += _damaged_tables(scan)
@@ -252,13 +256,12 @@ def _item_with_sidecars(sound: SoundFile, schema: Schema) -> np.void:
     return item
 
 
-def _retire(sound: SoundFile, adoption: Adoption) -> tables.Table:
-    return retired.chunk_items(item_of(sound.head), 0, adoption.dead_by[sound.head.chunk_id])
+def _retire(sound: SoundFile, sequence: int) -> tables.Table:
+    """The entry of a chunk that a commit took out.
 
-
-def _retire_empty(sound: SoundFile) -> tables.Table:
-    """A chunk without rows stays until rows change again: it proves that the commits before it counted."""
-    return retired.chunk_items(item_of(sound.head), 0, NEXT_COMMIT)
+    A chunk without rows is the next commit's: it stays until rows change again, and proves that those before counted.
+    """
+    return retired.chunk_items(item_of(sound.head), 0, sequence)
 
 
 NEXT_COMMIT = 0

@@ -13,8 +13,9 @@ from fastk.store.series import DEFAULT_SCALAR_ZMAP_BLOCK_SIZE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fastk.engine.conflicts import OnConflict
+    from fastk.engine.results import PutResult
     from fastk.engine.rows import Rows
-    from fastk.engine.writer import PutResult
     from fastk.keys import ScalarSeriesKey
     from fastk.schema.records import KlineRecord, ScalarRecord
     from fastk.store import reports
@@ -73,9 +74,11 @@ class OriginalNames:
             (symbol, keys.KLINE_CATEGORY, timeframe), schemas.KLINE, timeframe_ms=timeframe_ms, scales=scales, **options
         )
 
-    def put_kline_chunk(self, symbol: str, timeframe: str, records: Any) -> PutResult:
-        """Append bars, later than what their months hold."""
-        return self.kline(symbol, timeframe).put(records)
+    def put_kline_chunk(
+        self, symbol: str, timeframe: str, records: Any, on_conflict: OnConflict | None = None
+    ) -> PutResult:
+        """Append bars, later than what their months hold; with ``on_conflict`` put them as :meth:`fastk.Series.put`."""
+        return _put(self.kline(symbol, timeframe), records, on_conflict)
 
     def get_kline_at(self, symbol: str, timeframe: str, ts: TimeLike) -> KlineRecord | None:
         """The bar of one ts."""
@@ -114,12 +117,13 @@ class OriginalNames:
         timeframe_ms: int,
         records: Any,
         zmap_block_size: int = DEFAULT_SCALAR_ZMAP_BLOCK_SIZE,
+        on_conflict: OnConflict | None = None,
     ) -> PutResult:
         """Append values, later than what their months hold; ``timeframe_ms`` must be the registered one."""
         series = self.series(key)
         if series.settings.timeframe_ms != timeframe_ms:
             raise InvalidInput(f"{series.key} has timeframe_ms {series.settings.timeframe_ms}, not {timeframe_ms!r}")
-        return series.put(records, zone_rows=zmap_block_size)
+        return _put(series, records, on_conflict, zone_rows=zmap_block_size)
 
     def get_scalar_at(self, key: ScalarSeriesKey, ts: TimeLike) -> ScalarRecord | None:
         """The value of one ts."""
@@ -169,12 +173,11 @@ class OriginalNames:
         name: str,
         records: Any,
         zmap_block_size: int = DEFAULT_SCALAR_ZMAP_BLOCK_SIZE,
+        on_conflict: OnConflict | None = None,
     ) -> PutResult:
         """Append values of an indicator."""
-        base = self._base_kline(symbol, timeframe)
-        return self.put_scalar_chunk(
-            keys.indicator_series_key(symbol, timeframe, name), base.settings.timeframe_ms, records, zmap_block_size
-        )
+        key, base = keys.indicator_series_key(symbol, timeframe, name), self._base_kline(symbol, timeframe)
+        return self.put_scalar_chunk(key, base.settings.timeframe_ms, records, zmap_block_size, on_conflict)
 
     def get_indicator_at(self, symbol: str, timeframe: str, name: str, ts: TimeLike) -> ScalarRecord | None:
         """The indicator's value of one ts."""
@@ -254,17 +257,23 @@ class OriginalNames:
             (symbol, schema.name, channel), schema, timeframe_ms=timeframe_ms, scales=scales, **options
         )
 
-    def put_trade_chunk(self, symbol: str, channel: str, records: Any) -> PutResult:
+    def put_trade_chunk(
+        self, symbol: str, channel: str, records: Any, on_conflict: OnConflict | None = None
+    ) -> PutResult:
         """Append trades."""
-        return self.trade(symbol, channel).put(records)
+        return _put(self.trade(symbol, channel), records, on_conflict)
 
-    def put_bbo_chunk(self, symbol: str, channel: str, records: Any) -> PutResult:
+    def put_bbo_chunk(
+        self, symbol: str, channel: str, records: Any, on_conflict: OnConflict | None = None
+    ) -> PutResult:
         """Append quotes."""
-        return self.bbo(symbol, channel).put(records)
+        return _put(self.bbo(symbol, channel), records, on_conflict)
 
-    def put_book_delta_chunk(self, symbol: str, channel: str, records: Any) -> PutResult:
+    def put_book_delta_chunk(
+        self, symbol: str, channel: str, records: Any, on_conflict: OnConflict | None = None
+    ) -> PutResult:
         """Append book deltas."""
-        return self.book_delta(symbol, channel).put(records)
+        return _put(self.book_delta(symbol, channel), records, on_conflict)
 
     def get_trade_range(self, symbol: str, channel: str, start_ts: TimeLike | None, end_ts: TimeLike | None) -> Rows:
         """Trades from start to end, both included."""
@@ -310,3 +319,10 @@ class OriginalNames:
             for entry in entries
             if entry.problem is None
         ]
+
+
+def _put(series: Series, records: Any, on_conflict: OnConflict | None, **options: Any) -> PutResult:
+    """As the original does: only behind what is stored, unless a policy says what becomes of keys that are."""
+    if on_conflict is None:
+        return series.append(records, **options)
+    return series.put(records, on_conflict=on_conflict, **options)

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.arrays import is_integer
-from fastk.errors import FastKError, InvalidInput
+from fastk.errors import FastKError, InvalidInput, NotFound
 from fastk.schema.columns import to_columns
 from fastk.times import INT64_MAX, INT64_MIN, to_ts, to_ts_array
 
@@ -17,14 +17,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.engine import lookup
+    from fastk.engine.compaction import CompactionDecision, CompactionPolicy
+    from fastk.engine.conflicts import OnConflict
+    from fastk.engine.edit import SeriesEdit
     from fastk.engine.reader import SeriesReader
+    from fastk.engine.results import MergeResult, PutResult
     from fastk.engine.rows import Rows
-    from fastk.engine.writer import PutResult, Writer
+    from fastk.engine.writer import Writer
     from fastk.keys import SeriesKey
     from fastk.query.expressions import ScalarPredicate, ScalarPredicateExpr
     from fastk.query.planner import PlanName
     from fastk.query.results import QueryResult
     from fastk.query.scalars import ScalarQueryCapabilities, ValueIndexEntry, ZoneMapEntry
+    from fastk.schema.columns import Columns
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
     from fastk.store import reports
@@ -168,6 +173,8 @@ class Series:
         from fastk.query import results
 
         check_order(start, end)
+        start, end = (None if time is None else self._ts(time) for time in (start, end))
+        check_order(start, end)
         return results.where(self._reader.snapshot, column, predicate, *self._bounds(start, end, closed), plan)
 
     def query_capabilities(self, column: str) -> ScalarQueryCapabilities:
@@ -194,27 +201,124 @@ class Series:
         self,
         rows: Any,
         *,
+        on_conflict: OnConflict = "error",
         decoded: bool = False,
         zoneless: Literal["utc"] | None = None,
         zone_rows: int = DEFAULT_SCALAR_ZMAP_BLOCK_SIZE,
     ) -> PutResult:
-        """Append rows, in any number of partitions, as one commit: all of them, or none and an error.
+        """Put rows at their places in time, in any number of partitions, as one commit: all of them, or none.
 
         ``rows`` is a mapping of columns, a structured array, a 2-D integer array in field order, rows of a store, or a
-        list of records or dicts; ascending in ts, and later than what their partitions hold. ``decoded=True`` takes
-        natural units (floats, Decimals) for the columns that have a scale. Zone-less times are refused unless
-        ``zoneless="utc"``. What would not be stored exactly is refused. ``zone_rows`` is the size of the blocks of zone
-        maps, where the series has any. Cost: four syncs, and the data once; 60 ns a value to be indexed.
+        list of records or dicts; ascending in ts. ``decoded=True`` takes natural units (floats, Decimals) for the
+        columns that have a scale. Zone-less times are refused unless ``zoneless="utc"``. What would not be stored
+        exactly is refused. ``zone_rows`` is the size of the blocks of zone maps, where the series has any.
+
+        ``on_conflict`` says what becomes of rows whose key (ts; ts and sequence; or all rows of a ts, by the record
+        type) is stored already. ``"error"`` refuses the put. ``"skip_identical"`` passes over rows that are stored just
+        so, and refuses others: an ingest can be run again. ``"replace"`` puts the new rows in the place of stored ones.
+        A refusal is :class:`fastk.Conflict`, counts what it found, and changes nothing.
+
+        Cost: four syncs, and the data once; 60 ns a value to be indexed. Rows among stored ones rewrite the chunks of
+        their partitions that they touch. Small neighbours are merged (``policy.tier_fanout`` of the store).
         """
+        check_policy(on_conflict)
+        return self._write(rows, on_conflict, decoded, zoneless, zone_rows)
+
+    def append(
+        self,
+        rows: Any,
+        *,
+        decoded: bool = False,
+        zoneless: Literal["utc"] | None = None,
+        zone_rows: int = DEFAULT_SCALAR_ZMAP_BLOCK_SIZE,
+    ) -> PutResult:
+        """Put rows that come behind all that their partitions hold, one new chunk a partition; or InvalidInput.
+
+        This is what the ``put_*_chunk`` methods of the store do. Where ts may be equal, rows may go on at the last
+        stored ts if the sequence field tells them from those stored there.
+        """
+        return self._write(rows, None, decoded, zoneless, zone_rows)
+
+    def _write(
+        self, rows: Any, on_conflict: OnConflict | None, decoded: bool, zoneless: object, zone_rows: int
+    ) -> PutResult:
+        writer = self._writer()
+        columns = self._to_columns(rows, decoded, zoneless)
+        return writer.put(self._reader, columns, on_conflict, _checked_zone_rows(zone_rows))
+
+    def _to_columns(self, rows: Any, decoded: bool, zoneless: object) -> Columns:
         if zoneless not in (None, "utc"):
             raise InvalidInput(f"zoneless={zoneless!r} is unknown: give 'utc' or leave it out")
-        if not is_integer(zone_rows) or not 1 <= zone_rows <= _MOST_ZONE_ROWS:
-            raise InvalidInput(
-                f"zone_rows (zmap_block_size) must be an int from 1 to {_MOST_ZONE_ROWS:,}, not {zone_rows!r}"
-            )
+        return to_columns(rows, self.settings, decoded=decoded, zoneless_is_utc=zoneless == "utc")
+
+    def delete_range(
+        self, start: TimeLike | None = None, end: TimeLike | None = None, *, closed: Closed = "both"
+    ) -> PutResult:
+        """Delete the rows between two times, as one commit; ``.deleted`` counts them. Times as in :meth:`range`.
+
+        Chunks that lie in the range whole are taken out unread, those at its ends are rewritten. The files stay for the
+        grace period, and snapshots that were pinned before go on seeing the rows.
+        """
+        return self._writer().delete(self._reader, *self._clamped(start, end, closed))
+
+    def replace_range(
+        self,
+        start: TimeLike | None,
+        end: TimeLike | None,
+        rows: Any,
+        *,
+        closed: Closed = "both",
+        decoded: bool = False,
+        zoneless: Literal["utc"] | None = None,
+        zone_rows: int = DEFAULT_SCALAR_ZMAP_BLOCK_SIZE,
+    ) -> PutResult:
+        """Delete the rows between two times and put others there, as one commit; all new rows must lie there.
+
+        Nothing is written if they are the stored ones already: all then count as identical.
+        """
         writer = self._writer()
-        columns = to_columns(rows, self.settings, decoded=decoded, zoneless_is_utc=zoneless == "utc")
-        return writer.put(self._reader, columns, int(zone_rows))
+        columns = self._to_columns(rows, decoded, zoneless)
+        window = self._clamped(start, end, closed)
+        return writer.replace(self._reader, *window, columns, _checked_zone_rows(zone_rows))
+
+    def _clamped(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:
+        low, high = self._bounds(start, end, "both")
+        check_order(low, high, "range")
+        low, high = self._bounds(start, end, closed)
+        return max(low, INT64_MIN), min(high, INT64_MAX)
+
+    # Compaction
+
+    def merge(self, partition_key: str | None = None) -> MergeResult:
+        """Make one chunk of each partition that has several, as one commit; the rows stay byte for byte.
+
+        ``partition_key`` names one partition, or all of a longer time: "2024-02-01", "2024-02" or "2024" for a series
+        in days. Snapshots that were pinned before go on reading the files before, which stay for the grace period.
+        """
+        return self._writer().merge(self._reader, lambda edit: self._partitions(edit, partition_key))
+
+    def compaction_advice(self, policy: CompactionPolicy | None = None) -> list[CompactionDecision]:
+        """For each partition, whether a policy (default: the original's thresholds) advises merging it, and why."""
+        from fastk.engine.compaction import CompactionPolicy
+        from fastk.engine.edit import SeriesEdit
+
+        edit = SeriesEdit(self._reader.snapshot, policy or CompactionPolicy())
+        return edit.decide(edit.stored_partitions())
+
+    def _partitions(self, edit: SeriesEdit, partition_key: str | None) -> list[int]:
+        """Those of the stored partitions that a key names; NotFound if it names none."""
+        stored = edit.stored_partitions()
+        if partition_key is None:
+            return stored
+        unit = self.settings.partition
+        if not isinstance(partition_key, str):
+            raise InvalidInput(f"a partition is named by text like {unit.example!r}, not by {partition_key!r}")
+        found = [ordinal for ordinal in stored if _is_within(unit.key(ordinal), partition_key)]
+        if not found:
+            raise NotFound(
+                f"{self.key} has no rows in {partition_key!r}; its partitions are named like {unit.example!r}"
+            )
+        return found
 
     # Upkeep
 
@@ -249,10 +353,29 @@ class Series:
         return reports.month_inventory(self._reader.snapshot)
 
 
-def check_order(start: TimeLike | None, end: TimeLike | None) -> None:
-    """Refuse the reversed window of a query, as far as it shows before the series' time unit is known."""
+def check_policy(on_conflict: object) -> None:
+    """Refuse what is no policy for keys that are stored already."""
+    from fastk.engine.conflicts import POLICIES
+
+    if on_conflict not in POLICIES:
+        raise InvalidInput(f"on_conflict={on_conflict!r} is unknown: give {', '.join(map(repr, POLICIES))}")
+
+
+def _checked_zone_rows(zone_rows: object) -> int:
+    if is_integer(zone_rows) and 1 <= zone_rows <= _MOST_ZONE_ROWS:
+        return int(zone_rows)
+    raise InvalidInput(f"zone_rows (zmap_block_size) must be an int from 1 to {_MOST_ZONE_ROWS:,}, not {zone_rows!r}")
+
+
+def _is_within(key: str, span: str) -> bool:
+    """Whether a partition's key is the span's, or that of a part of it: 2024-02-01 lies within 2024-02."""
+    return key == span or key.startswith((f"{span}-", f"{span}T"))
+
+
+def check_order(start: TimeLike | None, end: TimeLike | None, what: str = "query") -> None:
+    """Refuse a reversed window, as far as it shows before the series' time unit is known."""
     if is_integer(start) and is_integer(end) and start > end:
-        raise InvalidInput(f"the query's start {start} lies after its end {end}")
+        raise InvalidInput(f"the {what}'s start {start} lies after its end {end}")
 
 
 def _row_count(count: Any) -> int:

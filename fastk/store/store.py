@@ -24,12 +24,14 @@ from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
 from fastk.store.recovery_names import RecoveryNames
 from fastk.store.series import Series
+from fastk.store.upkeep import Upkeep
 from fastk.times import TimeUnit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
+    from fastk.engine.compaction import CompactionPolicy
     from fastk.engine.mapped import Verify
     from fastk.engine.writer import Writer
     from fastk.partition import PartitionPolicy, PartitionUnit
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 _UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
 
-class FastKStore(OriginalNames, QueryNames, RecoveryNames):
+class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.
@@ -57,6 +59,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
         lock_timeout: float,
         max_maps: int | None,
         grace_seconds: float,
+        policy: CompactionPolicy | None,
         disk: Disk,
     ) -> None:
         self.root = root
@@ -66,6 +69,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
         self._maps = MapCache(default_budget() if max_maps is None else max_maps)
         self._gate = WriteGate(disk, root, writable=mode == "rw", timeout=lock_timeout)
         self._grace_ms = int(grace_seconds * 1000)
+        self._given_policy = policy
         self._series: dict[SeriesKey, Series] = {}
         self._readers: dict[SeriesKey, SeriesReader] = {}
         self._closed = False
@@ -75,7 +79,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
     def _writer(self) -> Writer:
         from fastk.engine.writer import Writer  # here, because a process that only reads need not load it
 
-        return Writer(self._disk, self.root, self._gate, self._grace_ms)
+        return Writer(self._disk, self.root, self._gate, self._grace_ms, self.compaction_policy)
 
     def _open_writer(self) -> Writer:
         """The writer, if this store object may write."""
@@ -92,6 +96,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
         lock_timeout: float = 10.0,
         max_maps: int | None = None,
         grace_seconds: float = 3600.0,
+        policy: CompactionPolicy | None = None,
         disk: Disk | None = None,
     ) -> FastKStore:
         """Open a store.
@@ -102,7 +107,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
         ``verify``: when checksums are compared: on first ``"touch"`` of a block (default), at ``"open"`` of a chunk, or
         ``"never"``. ``lock_timeout``: seconds to wait for another writer. ``max_maps``: how many chunks stay mapped
         (default: half of the system's limit). ``grace_seconds``: how long files stay that no newer state names.
-        ``disk`` is the seam for tests.
+        ``policy``: when chunks are merged (default: :class:`fastk.CompactionPolicy`). ``disk`` is the seam for tests.
         """
         for name, value, allowed in (("mode", mode, ("rw", "r")), ("verify", verify, ("touch", "open", "never"))):
             if value not in allowed:
@@ -120,6 +125,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
             lock_timeout=lock_timeout,
             max_maps=max_maps,
             grace_seconds=grace_seconds,
+            policy=_checked_policy(policy),
             disk=disk or Disk(),
         )
 
@@ -275,6 +281,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
         series_key = as_series_key(key)
         self._gate.check_open()
         files = SeriesFiles(self.root, series_key)
+        files.check_plain(self._disk)
         if not self._disk.exists(files.manifest):
             raise NotFound(f"series {series_key} is not in the store; see list_series()")
         self._writer.drop(files)
@@ -365,6 +372,15 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames):
 def open_store(root: str | os.PathLike[str], mode: Mode = "rw", **options: Any) -> FastKStore:
     """:meth:`FastKStore.open`, as ``fastk.open``."""
     return FastKStore.open(root, mode, **options)
+
+
+def _checked_policy(policy: object) -> CompactionPolicy | None:
+    if policy is not None:
+        from fastk.engine.compaction import CompactionPolicy
+
+        if not isinstance(policy, CompactionPolicy):
+            raise InvalidInput(f"policy must be a fastk.CompactionPolicy, not {policy!r}")
+    return policy
 
 
 def _checked_path(root: str | os.PathLike[str]) -> str:

@@ -9,6 +9,7 @@ from builders import FEBRUARY, JANUARY, MINUTE, contents, temporary_folder
 
 import fastk
 from fastk.bridge import batch as batches
+from fastk.bridge import strict_json
 from fastk.bridge.batch import Batch
 
 WINDOW = {"start_ts": 0, "end_ts": 2**60}
@@ -105,15 +106,32 @@ def test_each_answer_is_written_before_the_next_line_is_read(bridge):
             return super().write(data)
 
     class Lines(io.BytesIO):
-        def __next__(self):
+        def readline(self, *size):
             order.append("in")
-            return super().__next__()
+            return super().readline(*size)
 
     from fastk.bridge.main import run
 
     stdin = Lines(b"1\n2\n")
     assert run(["batch"], stdin, Out(), io.StringIO()) == 0
     assert order == ["in", "out", "in", "out", "in"]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize("long", [b"{" * 200, b" " * 200, b'{"id":7}' + b" " * 192], ids=["braces", "blanks", "good"])
+def test_a_line_that_is_too_long_is_refused_and_passed_over(bridge, monkeypatch, long, end):
+    monkeypatch.setattr(strict_json, "MOST_BYTES", 80)
+    monkeypatch.setattr(batches, "_PIECE", 7)
+    good = b'{"command":"kline-inventory","symbol":"B","timeframe":"1m","id":1}'
+    assert len(good) < 79
+    good = good.ljust(79) + b"\n"
+    outcome = bridge.run("batch", "--root", bridge.root, stdin=good + long + b"\n" + good + long + end)
+    assert outcome.status == 0
+    first, second, third, fourth = map(json.loads, outcome.out.splitlines())
+    assert (first, second) == (third, fourth)
+    assert first["exists"] is False
+    message = "the line is longer than 80 bytes; send it in parts"
+    assert second == {"error": {"type": "InvalidInput", "message": message}}
 
 
 def test_nothing_in_nothing_out(bridge):

@@ -4,13 +4,14 @@ import errno
 import io
 import json
 import re
+import select
 
 import pytest
 from bridge_calls import SERIES, klines, minutes
 from builders import MINUTE
 
 import fastk
-from fastk.bridge import CONTRACT_VERSION, commands, main
+from fastk.bridge import CONTRACT_VERSION, commands
 from fastk.bridge.failures import one_line, type_of
 from fastk.bridge.main import run
 from fastk.engine.writer import Writer
@@ -18,6 +19,20 @@ from fastk.io.disk import Disk
 
 NOT_WHAT_IT_DOES = ("fetch", "compute", "route", "strategy", "websocket", "server", "daemon")
 WINDOW = ("--start-ts", "0", "--end-ts", "5")
+QUERY = (
+    "query-scalar-predicate",
+    "--root",
+    "store",
+    "--symbol",
+    "B",
+    "--timeframe",
+    "1m",
+    "--category",
+    "c",
+    "--name",
+    "n",
+    *WINDOW,
+)
 READ = ("read-kline-range", "--root", "store", "--symbol", "BTC", "--timeframe", "1m")
 
 
@@ -40,6 +55,24 @@ def test_usage_of_one_command(bridge, name, rest):
     assert (outcome.status, outcome.out) == (0, b"")
     assert outcome.err.startswith(f"usage: fastk_bridge {name} ")
     assert not [word for word in NOT_WHAT_IT_DOES if word in outcome.err.lower()]
+
+
+APPLIES = {
+    "P is eq, ne": {"query-scalar-predicate"},
+    "Times are UTC": {name for name in commands.COMMANDS if name.startswith(("read", "query"))},
+    "exit status 0": set(commands.COMMANDS),
+    "Writes read a JSON payload": {name for name in commands.COMMANDS if name.startswith("write")},
+    "one JSON command a line": {"batch"},
+}
+
+
+@pytest.mark.parametrize("name", [*commands.COMMANDS, "batch"])
+def test_usage_of_one_command_tells_what_applies_to_it(bridge, name):
+    everything, told = bridge.run("--help").err, bridge.run(name, "--help").err
+    for note, names in APPLIES.items():
+        assert note in everything
+        assert (note in told) == (name in names)
+    assert told.count("\n\n") == 1
 
 
 def test_version(bridge):
@@ -69,11 +102,34 @@ def test_version(bridge):
         ((*READ, "--start-ts", "0", "--end-ts"), "--end-ts: expected one argument"),
         ((*READ, *WINDOW, "--input-json", "x"), "--input-json"),
         (("batch", "--root"), "--root: expected one argument"),
-        (("batch", "--symbol", "x"), "--symbol"),
+        (("batch", "--symbol", "x"), "unrecognized arguments: --symbol x"),
+        ((*READ, *WINDOW, "x", "--y=z"), "unrecognized arguments: x --y=z"),
+        ((*READ, "--start-ts=", "--end-ts", "5"), '--start-ts: "" is no decimal integer'),
+        ((*READ, "--start-ts", "--", "--end-ts", "5"), '--start-ts: "--" is no decimal integer'),
+        ((*QUERY, "--predicate", "--"), "no predicate '--'"),
+        ((*QUERY, "--predicate", "in-set", "--values", "--"), '--values: "--" is no decimal integer'),
+        ((*QUERY, "--predicate", "in-set", "--values", "--values"), "--values stands twice"),
+        ((*QUERY, "--predicate", "eq", "--value", "1", "--return-values=1"), "--return-values: expected no argument"),
+        ((*QUERY, "--predicate", "eq", "--value", "1", "--return-values", "1"), "unrecognized arguments: 1"),
+        ((*QUERY, "--return-values", "--return-values"), "--return-values stands twice"),
     ],
 )
 def test_arguments_without_sense(bridge, arguments, reason):
     assert reason in bridge.refused(*arguments)
+
+
+def test_two_dashes_are_a_value_like_any_other(bridge, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "--").write_text(json.dumps(klines(minutes(1))))
+    arguments = bridge.arguments("write-kline-range", {"symbol": "--", "timeframe": "1m", "input_json": "--"})
+    assert b'"symbol":"--"' in bridge.run(*arguments).out
+    assert bridge.call("kline-inventory", symbol="--", timeframe="1m")["record_count"] == 1
+    stdin = json.dumps({"command": "kline-inventory", **SERIES}).encode()
+    assert bridge.run("batch", "--root", "--", stdin=stdin).out.startswith(b'{"error":{"type":')
+
+
+def test_an_unknown_command_names_all_there_are(bridge):
+    assert bridge.refused("fly").endswith(f"there are {', '.join([*commands.COMMANDS, 'batch'])}")
 
 
 ARABIC_ONE = "\N{ARABIC-INDIC DIGIT ONE}"
@@ -221,9 +277,9 @@ def test_a_closed_pipe_is_no_failure_to_tell(bridge):
 
 
 def test_a_slow_pipe_gets_everything(bridge, monkeypatch):
-    monkeypatch.setattr(main.select, "select", lambda *waiting: None)
+    monkeypatch.setattr(select, "select", lambda *waiting: None)
     bridge.write_klines(minutes(100))
-    arguments = bridge.arguments("read-kline-range", {**SERIES, "start_ts": 0, "end_ts": 2**60})
+    arguments = bridge.arguments("read-kline-range", {**SERIES, "start_ts": "0", "end_ts": str(2**60)})
     out = Dripping()
     assert run(arguments, io.BytesIO(), out, io.StringIO()) == 0
     assert out.getvalue() == bridge.run(*arguments).out

@@ -18,7 +18,19 @@ import fastk
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 COMMAND = [sys.executable, "-m", "fastk", "bridge"]
-HEAVY = ("numba", "llvmlite", "pandas", "pyarrow", "sqlite3", "argparse", "numpy", "fastk.engine.writer")
+OF_ARGPARSE = ("argparse", "gettext", "locale", "shutil", "bz2", "lzma")
+HEAVY = (
+    "numba",
+    "llvmlite",
+    "pandas",
+    "pyarrow",
+    "sqlite3",
+    "numpy",
+    "decimal",
+    "select",
+    "fastk.engine.writer",
+    *OF_ARGPARSE,
+)
 LOADED = f"import sys; print(*sorted({set(HEAVY)!r} & sys.modules.keys()), file=sys.stderr)"
 
 
@@ -72,7 +84,7 @@ def test_what_a_process_loads(bridge, monkeypatch):
     read = bridge.arguments("read-kline-range", {**SERIES, **window})
     query = bridge.arguments("query-scalar-predicate", {**SCALAR, **window, "predicate": "gt", "value": 0})
     for arguments in (read, query):
-        assert loaded_by(arguments) == {"argparse", "numpy"}
+        assert loaded_by(arguments) == {"numpy"}
 
 
 def test_the_environment_may_choose_the_kernels(bridge):
@@ -143,6 +155,25 @@ def test_another_process_sees_what_a_batch_wrote(talk, bridge):
     assert bridge.call("kline-inventory", **SERIES)["record_count"] == 1
     bridge.write_klines([JANUARY + MINUTE])
     assert talk("kline-inventory", **SERIES)["record_count"] == 2
+
+
+@pytest.mark.slow
+def test_a_batch_survives_a_line_beyond_all_bounds(bridge):
+    inventory = json.dumps({"command": "kline-inventory", **SERIES})
+    lines = f"(head -c 1500000000 /dev/zero; echo; echo '{inventory}')"
+    outcome = shell(f'ulimit -v 2000000; {lines} | "$0" "$@"', "batch", "--root", bridge.root)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    refused, answered = map(json.loads, outcome.stdout.splitlines())
+    assert "longer than 268,435,456 bytes" in refused["error"]["message"]
+    assert answered["exists"] is False
+
+
+@pytest.mark.slow
+def test_a_payload_beyond_all_bounds(bridge):
+    arguments = bridge.arguments("write-kline-range", {**SERIES, "input_json": "/dev/zero"})
+    outcome = shell('ulimit -v 2000000; "$0" "$@"', *arguments)
+    assert outcome.returncode == 1
+    assert outcome.stderr == "fastk_bridge failed: the payload is longer than 268,435,456 bytes; send it in parts\n"
 
 
 def test_an_interrupted_batch(talk):

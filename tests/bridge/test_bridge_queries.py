@@ -1,5 +1,7 @@
 """Predicate queries: what matches, how the answer repeats the question, and which questions have no sense."""
 
+from pathlib import Path
+
 import pytest
 from bridge_calls import SCALAR
 from builders import JANUARY
@@ -72,3 +74,25 @@ def test_queries_of_a_window_or_series_that_cannot_be(bridge):
     assert "none" in bridge.refuse("query-scalar-predicate", **missing, start_ts=0, end_ts=1, **condition)
     nothing = bridge.call("query-scalar-predicate", **missing, start_ts=0, end_ts=1, predicate="in-set", values="")
     assert nothing["matches"] == []
+
+
+def ask(bridge, outcome, **options):
+    return getattr(bridge, outcome)("query-scalar-predicate", **{**SCALAR, "start_ts": 0, "end_ts": 1, **options})
+
+
+EMPTY = {"predicate": "in-set", "values": ""}
+REVERSED = {"start_ts": 1, "end_ts": 0}
+CROSSED = {"predicate": "between", "min": 2, "max": 1}
+
+
+def test_the_order_in_which_a_query_is_checked(bridge):
+    """Names, the window, the bounds, a set that is empty; only then is the series looked at."""
+    bridge.write_scalars(VALUES)
+    (manifest,) = Path(bridge.root).rglob("series.meta")
+    manifest.write_bytes(b"junk")
+    assert "symbol" in ask(bridge, "refuse", **EMPTY, **REVERSED, symbol=" ")
+    assert "the query's start 1 lies after its end 0" in ask(bridge, "refuse", **CROSSED, **REVERSED)
+    assert "the query's start 1 lies after its end 0" in ask(bridge, "refuse", **EMPTY, **REVERSED)
+    assert "Between needs min <= max" in ask(bridge, "refuse", **CROSSED)
+    assert ask(bridge, "call", **EMPTY)["matches"] == []
+    assert "series.meta" in ask(bridge, "refuse", predicate="gt", value=0)

@@ -8,6 +8,8 @@ from builders import JANUARY, MARCH, MINUTE, contents, temporary_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastk.bridge import strict_json
+
 GOOD = json.dumps(klines(minutes(4, MARCH))).encode()
 NOT_INTEGERS = [1.5, 5.0, 1e3, True, False, None, "5", [5], {"ts": 5}, 2**63, -(2**63) - 1]
 
@@ -43,7 +45,12 @@ def refused(bridge, data, command="write-kline-range", options=SERIES):
         (b'{"a":' * 200_000, "nested too deeply"),
         (b'{"a":01}', "the payload is no JSON"),
         (b'{"a":+1}', "the payload is no JSON"),
-        (b'{"a":' + b"9" * 5_000 + b"}", "the payload is no JSON"),
+        (b'{"a":' + b"9" * 5_000 + b"}", "an integer of 5,000 digits: line 1 column 6 (char 5)"),
+        (
+            b'{"a":\n [1.' + b"9" * 5_000 + b",-" + b"9" * 5_000 + b"]}",
+            "an integer of 5,000 digits: line 2 column 5006",
+        ),
+        (b'{"' + b"9" * 5_000 + b'\\"":1,\n"b":' + b"8" * 4_301 + b"}", "4,301 digits: line 2 column 5 "),
         (b"{'a':1}", "the payload is no JSON"),
         (b'{"a":1,}', "the payload is no JSON"),
         (b'{"a":"\n"}', "the payload is no JSON"),
@@ -55,6 +62,21 @@ def refused(bridge, data, command="write-kline-range", options=SERIES):
 )
 def test_what_is_no_payload(written, data, reason):
     assert reason in refused(written, data)
+
+
+def test_long_integers_say_nothing_of_python(written):
+    assert "sys." not in refused(written, b'{"a":' + b"9" * 5_000 + b"}")
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_a_payload_that_is_too_long(written, monkeypatch, tmp_path, from_file):
+    monkeypatch.setattr(strict_json, "MOST_BYTES", len(GOOD) - 1)
+    (tmp_path / "payload").write_bytes(GOOD)
+    options = {**SERIES, "input_json": tmp_path / "payload"} if from_file else SERIES
+    message = refused(written, GOOD, options=options)
+    assert message == f"the payload is longer than {len(GOOD) - 1:,} bytes; send it in parts"
+    monkeypatch.setattr(strict_json, "MOST_BYTES", len(GOOD))
+    assert written.run(*written.arguments("write-kline-range", options), stdin=GOOD).status == 0
 
 
 @pytest.mark.parametrize("name", ["timeframe_ms", "price_scale", "volume_scale", "records"])

@@ -132,6 +132,20 @@ def test_scan_at_the_ends_of_words_and_strides(kernels: Kernels, dtype: Any, cou
 
 
 @both
+@pytest.mark.parametrize("code", ["i2", "u4", "i8", "f4", "f8"])
+@pytest.mark.parametrize("count", [256, 257, 1_000])
+def test_scan_of_more_ranges_than_are_compared(kernels: Kernels, code: str, count: int) -> None:
+    random = np.random.default_rng(count)
+    lows = 2 * np.sort(random.choice(5_000, count, replace=False))
+    ranges = read_only(lows.astype(code)), read_only((lows + random.integers(0, 2, count)).astype(code))
+    column = random.integers(0, 10_100, 1_000).astype(code)
+    if column.dtype.kind == "f":
+        column[::7] = math.nan
+    for negated in (False, True):
+        assert_scan(kernels, column, np.array([SOME], dtype=np.uint8), 1_000, 3, 990, ranges, negated)
+
+
+@both
 @pytest.mark.parametrize("block_rows", [1, 7, 63, 64, 65, 256])
 def test_scan_joins_runs_of_verdicts_at_any_row(kernels: Kernels, block_rows: int) -> None:
     random = np.random.default_rng(block_rows)

@@ -171,7 +171,7 @@ class TestASoundSeries:
         monkeypatch.setattr(retired, "INLINE_MAX", 0)
         with make_store(folder_in_memory / "store") as store:
             for minute in range(60, 80):
-                store.series(KEY).put(bars(FEBRUARY + minute * MINUTE, 1))
+                store.series(KEY).append(bars(FEBRUARY + minute * MINUTE, 1))
         root = folder_in_memory / "store"
         rows = columns(root)
         flip(min(folder(root).glob("chunks.*.table")), 50)

@@ -281,8 +281,8 @@ class RecordingDisk(Disk):
         self.create(path, buffers, sync=False)
         self._to_be_synced.remove(path)
 
-    def replace_unnamed(self, path: str, buffers: Sequence[Any]) -> None:
-        self._write_in_steps(path, buffers, sync=True)
+    def replace_unnamed(self, path: str, buffers: Sequence[Any], *, sync: bool = True) -> None:
+        self._write_in_steps(path, buffers, sync)
 
     def _write_in_steps(self, path: str, buffers: Sequence[Any], sync: bool) -> None:
         self._effect("create", path)

@@ -1,0 +1,204 @@
+"""The workloads that find rows by value, over one scalar series; the caller takes ts and value of what is found."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fastk
+from bench.data import MINUTE, SEED, TIMEFRAME, Int64, Market, load_columns, save_all, touch
+from bench.measure import BASELINE, Workload, take_turns, time_once, use_kernels
+from fastk import Between, Eq, Gt, Gte, InSet, Ne
+
+CALLS = 5
+SHARES = (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9)
+RUN_ROWS = 5_000
+FORCED = ("scan", "zones", "index")
+AUTO = "auto"
+
+Condition = fastk.ScalarPredicateExpr
+Make = Callable[[np.random.Generator, int], Int64]
+Build = Callable[[Market, int], Workload]
+
+
+# Data
+
+
+def mixed(rng: np.random.Generator, rows: int) -> Int64:
+    """A third of the values are 0, the others random."""
+    return np.where(rng.random(rows) < 1 / 3, 0, rng.integers(1, 10**9, rows))
+
+
+def scattered(rng: np.random.Generator, rows: int) -> Int64:
+    """Random values: neighbours tell nothing of each other."""
+    return rng.integers(0, 10**9, rows)
+
+
+def walk(rng: np.random.Generator, rows: int) -> Int64:
+    """A random walk, as prices do."""
+    return 5_000_000 + rng.integers(-50, 51, rows).cumsum()
+
+
+def runs(rng: np.random.Generator, rows: int) -> Int64:
+    """Runs of ascending values, one behind the other."""
+    drawn = rng.integers(0, 10**9, rows)
+    return np.concatenate([np.sort(drawn[first : first + RUN_ROWS]) for first in range(0, rows, RUN_ROWS)])
+
+
+def few(rng: np.random.Generator, rows: int) -> Int64:
+    """Seven values in random order; from each value on upward there is one of the shares below of all rows."""
+    return len(SHARES) - np.searchsorted(SHARES, rng.random(rows))
+
+
+CLUSTERINGS = {"random": scattered, "random walk": walk, "sorted runs": runs, "few distinct values": few}
+
+
+class Values:
+    """Values at the minutes of one symbol: a scalar series with both sidecars, and mapped .npy files; both warm."""
+
+    def __init__(self, market: Market, make: Make) -> None:
+        root, folder = (os.path.join(market.folder, kind, make.__name__) for kind in ("queried", "raw-queried"))
+        key = fastk.feature_series_key(market.symbols[0], TIMEFRAME, make.__name__)
+        if not os.path.exists(root):
+            ts = market.columns[market.symbols[0]]["ts"]
+            columns = {"ts": ts, "value": make(np.random.default_rng(SEED), ts.size)}
+            with fastk.open(root) as store:
+                store.register_scalar_series(key, MINUTE).put(columns)
+            save_all(folder, {"": columns})
+        self.series = fastk.open(root, "r").series(key)
+        self.ts, self.value = load_columns(folder, ("ts", "value"))
+        self.ascending = np.sort(self.value)
+        for piece in (self, *self.series.range().segments):
+            touch((piece.ts, piece.value))
+
+    def at_rank(self, share: float) -> int:
+        """The value that this share of all values lies below."""
+        return int(self.ascending[int(share * (self.ascending.size - 1))])
+
+    def found(self, condition: Condition, plan: Any = AUTO) -> list[Int64]:
+        """The matches by FastK."""
+        rows = self.series.where("value", condition, plan=plan).rows
+        return [rows.ts, rows.value]
+
+    def raw_found(self, condition: Condition) -> list[Int64]:
+        """The matches as a numpy user takes them."""
+        mask = raw_mask(self.value, condition)
+        return [self.ts[mask], self.value[mask]]
+
+
+def raw_mask(values: Int64, condition: Condition) -> Any:
+    """The comparison that a numpy user writes."""
+    match condition:
+        case Gt(bound):
+            return values > bound
+        case Gte(bound):
+            return values >= bound
+        case Between(low, high):
+            return (values >= low) & (values <= high)
+        case Eq(value):
+            return values == value
+        case Ne(value):
+            return values != value
+        case InSet(members):
+            return np.isin(values, members)
+    raise AssertionError(condition)
+
+
+# Conditions beside raw npy
+
+Draw = Callable[[np.random.Generator, Values], Condition]
+
+
+def predicate(name: str, draw: Draw, market: Market, rounds: int) -> Workload:
+    """New bounds in every call."""
+    values, rng = Values(market, mixed), np.random.default_rng(SEED + 4)
+
+    def each(found: Callable[[Condition], list[Int64]], batch: list[Condition]) -> None:
+        for condition in batch:
+            found(condition)
+
+    def proof(found: Callable[[Condition], list[Int64]], batch: list[Condition]) -> list[list[Int64]]:
+        return [found(condition) for condition in batch]
+
+    contenders = values.found, values.raw_found
+    fastk_read, raw_read = (partial(each, found) for found in contenders)
+    proofs = partial(proof, contenders[0]), partial(proof, contenders[1])
+    batches = [[draw(rng, values) for _ in range(CALLS)] for _ in range(rounds)]
+    return Workload(name, fastk_read, raw_read, batches, CALLS, proofs=proofs)
+
+
+def highest_percent(rng: np.random.Generator, values: Values) -> Condition:
+    return Gt(values.at_rank(0.99) + int(rng.integers(-1_000, 1_000)))
+
+
+def thousandth(rng: np.random.Generator, values: Values) -> Condition:
+    first = rng.uniform(0.4, 0.99)
+    return Between(values.at_rank(first), values.at_rank(first + 0.001))
+
+
+def three_stored(rng: np.random.Generator, values: Values) -> Condition:
+    return InSet([values.at_rank(share) for share in rng.uniform(0.4, 1, 3)])
+
+
+QUERIES: dict[str, Build] = {
+    name: partial(predicate, name, draw)
+    for name, draw in {
+        "where value > x, 1% match": highest_percent,
+        "where value between, 0.1% match": thousandth,
+        "where value == x, a third matches": lambda rng, values: Eq(0),
+        "where value in 3 values": three_stored,
+        "where value != x, two thirds match": lambda rng, values: Ne(0),
+    }.items()
+}
+
+
+# Plans
+
+
+class PlanResult(NamedTuple):
+    """Medians in us of one condition by each plan, forced and chosen."""
+
+    values: str
+    share: float
+    mode: str
+    raw: float
+    forced: dict[str, float]
+    chosen: float
+
+    @property
+    def ratio(self) -> float:
+        """The chosen plan beside the best of the forced ones."""
+        return self.chosen / min(self.forced.values())
+
+
+def measure_plans(market: Market, rounds: int, modes: Sequence[str]) -> Iterator[PlanResult]:
+    """Every clustering of values by every share of matches: raw npy and all plans take turns."""
+    for name, make in CLUSTERINGS.items():
+        values = Values(market, make)
+        for share in SHARES:
+            for mode in modes:
+                yield measure_plan(values, name, share, mode, rounds)
+
+
+def measure_plan(values: Values, name: str, share: float, mode: str, rounds: int) -> PlanResult:
+    """One line of the matrix."""
+    condition = Gte(values.at_rank(1 - share))
+    workloads = {plan: plan_workload(values, condition, plan, rounds) for plan in (*FORCED, AUTO)}
+    use_kernels(mode)
+    for workload in workloads.values():
+        workload.check()
+    contenders = {plan: partial(time_once, workload, mode) for plan, workload in workloads.items()}
+    contenders[BASELINE] = partial(time_once, workloads[AUTO], BASELINE)
+    medians = {who: statistics.median(times) * 1e6 for who, times in take_turns(contenders, range(rounds)).items()}
+    return PlanResult(name, share, mode, medians.pop(BASELINE), medians, medians.pop(AUTO))
+
+
+def plan_workload(values: Values, condition: Condition, plan: str, rounds: int) -> Workload:
+    return Workload(
+        plan, lambda batch: values.found(condition, plan), lambda batch: values.raw_found(condition), range(rounds)
+    )

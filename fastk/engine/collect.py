@@ -1,0 +1,87 @@
+"""What may be removed of one series: files retired longer than the grace period ago, and those that nothing names."""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fastk.errors import InvalidData, SnapshotExpired
+from fastk.format import names, retired, sidecars, tables
+
+if TYPE_CHECKING:
+    from fastk.engine.snapshot import Snapshot
+    from fastk.io.disk import Disk
+
+
+class Garbage(NamedTuple):
+    """Files that exist and may go: ``expired`` ones of old states, ``strays`` that have no place in the store.
+
+    ``waiting`` is how many retired files have to wait for the end of the grace period.
+    """
+
+    expired: list[str]
+    strays: list[str]
+    waiting: int
+
+    @property
+    def paths(self) -> list[str]:
+        """All of them."""
+        return self.expired + self.strays
+
+
+def find_garbage(disk: Disk, newest: Snapshot, now: int, grace_ms: int) -> Garbage:
+    """What of a series may be removed now."""
+    manifest, files = newest.manifest, newest.chunks.files
+    edit = retired.advance(manifest, newest.chunks.load_retired, [], now, grace_ms, manifest.sequence + 1)
+    named = (path for item in edit.expired for path in files.retired(item, manifest.settings.partition))
+    expired = [path for path in named if disk.exists(path)]
+    waiting = _entries_of(newest, edit)
+    strays = [path for path in _unnamed(disk, newest, waiting) if path not in set(expired)]
+    return Garbage(expired, strays, waiting.size)
+
+
+def _entries_of(newest: Snapshot, edit: retired.RetiredEdit) -> tables.Table:
+    """All entries that the next manifest remembers."""
+    entries = edit.inline
+    for reference in edit.table:
+        entries = tables.joined(entries, _load(newest, reference))
+    return entries
+
+
+def _load(newest: Snapshot, reference: np.void) -> tables.Table:
+    try:
+        return newest.chunks.load_retired(reference)
+    except (InvalidData, SnapshotExpired):
+        return tables.empty(tables.RETIRED)
+
+
+def _unnamed(disk: Disk, newest: Snapshot, waiting: tables.Table) -> list[str]:
+    """Files of the series that bear names of ours, but that neither the manifest nor the retired entries name."""
+    manifest, files = newest.manifest, newest.chunks.files
+    is_chunk = waiting["kind"] < tables.RetiredKind.CHUNK_TABLE
+    chunk_ids = {*newest.table["chunk_id"].tolist(), *waiting["identity"][is_chunk].tolist()}
+    table_ids = {
+        *manifest.leaves["table_id"].tolist(),
+        *manifest.retired_table["table_id"].tolist(),
+        *waiting["identity"][~is_chunk].tolist(),
+    }
+    found = []
+    for name in disk.list(files.chunks):
+        chunk_id = _chunk_id(name)
+        if chunk_id is not None and (name.endswith(names.ORPHAN_SUFFIX) or chunk_id not in chunk_ids):
+            found.append(os.path.join(files.chunks, name))
+    for name in disk.list(files.folder):
+        identity = names.parse_table_file_name(name)
+        if name == names.MANIFEST_TEMPORARY or (identity is not None and identity not in table_ids):
+            found.append(os.path.join(files.folder, name))
+    return found
+
+
+def _chunk_id(name: str) -> int | None:
+    """The chunk that a file in ``chunks/`` is, or belongs to; None for other files."""
+    for kind in sidecars.KINDS:
+        name = name.removesuffix(kind.suffix)
+    chunk = names.parse_chunk_file_name(name.removesuffix(names.ORPHAN_SUFFIX))
+    return None if chunk is None else chunk.identity

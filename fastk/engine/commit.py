@@ -1,0 +1,150 @@
+"""One series on its way from a planned edit to its next committed state, step by step.
+
+Order of effects: chunks, then each synced; their folder synced; table files, synced with theirs; the manifest under a
+temporary name, synced; renamed; the series folder synced. Until the rename nothing names the new files, so a crash
+leaves the old state; after it, all that the manifest names is durable. Several series take each step together, so that
+the system writes them in one go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastk.engine.partition_edit import NewChunk
+from fastk.errors import InvalidInput
+from fastk.format import chunk_tables, names, retired, tables
+from fastk.format.chunk import ChunkIdentity, encode_chunk
+from fastk.format.sidecars import SidecarOwner, encode_sidecars
+from fastk.format.tables import ChunkKind, Supersedes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastk.engine.edit import SeriesEdit
+    from fastk.engine.files import SeriesFiles
+    from fastk.format.manifest import Manifest
+    from fastk.io.disk import Disk
+
+
+class Commit:
+    """The next state of one series. ``created`` are the files that nothing names so far."""
+
+    def __init__(self, disk: Disk, edit: SeriesEdit, sequence: int, now: int) -> None:
+        self.files: SeriesFiles = edit.newest.chunks.files
+        self.old: Manifest = edit.newest.manifest
+        self.created: list[str] = []
+        self.expired: list[np.void] = []
+        self.sequence = sequence
+        self._disk = disk
+        self._edit = edit
+        self._now = now
+        self._removed = tables.joined(tables.empty(tables.CHUNK), *(ref.table for ref in edit.removed))
+        self._chunks = edit.added
+        if self._removed.size and not self._chunks:
+            self._chunks = [self._empty_chunk()]
+        if len(self._chunks) > names.MAX_PARTS:
+            raise InvalidInput(
+                f"{self.old.settings.key}: one commit may touch {names.MAX_PARTS:,} partitions, not "
+                f"{len(self._chunks):,}; write it in parts"
+            )
+
+    def _empty_chunk(self) -> NewChunk:
+        """A chunk without rows, which tells a rebuild from files that those before it are gone."""
+        first = self._removed[0]
+        columns = [np.empty(0, field.dtype) for field in self.old.settings.schema.fields]
+        return NewChunk(int(first["partition"]), columns, ChunkKind.MERGED, int(first["generation"]) + 1)
+
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks with rows it writes."""
+        return sum(len(chunk.columns[0]) > 0 for chunk in self._chunks)
+
+    def write_chunks(self) -> None:
+        """Write chunks and sidecars, not yet durable."""
+        self._items = [self._write_chunk(part, chunk) for part, chunk in enumerate(self._chunks)]
+
+    def _write_chunk(self, part: int, chunk: NewChunk) -> tables.Table:
+        """Write one chunk, and return its item of the chunk table."""
+        settings, rows = self.old.settings, chunk.columns
+        identity = ChunkIdentity(
+            settings.series_id,
+            names.chunk_id(self.sequence, part),
+            self.old.sequence,
+            part,
+            len(self._chunks),
+            chunk.generation,
+            chunk.kind,
+            chunk.partition,
+        )
+        superseded: Sequence[int] = self._removed["chunk_id"].tolist() if part == 0 else ()
+        encoded = encode_chunk(settings.json, settings.schema, rows, identity, superseded)
+        count = len(rows[0])
+        span = (int(rows[0][0]), int(rows[0][-1])) if count else (0, 0)
+        supersedes = Supersedes.NOTHING if not superseded else Supersedes.CHUNKS if count else Supersedes.ONLY
+        item = tables.chunk_item(identity, span, count, encoded.file_length, encoded.header_crc, supersedes)
+        path = self.files.chunk(item[0], settings.partition)
+        owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, count)
+        for sidecar in encode_sidecars(owner, settings.schema, rows, self._edit.zone_rows):
+            self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
+            self.created.append(path + sidecar.suffix)
+            item["sidecars"] |= sidecar.bit
+        self._disk.create(path, encoded.buffers, sync=False)
+        self.created.append(path)
+        return item
+
+    def sync_chunks(self) -> None:
+        """Make the chunks durable, and then their names."""
+        for path in self.created:
+            self._disk.sync_file(path)
+        if self.created:
+            self._disk.sync_folder(self.files.chunks)
+
+    def write_manifest(self, grace_ms: int) -> None:
+        """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
+        items = tables.joined(tables.empty(tables.CHUNK), *self._items)
+        has_rows = items["rows"] > 0
+        added, empty = (tables.select(items, np.flatnonzero(which)) for which in (has_rows, ~has_rows))
+        newest = self._edit.newest
+        change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
+        newly = [*self._retire(self._removed, empty), *map(self._retire_table, change.left)]
+        gone = retired.advance(self.old, newest.chunks.load_retired, newly, self._now, grace_ms, self.sequence)
+        self._write_tables("chunks", change.files)
+        self._write_tables("retired", gone.files)
+        if change.files or gone.files:
+            self._disk.sync_folder(self.files.folder)
+        self.expired = gone.expired
+        self._write_root(change, gone)
+
+    def _retire(self, *chunks: tables.Table) -> list[tables.Table]:
+        return [retired.chunk_items(each, self._now, self.sequence) for each in chunks]
+
+    def _retire_table(self, table_id: int) -> tables.Table:
+        return retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, self._now, self.sequence)
+
+    def _write_root(self, change: chunk_tables.TableEdit, gone: retired.RetiredEdit) -> None:
+        self.manifest = replace(
+            self.old,
+            sequence=self.sequence,
+            content_sequence=self.sequence if self._edit.changes_rows else self.old.content_sequence,
+            updated_at=self._now,
+            leaves=change.leaf_table,
+            chunks=change.chunks,
+            retired_table=gone.table,
+            retired=gone.inline,
+        )
+        self.data = self.manifest.encode()
+        self._disk.replace_unnamed(self.files.manifest_temporary, [self.data], sync=False)
+        self.created.append(self.files.manifest_temporary)
+
+    def _write_tables(self, kind: str, written: list[tuple[int, bytes]]) -> None:
+        for table_id, data in written:
+            path = self.files.table(kind, table_id)
+            self._disk.create(path, [data])
+            self.created.append(path)
+
+    def sync_manifest(self) -> None:
+        """Make the temporary manifest durable."""
+        self._disk.sync_file(self.files.manifest_temporary)

@@ -101,7 +101,9 @@ def keep_and_rebuild(root, copy):
     return found
 
 
-@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 60))])
+@pytest.mark.parametrize(
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in (*range(3, 60), 255, 494))]
+)
 def test_files_alone_tell_the_rows(folder_in_memory, monkeypatch, seed):
     if seed % 3 == 1:
         monkeypatch.setattr(chunk_tables, "INLINE_MAX", 1)

@@ -20,7 +20,7 @@ FEBRUARY = JANUARY + 31 * DAY
 MARCH = FEBRUARY + 29 * DAY
 
 # For laws that use a fixture: it stays the same over all examples of a test, which none of these tests minds.
-FIXED_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+FIXED_FIXTURES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Every put syncs four times, which a disk answers in milliseconds and memory at once.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

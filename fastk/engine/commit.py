@@ -95,18 +95,9 @@ class Commit:
         self.created.append(path)
         return item
 
-    def sync_chunks(self) -> None:
-        """Make the chunks durable, and then their names."""
-        for path in self.created:
-            self._disk.sync_file(path)
-        if self.created:
-            self._disk.sync_folder(self.files.chunks)
-
     def write_manifest(self, grace_ms: int) -> None:
         """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
-        items = tables.joined(tables.empty(tables.CHUNK), *self._items)
-        has_rows = items["rows"] > 0
-        added, empty = (tables.select(items, np.flatnonzero(which)) for which in (has_rows, ~has_rows))
+        added, empty = (tables.joined(tables.empty(tables.CHUNK), *items) for items in self._with_and_without_rows())
         newest = self._edit.newest
         change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
         newly = [*self._retire(self._removed, empty), *map(self._retire_table, change.left)]
@@ -118,8 +109,14 @@ class Commit:
         self.expired = gone.expired
         self._write_root(change, gone)
 
+    def _with_and_without_rows(self) -> tuple[list[tables.Table], list[tables.Table]]:
+        """The items of the chunks that the tables name, and that of a chunk which only tells what is gone."""
+        if self.chunk_count:
+            return self._items, []
+        return [], self._items
+
     def _retire(self, *chunks: tables.Table) -> list[tables.Table]:
-        return [retired.chunk_items(each, self._now, self.sequence) for each in chunks]
+        return [retired.chunk_items(each, self._now, self.sequence) for each in chunks if each.size]
 
     def _retire_table(self, table_id: int) -> tables.Table:
         return retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, self._now, self.sequence)
@@ -144,7 +141,3 @@ class Commit:
             path = self.files.table(kind, table_id)
             self._disk.create(path, [data])
             self.created.append(path)
-
-    def sync_manifest(self) -> None:
-        """Make the temporary manifest durable."""
-        self._disk.sync_file(self.files.manifest_temporary)

@@ -43,6 +43,7 @@ _QUERIES = (
 _BRIDGE = (
     "Callers that start a process for each command wait for the import of numpy anyhow; the command may add 0.6 of it."
 )
+_TIERS = "Who writes each minute as it comes must not pay for it at each read."
 _BATCH = "A caller that keeps the process waits for its rows, not for the command around them."
 
 PLANS = beside(1.3, "Choosing costs a look at the sidecars, and estimates err; more than that is a wrong plan.")
@@ -86,6 +87,8 @@ GOALS = {
     "append at 10,000 chunks": beside(
         1.2, "Appending costs the same at any number of chunks; a fifth is left to the noise of the disk."
     ),
+    "all of 4,000 minutes by put": beside(2.0, _TIERS),
+    "one of 4,000 minutes by put": beside(2.0, _TIERS),
     "attach, 10,000 chunks": absolute(1_000, "us", "10,000 chunks attach in about a millisecond."),
     "fresh process to the first 1,024 rows": beside(
         1.35, "Most of it is the import of numpy, which both pay; the engine may add about 30 ms."

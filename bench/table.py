@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.data import MONTHS, SYMBOLS, Market, temporary_market
 from bench.goals import GOALS, PLANS
+from bench.lifecycle import LIFECYCLE
 from bench.measure import LOADED, NEVER, Result, Workload, measure
 from bench.processes import PROCESSES, peak_memory
 from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
@@ -29,6 +30,7 @@ SECTIONS: list[Section] = [
     ("Opening", OPENS, 60, 15),
     ("Appends and registration", SMALL_WRITES, 100, 25),
     ("Bulk writes", BULK_WRITES, 11, 5),
+    ("Written in small pieces", LIFECYCLE, 100, 15),
     ("Processes", PROCESSES, 15, 9),
 ]
 PLANS_TITLE = "Plans of queries"

@@ -117,9 +117,7 @@ class Commit:
 
     def _plan_tables(self, grace_ms: int) -> None:
         """The tables of the next manifest; nothing is written yet."""
-        items = tables.joined(tables.empty(tables.CHUNK), *self._items)
-        has_rows = items["rows"] > 0
-        added, empty = (tables.select(items, np.flatnonzero(which)) for which in (has_rows, ~has_rows))
+        added, empty = (tables.joined(tables.empty(tables.CHUNK), *items) for items in self._with_and_without_rows())
         newest = self._edit.newest
         self._change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
         newly = [*self._retire(self._removed, empty), *map(self._retire_table, self._change.left)]
@@ -136,12 +134,10 @@ class Commit:
                 return number
         return len(entries)
 
-    def sync_chunks(self) -> None:
-        """Make the chunks durable, and then their names, and that others are gone."""
-        for path in self.created:
-            self._disk.sync_file(path)
-        if self.created or self._unlinked:
-            self._disk.sync_folder(self.files.chunks)
+    @property
+    def changes_chunk_names(self) -> bool:
+        """Whether chunk files came or went."""
+        return bool(self.created) or self._unlinked
 
     def write_manifest(self) -> None:
         """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
@@ -151,8 +147,14 @@ class Commit:
             self._disk.sync_folder(self.files.folder)
         self._write_root(self._change, self._gone)
 
+    def _with_and_without_rows(self) -> tuple[list[tables.Table], list[tables.Table]]:
+        """The items of the chunks that the tables name, and that of a chunk which only tells what is gone."""
+        if self.chunk_count:
+            return self._items, []
+        return [], self._items
+
     def _retire(self, *chunks: tables.Table) -> list[tables.Table]:
-        return [retired.chunk_items(each, self._now, self.sequence) for each in chunks]
+        return [retired.chunk_items(each, self._now, self.sequence) for each in chunks if each.size]
 
     def _retire_table(self, table_id: int) -> tables.Table:
         return retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, self._now, self.sequence)
@@ -177,10 +179,6 @@ class Commit:
             path = self.files.table(kind, table_id)
             self._disk.create(path, [data])
             self.created.append(path)
-
-    def sync_manifest(self) -> None:
-        """Make the temporary manifest durable."""
-        self._disk.sync_file(self.files.manifest_temporary)
 
     def remove_left_table(self) -> None:
         """Remove the table of retired files that the manifest before named, if this one does not."""

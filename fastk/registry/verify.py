@@ -45,9 +45,14 @@ class RegistryReport:
     abandoned: tuple[str, ...]
 
     @property
+    def wrong(self) -> tuple[DatasetCheck, ...]:
+        """The versions that are not there, or not as they were registered."""
+        return tuple(check for check in self.datasets if check.state not in ("sound", "unchecked"))
+
+    @property
     def is_sound(self) -> bool:
         """Whether all registered versions are there and, where they were read, unchanged."""
-        return all(check.state in ("sound", "unchecked") for check in self.datasets)
+        return not self.wrong
 
 
 def verify_datasets(

@@ -13,7 +13,7 @@ import time
 import weakref
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from fastk.errors import FastKError, InvalidData, InvalidInput, LockTimeout, NotFound, StoreClosed, UnsupportedVersion
 
@@ -40,22 +40,27 @@ _STATE = """
     FROM pragma_user_version"""
 
 
-class _Connection(sqlite3.Connection):
-    """Closes itself with its thread. A forked child leaves its parent's alone: SQLite forbids even to close them."""
+class _Own:
+    """The connection of one thread, closed with it.
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    A forked child leaves its parent's connections alone: SQLite forbids even to close them. (A Connection refers to
+    itself, so that only the garbage collector would find one that nobody closed.)
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
         self.process = os.getpid()
-        super().__init__(*arguments, **options)
 
-    def __del__(self) -> None:
-        if self.process != os.getpid():
-            _of_parents.append(self)
-            return
-        with suppress(sqlite3.Error):
-            self.close()
+    def close(self) -> None:
+        if self.process == os.getpid():
+            self.connection.close()
+        else:
+            _of_parents.append(self.connection)
+
+    __del__ = close
 
 
-_of_parents: list[_Connection] = []
+_of_parents: list[sqlite3.Connection] = []
 
 
 class Database:
@@ -71,8 +76,8 @@ class Database:
         self.path = path or ":memory:"
         self._mode = "?mode=ro" if mode == "r" else "?mode=rwc"
         self._timeout = timeout
-        self._own = threading.local()
-        self._open: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self._threads = threading.local()
+        self._open: weakref.WeakSet[_Own] = weakref.WeakSet()
         self._turn = threading.RLock()
         self._closed = False
         self._shared = None if path else self._connect(":memory:")
@@ -90,7 +95,7 @@ class Database:
     def connection(self) -> Iterator[sqlite3.Connection]:
         """This thread's connection, for one statement. Errors of SQLite become FastK's."""
         with self._understood(), self._turn if self._shared else nullcontext():
-            yield self._shared or self._of_this_thread()
+            yield (self._shared or self._of_this_thread()).connection
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -105,35 +110,34 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
 
-    def _of_this_thread(self) -> _Connection:
+    def _of_this_thread(self) -> _Own:
         if self._closed:
             raise StoreClosed(f"{self.path}: the registry was closed; open it again")
-        found: _Connection | None = getattr(self._own, "connection", None)
+        found: _Own | None = getattr(self._threads, "own", None)
         if found is None or found.process != os.getpid():
-            found = self._own.connection = self._connect(Path(self.path).as_uri() + self._mode)
+            found = self._threads.own = self._connect(Path(self.path).as_uri() + self._mode)
         return found
 
-    def _connect(self, uri: str) -> _Connection:
+    def _connect(self, uri: str) -> _Own:
         connection = sqlite3.connect(
             uri,
             uri=True,
             timeout=self._timeout,
             isolation_level=None,  # transactions begin and end where this module says so
             check_same_thread=False,  # for close(), and for the database in memory
-            factory=_Connection,
         )
+        own = _Own(connection)
         with self._turn:
-            self._open.add(connection)
+            self._open.add(own)
         connection.execute("PRAGMA synchronous=FULL")
-        return connection
+        return own
 
     def close(self) -> None:
         """Close the connections of all threads."""
         self._closed = True
         with self._turn:
-            for connection in list(self._open):
-                if connection.process == os.getpid():
-                    connection.close()
+            for own in list(self._open):
+                own.close()
 
     # Preparing the file
 
@@ -183,7 +187,7 @@ class Database:
                 raise
             # Even a reader of a file in WAL mode makes files beside it, unless it is told that nobody writes.
             self._mode += "&immutable=1"
-            self._own = threading.local()
+            self._threads = threading.local()
             version = self._version()
         if version < len(self._migrations):
             raise InvalidData(f"{self.path} is an older registry, or an empty file: open it for writing once")

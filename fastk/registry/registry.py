@@ -165,7 +165,8 @@ class DatasetRegistry:
             stored = DATASETS.select(connection, {"dataset_id": record.dataset_id, "version": record.version})
             if stored and stored[0].checksum != record.checksum:
                 raise InvalidInput(
-                    f"{record.ref} is registered with the checksum {stored[0].checksum}, not with its own"
+                    f"{record.ref} is registered with the checksum {stored[0].checksum}, but {absolute} bears "
+                    f"{record.checksum}"
                 )
             DATASETS.upsert(connection, record)
         return record

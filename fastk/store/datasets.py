@@ -57,8 +57,8 @@ class Datasets:
         from fastk.registry.snapshots import Request, SnapshotMaker
         from fastk.registry.versions import versioned_dataset_root
 
-        absolute = os.path.abspath(base) if isinstance(base, (str, os.PathLike)) else base
-        versioned_dataset_root(absolute, dataset_id, version)  # refuses what has no root
+        versioned_dataset_root(base, dataset_id, version)  # refuses what has no root
+        absolute = os.path.abspath(base)
         self._gate.check_open()
         if not self._disk.exists(os.path.join(self.root, names.STORE_FILE)):
             raise NotFound(f"there is no store at {self.root} yet, so that there is nothing to make a version of")

@@ -1,7 +1,9 @@
 """What the tests of the registry and of versions share: rows, small stores, and all that a reader sees of a store."""
 
-import fastk
+import numpy as np
 from builders import DAY, JANUARY, bars, trades
+
+import fastk
 
 MONTHS = [JANUARY + month * 31 * DAY for month in range(4)]
 
@@ -59,7 +61,7 @@ def fill(store):
         series.put(bars(MONTHS[2] + 6 * DAY, 3, DAY))
     store.register_trade_series("BTCUSDT", "spot").put(trades([JANUARY + 7, JANUARY + 7, JANUARY + 9 * 3_600_000]))
     key = fastk.feature_series_key("BTCUSDT", "1d", "rsi_14")
-    store.register_scalar_series(key, DAY).put([(JANUARY, 5), (JANUARY + DAY, -3)])
+    store.register_scalar_series(key, DAY).put(np.array([(JANUARY, 5), (JANUARY + DAY, -3)]))
     return store
 
 

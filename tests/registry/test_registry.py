@@ -97,11 +97,11 @@ def test_a_version_resolves_to_its_root(registry):
 
 def test_what_is_not_registered_does_not_resolve(registry):
     for call in (registry.dataset_ref, registry.resolve_fastk_root):
-        with pytest.raises(NotFound, match="^dataset not found: a@1$"):
+        with pytest.raises(NotFound, match=r"^dataset not found: a@1$"):
             call("a", "1")
-    with pytest.raises(NotFound, match="^dataset not found: a@1$"):
+    with pytest.raises(NotFound, match=r"^dataset not found: a@1$"):
         registry.resolve_dataset_ref(DatasetRef("a", "1", "/root"))
-    with pytest.raises(NotFound, match="^dataset not found: a$"):
+    with pytest.raises(NotFound, match=r"^dataset not found: a$"):
         registry.resolve_latest_fastk_root("a")
 
 
@@ -122,14 +122,14 @@ def test_blank_keys_are_refused_by_name(registry):
 
 def test_a_record_of_another_kind_is_refused(registry):
     for put in (registry.upsert_dataset, registry.upsert_factor):
-        with pytest.raises(InvalidInput, match="is no DatasetManifestRecord|is no FactorRegistryRecord"):
+        with pytest.raises(InvalidInput, match=r"is no DatasetManifestRecord|is no FactorRegistryRecord"):
             put(feature())
 
 
 def test_a_new_row_must_be_new_and_goes_with_its_block(registry):
     with registry.new_dataset(dataset("a", "1")):
         pass
-    with pytest.raises(InvalidInput, match="a@1 is registered in .* already"), registry.new_dataset(dataset("a", "1")):
+    with pytest.raises(InvalidInput, match=r"a@1 is registered in .* already"), registry.new_dataset(dataset("a", "1")):
         raise AssertionError("the block must not run")
     with pytest.raises(KeyError), registry.new_dataset(dataset("a", "2")):
         raise KeyError

@@ -74,7 +74,7 @@ def _digest_series(snapshot: Snapshot, counter: _Counter) -> SeriesDigest:
     columns = [hashlib.sha256() for _ in snapshot.settings.schema.fields]
     rows = 0
     for chunk in snapshot.all_chunks():
-        chunk.verify_all(again=True)
+        chunk.verify_all()
         for digest, column in zip(columns, chunk.columns, strict=True):
             digest.update(column.data)
         rows += chunk.rows

@@ -33,7 +33,7 @@ class Killed(BaseException):
 class Effect:
     """One effect on the disk; paths are below the journal's base."""
 
-    kind: str  # make, create, write, sync, sync_folder, rename, remove, remove_folder
+    kind: str  # make, create, link, write, sync, sync_folder, rename, remove, remove_folder
     path: str
     target: str = ""
     data: bytes = b""
@@ -171,6 +171,9 @@ class _World:
             parts = [(folder, name, self.files[-1])]
         elif effect.kind == "make":
             parts = [(folder, name, _Folder())]
+        elif effect.kind == "link":
+            target_folder, target_name = self._place(effect.target)
+            parts = [(target_folder, target_name, folder.entries[name])]
         elif effect.kind == "rename":
             target_folder, target_name = self._place(effect.target)
             parts = [(target_folder, target_name, folder.entries[name]), (folder, name, None)]
@@ -319,6 +322,12 @@ class RecordingDisk(Disk):
         self._effect("rename", source, target)
         super().rename(source, target)
 
+    def link(self, source: str, target: str) -> None:
+        if not os.path.lexists(source):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", source)
+        self._effect("link", source, target)
+        super().link(source, target)
+
     def remove(self, path: str) -> None:
         if os.path.lexists(path):
             self._effect("remove", path)
@@ -357,7 +366,7 @@ class ForbiddenDisk(Disk):
         raise AssertionError(f"this must change nothing, but tried {arguments}")
 
     create = create_derived = replace_unnamed = sync_file = sync_folder = make_folder = _refuse
-    rename = remove = remove_folder = lock = _refuse
+    rename = link = remove = remove_folder = lock = _refuse
 
 
 class HookedDisk(Disk):
@@ -386,7 +395,7 @@ class FailingSystem:
     """
 
     FALLIBLE = frozenset(
-        {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir"}
+        {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "link", "unlink", "rmdir", "listdir"}
         | {"pread", "pwrite", "ftruncate"}
     )
 

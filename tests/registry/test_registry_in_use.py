@@ -4,17 +4,20 @@ import gc
 import multiprocessing
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from dataset_stories import dataset
 
 from fastk import DatasetRegistry
+from fastk.registry import database
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 WRITERS, ROWS = 4, 25
@@ -66,6 +69,16 @@ def test_processes_that_create_the_file_at_the_same_moment_lose_nothing(path):
         assert versions(registry) == expected_versions()
 
 
+def test_a_writer_that_is_faster_to_create_the_file_is_waited_for(path, monkeypatch):
+    """SQLite does not wait by itself to go into WAL mode."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(database.time, "sleep", lambda seconds: other.execute("ROLLBACK"))
+        with DatasetRegistry.open(path, timeout=60) as registry:
+            registry.upsert_dataset(dataset("a", "1"))
+            assert versions(registry) == ["1"]
+
+
 def in_child(action):
     """Exit status of a forked child: 0 if the action returned."""
     child = os.fork()
@@ -98,12 +111,14 @@ def test_a_forked_child_has_a_connection_of_its_own(path):
 def test_a_child_that_closes_the_registry_leaves_the_parents_connection_alone(path):
     with DatasetRegistry.open(path) as registry:
         registry.upsert_dataset(dataset("a", "1"))
+        with registry._database.connection() as parents:
 
-        def close():
-            registry.close()
-            gc.collect()
+            def close():
+                registry.close()
+                gc.collect()
+                assert parents.execute("SELECT 1").fetchone() == (1,), "SQLite forbids to close it here"
 
-        assert in_child(close) == 0
+            assert in_child(close) == 0
         registry.upsert_dataset(dataset("a", "2"))
         assert versions(registry) == ["1", "2"]
 

@@ -6,6 +6,7 @@ import os.path
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from fastk.errors import InvalidInput
 from fastk.format import names
 
 if TYPE_CHECKING:
@@ -30,13 +31,19 @@ class StoreLock:
 
     def __init__(self, disk: Disk, root: str, timeout: float) -> None:
         self._disk = disk
+        self._root = root
         self._path = os.path.join(root, names.LOCK_FILE)
         self._timeout = timeout
         self._leftovers = False
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Hold the lock meanwhile; LockTimeout if another writer keeps it."""
+        """Hold the lock meanwhile; LockTimeout if another writer keeps it, InvalidInput for a version of a dataset."""
+        if self._disk.exists(os.path.join(self._root, names.DATASET_FILE)):
+            raise InvalidInput(
+                f"{self._root} is a version of a dataset, and never changes: restore it from a copy, or make another "
+                f"version from the store"
+            )
         lock = self._disk.lock(self._path, self._timeout)
         try:
             yield

@@ -309,3 +309,16 @@ def test_validation_beside_a_writer_sees_no_damage(root):
         assert codes(root, thorough=True) == []
     thread.join()
     assert codes(root) == []
+
+
+def test_a_version_of_a_dataset_is_not_repaired(tmp_path):
+    """It never changes, also where it is damaged: its digest would not be its own any more."""
+    with fastk.open(tmp_path / "store") as store:
+        series = store.register_kline_series("A", "1m", 60_000)
+        series.put({name: [1] for name in series.schema.names})
+        store.snapshot("bars", "v1", tmp_path / "base")
+    (chunk,) = tmp_path.joinpath("base").rglob("*.chunk")
+    chunk.unlink()
+    for mending in (repair, rebuild_manifests):
+        with pytest.raises(fastk.InvalidInput, match="is a version of a dataset, and never changes"):
+            mending(Disk(), str(chunk.parents[5]))

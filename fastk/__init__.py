@@ -36,6 +36,9 @@ _HOMES = {
     "ScalarPredicateQueryResult ScalarQueryCapabilities ValueIndexEntry ZoneMapEntry",
     "fastk.query.stats": "ScalarIndexKind ScalarPredicateQueryStats",
     "fastk.query.results": "QueryResult",
+    "fastk.recovery.verdicts": "Verdict",
+    "fastk.recovery.reports": "LostRows ManifestValidation OrphanArtifact OverlapResolution RecoveryReport "
+    "ScrubSeriesReport SeriesOverlapExplanation StoreHealthSummary",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }

@@ -1,14 +1,15 @@
 """One series on its way from a planned edit to its next committed state, step by step.
 
-Order of effects: chunks, then each synced; their folder synced; table files, synced with theirs; the manifest under a
-temporary name, synced; renamed; the series folder synced. Until the rename nothing names the new files, so a crash
-leaves the old state; after it, all that the manifest names is durable. Several series take each step together, so that
-the system writes them in one go.
+Order of effects: chunks written; files removed that were retired long ago; chunks synced, and their folder; table
+files, synced with theirs; the manifest under a temporary name, synced; renamed; the series folder synced. Until the
+rename nothing names the new files, so a crash leaves the old state; after it, all that the manifest names is durable.
+Several series take each step together, so that the system writes them in one go.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,6 @@ class Commit:
         self.files: SeriesFiles = edit.newest.chunks.files
         self.old: Manifest = edit.newest.manifest
         self.created: list[str] = []
-        self.expired: list[np.void] = []
         self.sequence = sequence
         self._disk = disk
         self._edit = edit
@@ -95,19 +95,57 @@ class Commit:
         self.created.append(path)
         return item
 
-    def write_manifest(self, grace_ms: int) -> None:
-        """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
+    def remove_expired(self, grace_ms: int) -> None:
+        """Remove the files that were retired longer than the grace period ago, while the manifest still names them.
+
+        A file that nothing names would outlast the chunk that says it is gone. What cannot be removed stays retired.
+        """
+        self._plan_tables(grace_ms)
+        gone = self._gone
+        entries = [entry for entry in gone.expired if entry["kind"] != tables.RetiredKind.RETIRED_TABLE]
+        waves = retired.removal_waves(entries)
+        left = list(chain.from_iterable(waves))
+        for number, wave in enumerate(waves):
+            if number:
+                self._disk.sync_folder(self.files.chunks)
+            removed = self._remove(wave)
+            left = left[removed:]
+            if removed < len(wave):
+                break
+        self._unlinked = len(left) < len(entries)
+        gone.inline = tables.joined(gone.inline, *(np.array([entry]) for entry in left))
+
+    def _plan_tables(self, grace_ms: int) -> None:
+        """The tables of the next manifest; nothing is written yet."""
         added, empty = (tables.joined(tables.empty(tables.CHUNK), *items) for items in self._with_and_without_rows())
         newest = self._edit.newest
-        change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
-        newly = [*self._retire(self._removed, empty), *map(self._retire_table, change.left)]
-        gone = retired.advance(self.old, newest.chunks.load_retired, newly, self._now, grace_ms, self.sequence)
-        self._write_tables("chunks", change.files)
-        self._write_tables("retired", gone.files)
-        if change.files or gone.files:
+        self._change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
+        newly = [*self._retire(self._removed, empty), *map(self._retire_table, self._change.left)]
+        load = newest.chunks.load_retired
+        self._gone = retired.advance(self.old, load, newly, self._now, grace_ms, self.sequence)
+
+    def _remove(self, entries: Sequence[np.void]) -> int:
+        """Remove the files of entries, up to the first that the system does not let go; returns how many went."""
+        for number, entry in enumerate(entries):
+            try:
+                for path in self.files.retired(entry, self.old.settings.partition):
+                    self._disk.remove(path)
+            except OSError:
+                return number
+        return len(entries)
+
+    @property
+    def changes_chunk_names(self) -> bool:
+        """Whether names in the chunk folder are to be made durable: of new files, or that old ones are gone."""
+        return bool(self.created) or self._unlinked
+
+    def write_manifest(self) -> None:
+        """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
+        self._write_tables("chunks", self._change.files)
+        self._write_tables("retired", self._gone.files)
+        if self._change.files or self._gone.files:
             self._disk.sync_folder(self.files.folder)
-        self.expired = gone.expired
-        self._write_root(change, gone)
+        self._write_root(self._change, self._gone)
 
     def _with_and_without_rows(self) -> tuple[list[tables.Table], list[tables.Table]]:
         """The items of the chunks that the tables name, and that of a chunk which only tells what is gone."""
@@ -141,3 +179,7 @@ class Commit:
             path = self.files.table(kind, table_id)
             self._disk.create(path, [data])
             self.created.append(path)
+
+    def remove_left_table(self) -> None:
+        """Remove the table of retired files that the manifest before named, if this one does not."""
+        self._remove([entry for entry in self._gone.expired if entry["kind"] == tables.RetiredKind.RETIRED_TABLE])

@@ -42,6 +42,15 @@ class SeriesFiles:
             if disk.is_link(folder):
                 raise InvalidData(f"{folder} is a symbolic link; the folders of a store are plain ones: copy it in")
 
+    def check_not_lost(self, disk: Disk) -> None:
+        """Raise InvalidData if there are chunks in the place of a series that has no manifest."""
+        chunks = [name for name in disk.list(self.chunks) if names.parse_chunk_file_name(name) is not None]
+        if chunks:
+            raise InvalidData(
+                f"{self.manifest} is missing, but {len(chunks):,} chunks of the series are there: restore it from a "
+                f"copy, or rebuild it from them with fastk_admin rebuild-manifest"
+            )
+
     def parse_manifest(self, data: bytes) -> Manifest:
         """Read the content of ``series.meta``; InvalidData also if it is the manifest of another series."""
         manifest = parse_manifest(data, self.manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import os.path
 import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 from fastk.engine.collect import Garbage, find_garbage
@@ -14,14 +14,12 @@ from fastk.engine.edit import SeriesEdit, check_order
 from fastk.engine.leftovers import check_newest, set_aside
 from fastk.engine.results import GcReport, MergeResult, PutResult
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
-from fastk.format import names, retired
+from fastk.format import names
 from fastk.format.manifest import Manifest
 from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import numpy as np
 
     from fastk.engine.compaction import CompactionPolicy
     from fastk.engine.conflicts import OnConflict
@@ -81,6 +79,7 @@ class Writer:
                         f"Use those, or another name"
                     )
                 return False
+            files.check_not_lost(self._disk)
             self._make_folders(files)
             settings = wanted.changed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
             SeriesSettings.from_json(settings.json)  # what could not be read again is not written
@@ -297,16 +296,18 @@ class Writer:
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
             raise
         for commit in commits.values():
-            self._remove_expired(commit.files, commit.manifest, commit.expired)
+            commit.remove_left_table()
 
     def _write(self, commits: list[Commit], grace_ms: int) -> None:
         """Everything before the rename, each step for all series."""
         for commit in commits:
             commit.write_chunks()
-        self._disk.sync_files([path for commit in commits for path in commit.created])
-        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.created])
         for commit in commits:
-            commit.write_manifest(grace_ms)
+            commit.remove_expired(grace_ms)
+        self._disk.sync_files([path for commit in commits for path in commit.created])
+        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
+        for commit in commits:
+            commit.write_manifest()
         self._disk.sync_files([commit.files.manifest_temporary for commit in commits])
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:
@@ -349,13 +350,3 @@ class Writer:
                 self._disk.remove(path)
             except OSError:
                 self._gate.leave_files()
-
-    def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
-        """Nothing names these files any more, and a failure leaves no more than stray files."""
-        with suppress(OSError), self._gate.shutting():
-            for number, wave in enumerate(retired.removal_waves(expired)):
-                if number:
-                    self._disk.sync_folder(files.chunks)
-                for item in wave:
-                    for path in files.retired(item, manifest.settings.partition):
-                        self._disk.remove(path)

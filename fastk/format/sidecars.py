@@ -197,6 +197,18 @@ def parse_value_index(
     return indexes
 
 
+def read_owner(data: NDArray[np.uint8], kind: SidecarKind, path: str) -> tuple[SidecarOwner, int]:
+    """Whose sidecar a file says to be, and the rows of its zones; nothing is verified but its magic and version."""
+    check_magic(data[:8].tobytes(), kind.magic, path)
+    if data.size < _HEAD.size + CRC_BYTES:
+        raise InvalidData(f"{path} is truncated to {data.size} bytes")
+    _, version, crc, series_id, chunk_id, length, rows, block_rows, _ = _HEAD.unpack_from(data.data)
+    check_version(version, path)
+    if length != data.size:
+        raise InvalidData(f"{path} has {data.size:,} bytes, but its head says {length:,}")
+    return SidecarOwner(series_id, chunk_id, crc, rows), block_rows
+
+
 class _Head(NamedTuple):
     block_rows: int
     columns: list[tuple[int, int]]  # place in the schema, number of items

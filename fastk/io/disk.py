@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
 
 from fastk.errors import InvalidData
 from fastk.io.lock import FileLock
@@ -18,7 +20,6 @@ from fastk.io.mapping import map_descriptor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
@@ -34,6 +35,13 @@ _READ = os.O_RDONLY | _FLAGS
 
 class SyncFailed(OSError):
     """The system could not make written bytes durable; what is on the medium is unknown from here on."""
+
+
+class Entry(NamedTuple):
+    """What a name in a folder stands for, a symbolic link for itself, and its size in bytes."""
+
+    kind: Literal["file", "folder", "link", "other"]
+    size: int
 
 
 class Disk:
@@ -66,6 +74,25 @@ class Disk:
                         f"foreign; restore it from a copy"
                     )
                 return map_descriptor(descriptor, size)
+            finally:
+                os.close(descriptor)
+
+    def pieces(self, path: str, offset: int, length: int, size: int) -> Iterator[NDArray[np.uint8]]:
+        """A stretch of a file in pieces of ``size`` bytes, the last one shorter; less where the file ends before.
+
+        All are views of one buffer, which the next piece overwrites. A medium that cannot give its bytes raises OSError
+        here, where the first touch of a map would be a SIGBUS.
+        """
+        with _naming(path):
+            descriptor = os.open(path, _READ)
+            try:
+                length = min(length, max(0, os.fstat(descriptor).st_size - offset))
+                buffer = np.empty(min(size, length), np.uint8)
+                for start in range(offset, offset + length, size):
+                    wanted = buffer[: min(size, offset + length - start)]
+                    found = _read_into(descriptor, wanted, start)
+                    if found:
+                        yield wanted[:found]
             finally:
                 os.close(descriptor)
 
@@ -201,6 +228,14 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def entries(self, path: str) -> dict[str, Entry]:
+        """What a folder holds, by name in order, no link followed; empty if there is no such folder."""
+        try:
+            with os.scandir(path) as found:
+                return {each.name: _entry(each) for each in sorted(found, key=lambda each: each.name)}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+
     def exists(self, path: str) -> bool:
         """Whether anything has this name."""
         return os.path.lexists(path)
@@ -225,6 +260,19 @@ class Disk:
         return FileLock(path, timeout)
 
 
+def _entry(found: os.DirEntry[str]) -> Entry:
+    if found.is_symlink():
+        return Entry("link", 0)
+    if found.is_dir(follow_symlinks=False):
+        return Entry("folder", 0)
+    if not found.is_file(follow_symlinks=False):
+        return Entry("other", 0)
+    try:
+        return Entry("file", found.stat(follow_symlinks=False).st_size)
+    except FileNotFoundError:  # removed since it was listed
+        return Entry("other", 0)
+
+
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
     """Give errors of descriptors the path that they lack."""
@@ -242,6 +290,14 @@ def _read_all(descriptor: int) -> bytes:
     while piece := os.read(descriptor, max(size, 1) + 1):
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_into(descriptor: int, buffer: NDArray[np.uint8], offset: int) -> int:
+    """Fill a buffer from a place of a file; how many bytes there were."""
+    found = 0
+    while found < buffer.size and (count := os.preadv(descriptor, [buffer[found:].data], offset + found)):
+        found += count
+    return found
 
 
 def _write_all(descriptor: int, buffers: Sequence[Any]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os.path
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -16,12 +15,14 @@ from fastk.engine.reader import SeriesReader
 from fastk.errors import FastKError, InvalidData, InvalidInput, NotFound, StoreClosed, UnsupportedVersion
 from fastk.format import names
 from fastk.format.binary import VERSION
+from fastk.format.store_file import ORIGINAL_MANIFEST, check_store_file, encode_store_file
 from fastk.io.disk import Disk
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
+from fastk.store.recovery_names import RecoveryNames
 from fastk.store.series import Series
 from fastk.store.upkeep import Upkeep
 from fastk.times import TimeUnit
@@ -39,12 +40,11 @@ if TYPE_CHECKING:
     Mode = Literal["rw", "r"]
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
 
-_ORIGINAL_MANIFEST = b"FKMETA0"
 # A folder above the root that was there before may be another user's, or of a file system without such syncs.
 _UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
 
-class FastKStore(OriginalNames, QueryNames, Upkeep):
+class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.
@@ -143,7 +143,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         except FileNotFoundError:
             self._check_may_become_store()
             return False
-        _check_store_file(content, store_file)
+        check_store_file(content, store_file)
         return True
 
     def _check_may_become_store(self) -> None:
@@ -163,7 +163,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         if foreign and self._disk.list(os.path.join(self.root, names.SERIES_FOLDER)):
             raise InvalidData(
                 f"{self.root} looks like a store whose file {names.STORE_FILE} is missing; restore it with "
-                f"the content {_store_file().decode().strip()}"
+                f"the content {encode_store_file().decode().strip()}"
             )
         if self.mode == "r":
             raise NotFound(f"there is no store at {self.root}; check the path, or open it with mode='rw' to create it")
@@ -171,7 +171,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
     def _is_of_original(self) -> bool:
         for _, path in self._series_folders():
             try:
-                return self._disk.read(os.path.join(path, names.MANIFEST_FILE))[:7] == _ORIGINAL_MANIFEST
+                return self._disk.read(os.path.join(path, names.MANIFEST_FILE))[:7] == ORIGINAL_MANIFEST
             except OSError:
                 continue
         return False
@@ -187,7 +187,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
                 store_file = os.path.join(self.root, names.STORE_FILE)
                 temporary = os.path.join(self.root, names.STORE_TEMPORARY)
                 if not self._disk.exists(store_file):
-                    self._disk.replace_unnamed(temporary, [_store_file()])
+                    self._disk.replace_unnamed(temporary, [encode_store_file()])
                     self._disk.rename(temporary, store_file)
                 self._disk.sync_folder(self.root)
             self._initialized = True
@@ -341,9 +341,18 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
             self.series(key)
             return reports.inventory_entry(self._readers[key].newest())
         except NotFound:
-            return None
+            return self._entry_without_manifest(key)
         except (FastKError, OSError) as error:
             return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
+
+    def _entry_without_manifest(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
+        from fastk.store import reports
+
+        try:
+            self._readers[key].files.check_not_lost(self._disk)
+        except InvalidData as error:
+            return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
+        return None
 
     def _series_folders(self) -> Iterator[tuple[SeriesKey, str]]:
         """Key and path of every folder that is named like a series."""
@@ -383,21 +392,3 @@ def _checked_path(root: str | os.PathLike[str]) -> str:
     if not isinstance(path, str) or not path.strip() or "\0" in path:
         raise InvalidInput(f"{root!r} is no path of a folder")
     return os.path.abspath(path)
-
-
-def _store_file() -> bytes:
-    return json.dumps({"format": "fastk", "version": VERSION}).encode() + b"\n"
-
-
-def _check_store_file(content: bytes, path: str) -> None:
-    try:
-        stored = json.loads(content)
-        is_ours, version = stored["format"] == "fastk" and type(stored["version"]) is int, stored["version"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        is_ours, version = False, 0
-    if not is_ours:
-        raise InvalidData(f"{path} is damaged or foreign; a store's holds {_store_file().decode().strip()}")
-    if version != VERSION:
-        raise UnsupportedVersion(
-            f"{path} says format {version}; this library reads format {VERSION}: use a version of fastk that reads it"
-        )

@@ -1,7 +1,4 @@
-"""The kernels compiled by numba, most of them at their first call with each dtype, then taken from a cache on disk.
-
-Kernels which call each other share one file, because the cache goes by the file's time.
-"""
+"""The kernels compiled by numba, most of them at their first call with each dtype, then taken from a cache on disk."""
 
 from typing import Any
 

@@ -10,6 +10,8 @@ import numpy as np
 from numba import from_dtype, njit, types
 from numba.extending import intrinsic
 
+from .cache import use_code_files
+
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -88,7 +90,7 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
     """Compile with a cache on disk; where none can be written, without, and warn once."""
     jit: Any = njit
     try:
-        return jit(cache=True, **options)(function)
+        return use_code_files(jit(cache=True, **options)(function))
     except RuntimeError as error:
         if "no locator available" not in str(error):
             raise

@@ -147,7 +147,7 @@ class TestFailure:
         with store.batch():
             klines.put(bars(FEBRUARY))
             with pytest.raises(Conflict):
-                klines.put(joined(part(bars(), 4, 5), bars(MARCH)))
+                klines.put(joined(part(bars(), 4, 5), bars(FEBRUARY + HOUR), bars(MARCH)))
         assert_rows(klines.range(), joined(bars(), bars(FEBRUARY)))
 
     def test_a_change_that_meets_damage_leaves_the_others_of_the_batch(self, store, klines):

@@ -55,8 +55,8 @@ def advance(
 ) -> RetiredEdit:
     """Add what this commit retires, and let go of what was retired longer than ``grace_ms`` ago."""
     over = _is_over(manifest.retired, now - grace_ms, manifest.content_sequence)
-    inline = tables.joined(manifest.retired[~over], *newly)
-    edit = RetiredEdit(inline, manifest.retired_table, expired=list(manifest.retired[over]))
+    inline = tables.joined(tables.where(manifest.retired, ~over), *newly)
+    edit = RetiredEdit(inline, manifest.retired_table, expired=list(tables.where(manifest.retired, over)))
     if edit.table.size and int(edit.table["end_ts"][0]) <= now - grace_ms:
         _expire_table(edit, manifest, load, now, sequence)
     if edit.inline.size > INLINE_MAX:
@@ -82,11 +82,11 @@ def _expire_table(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: i
     entries = _load(load, reference)
     over = _is_over(entries, now, manifest.content_sequence)
     edit.expired += [
-        *entries[over],
+        *tables.where(entries, over),
         item(int(reference["table_id"]), tables.RetiredKind.RETIRED_TABLE, now, sequence)[0],
     ]
     edit.table = edit.table[:0]
-    edit.inline = tables.joined(entries[~over], edit.inline)
+    edit.inline = tables.joined(tables.where(entries, ~over), edit.inline)
 
 
 def removal_waves(entries: list[np.void]) -> list[list[np.void]]:
@@ -114,8 +114,8 @@ def _spill(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: int, bef
     if edit.table.size:
         earlier = _load(load, edit.table[0])
         over = _is_over(earlier, before, manifest.content_sequence)
-        edit.expired.extend(earlier[over])
-        entries = tables.joined(earlier[~over], entries)
+        edit.expired.extend(tables.where(earlier, over))
+        entries = tables.joined(tables.where(earlier, ~over), entries)
         kept = item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
     table_id = names.chunk_id(sequence, 0)
     data = tables.encode_table(entries, manifest.settings.series_id, table_id)

@@ -87,7 +87,7 @@ class TestOneCommitASeries:
         assert (klines.sequence, spans(klines)) == (6, [25])
 
     def test_many_appends_are_held_as_few_pieces(self, store, klines):
-        """Each change looks at all pieces of its partitions: as many as there were appends would make that quadratic."""
+        """Each change looks at all pieces of its partitions: one for each append would make that quadratic."""
         with store.batch():
             for number in range(100):
                 klines.append(bars(JANUARY + number * MINUTE, 1))

@@ -28,6 +28,12 @@ _HOMES = {
     "fastk.engine.lookup": "Matches RangesResult",
     "fastk.engine.compaction": "CompactionDecision CompactionPolicy",
     "fastk.engine.results": "GcReport MergeResult PutResult",
+    "fastk.registry.records": "DatasetManifestRecord DatasetRef FactorRegistryRecord FeatureRegistryRecord",
+    "fastk.registry.registry": "DatasetRegistry",
+    "fastk.registry.snapshots": "SnapshotResult",
+    "fastk.registry.verify": "DatasetCheck RegistryReport verify_datasets",
+    "fastk.registry.versions": "SeriesDigest versioned_dataset_root",
+    "fastk.store.datasets": "open_dataset",
     "fastk.store.reports": "ChunkMeta IndicatorInventoryEntry MonthInventoryEntry SeriesInventoryEntry StoreStats "
     "VerificationReport",
     "fastk.query.expressions": "Between CompareOp Eq Gt Gte InSet Lt Lte Ne NotInSet ScalarPredicate "

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.operations import JANUARY, KEY, NEIGHBOUR, bars, register
+from support.operations import JANUARY, KEY, NEIGHBOUR, bars, by_name, picture, register
 
 import fastk
 from fastk.format import chunk_tables
@@ -422,8 +422,6 @@ class TestContainment:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It says only what may be removed."""
-        from support.operations import by_name
-
         operation = by_name("spill_what_is_retired")
         operation.use_limits(monkeypatch)
         with operation.open(tmp_path / "root") as store:
@@ -431,7 +429,7 @@ class TestContainment:
             operation.perform(store)
         (file,) = (tmp_path / "root").rglob("retired.*.table")
         file.write_bytes(b"damaged")
-        operation.go_on(tmp_path / "root")
+        operation.go_on(tmp_path / "root", picture(tmp_path / "root"))
 
     def test_a_foreign_lock_file_hinders_nobody(self, root: Path) -> None:
         for content in (b"", b"\xff\xfe garbage", bytes(5000), b"crashes 99999999999999999999\nx", b"crashes -1\n"):

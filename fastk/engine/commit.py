@@ -20,6 +20,7 @@ from fastk.format import chunk_tables, names, retired, tables
 from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.format.sidecars import SidecarOwner, encode_sidecars
 from fastk.format.tables import ChunkKind, Supersedes
+from fastk.io.disk import SyncFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,24 +97,23 @@ class Commit:
         return item
 
     def remove_expired(self, grace_ms: int) -> None:
-        """Remove the files that were retired longer than the grace period ago, while the manifest still names them.
+        """Remove files wave by wave, while the manifest still names them; the last wave is not yet durable.
 
-        A file that nothing names would outlast the chunk that says it is gone. What cannot be removed stays retired.
+        Those that cannot be removed stay retired, and wait for a later commit.
         """
         self._plan_tables(grace_ms)
-        gone = self._gone
-        entries = [entry for entry in gone.expired if entry["kind"] != tables.RetiredKind.RETIRED_TABLE]
-        waves = retired.removal_waves(entries)
-        left = list(chain.from_iterable(waves))
-        for number, wave in enumerate(waves):
-            if number:
-                self._disk.sync_folder(self.files.chunks)
-            removed = self._remove(wave)
-            left = left[removed:]
-            if removed < len(wave):
-                break
-        self._unlinked = len(left) < len(entries)
-        gone.inline = tables.joined(gone.inline, *(np.array([entry]) for entry in left))
+        waves = retired.removal_waves(self._gone.expired)
+        self._unlinked = bool(waves)
+        try:
+            while waves:
+                self._remove(waves[0])
+                waves.pop(0)
+                if waves:
+                    self._disk.sync_folder(self.files.chunks)
+        except SyncFailed:
+            raise
+        except OSError:
+            self._gone.keep(list(chain(*waves)))
 
     def _plan_tables(self, grace_ms: int) -> None:
         """The tables of the next manifest; nothing is written yet."""
@@ -124,19 +124,9 @@ class Commit:
         load = newest.chunks.load_retired
         self._gone = retired.advance(self.old, load, newly, self._now, grace_ms, self.sequence)
 
-    def _remove(self, entries: Sequence[np.void]) -> int:
-        """Remove the files of entries, up to the first that the system does not let go; returns how many went."""
-        for number, entry in enumerate(entries):
-            try:
-                for path in self.files.retired(entry, self.old.settings.partition):
-                    self._disk.remove(path)
-            except OSError:
-                return number
-        return len(entries)
-
     @property
     def changes_chunk_names(self) -> bool:
-        """Whether names in the chunk folder are to be made durable: of new files, or that old ones are gone."""
+        """Whether chunk files came or went."""
         return bool(self.created) or self._unlinked
 
     def write_manifest(self) -> None:
@@ -152,6 +142,11 @@ class Commit:
         if self.chunk_count:
             return self._items, []
         return [], self._items
+
+    def _remove(self, wave: list[np.void]) -> None:
+        for entry in wave:
+            for path in self.files.retired(entry, self.old.settings.partition):
+                self._disk.remove(path)
 
     def _retire(self, *chunks: tables.Table) -> list[tables.Table]:
         return [retired.chunk_items(each, self._now, self.sequence) for each in chunks if each.size]
@@ -179,7 +174,3 @@ class Commit:
             path = self.files.table(kind, table_id)
             self._disk.create(path, [data])
             self.created.append(path)
-
-    def remove_left_table(self) -> None:
-        """Remove the table of retired files that the manifest before named, if this one does not."""
-        self._remove([entry for entry in self._gone.expired if entry["kind"] == tables.RetiredKind.RETIRED_TABLE])

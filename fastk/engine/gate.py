@@ -38,6 +38,14 @@ class WriteGate:
         if not self._writable:
             raise InvalidInput(f"{self._root} was opened with mode='r'; open it with mode='rw' to write")
 
+    def check_mutable(self) -> None:
+        """Raise if a version of a dataset lies here, which may have got its name since the store was opened."""
+        if self._disk.exists(os.path.join(self._root, names.DATASET_FILE)):
+            raise InvalidInput(
+                f"{self._root} is a version of a dataset, and never changes: open it with mode='r', or write to the "
+                f"store that it was made from and make another version"
+            )
+
     def leave_files(self) -> None:
         """Say that files of an unfinished commit may stay: other writers then look before they give names."""
         self._leftovers = True
@@ -80,6 +88,7 @@ class WriteGate:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        self.check_mutable()
         lock = self._disk.lock(os.path.join(self._root, names.LOCK_FILE), self._timeout)
         self.crashes = lock.crashes
         try:

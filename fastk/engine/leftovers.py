@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 def set_aside(disk: Disk, files: SeriesFiles, manifest: Manifest) -> int:
     """Clear the way for the next commit; returns the highest sequence that any file bears.
 
+    The manifest is made durable first: its writer may have ended before that, and the next chunks will say that they
+    were made upon it.
+
     Raises InvalidData if a chunk was made upon a later commit than the manifest's: then that is an old copy.
     """
+    disk.sync_folder(files.folder)
     listed = disk.list(files.chunks)
     left = _left(listed, files, manifest)
     _check_bases(disk, left, files, manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import os.path
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from fastk.engine.collect import Garbage, find_garbage
@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 def now_ms() -> int:
     """Wall-clock time in ms."""
     return time.time_ns() // 1_000_000
+
+
+def _time_of(newest: Snapshot) -> int:
+    """The time of the next commit of a series, which never goes back: what was retired first is to be over first."""
+    return max(now_ms(), newest.manifest.updated_at)
 
 
 class Writer:
@@ -254,19 +259,19 @@ class Writer:
                 check_newest(self._disk, newest.chunks.files, newest.manifest)
             else:
                 self._look_at_leftovers(newest)
-            garbage = find_garbage(self._disk, newest, now_ms(), grace_ms)
+            garbage = find_garbage(self._disk, newest, _time_of(newest), grace_ms)
             size = sum(map(self._disk.size, garbage.paths))
             if not dry_run:
                 self._remove_garbage(reader, newest, garbage, grace_ms)
             return GcReport(dry_run, len(garbage.paths), size, garbage.waiting, garbage.paths)
 
     def _remove_garbage(self, reader: SeriesReader, newest: Snapshot, garbage: Garbage, grace_ms: int) -> None:
-        if garbage.expired:
-            self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
         for wave in garbage.waves:
-            self._disk.sync_folder(newest.chunks.files.chunks)
             for path in wave:
                 self._disk.remove(path)
+            self._disk.sync_folder(newest.chunks.files.chunks)
+        if garbage.expired:  # later, because these may name some of the others
+            self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
 
     # Commits
 
@@ -282,7 +287,7 @@ class Writer:
         ]
 
     def _begin(self, edit: SeriesEdit) -> Commit:
-        return Commit(self._disk, edit, self._next_sequence(edit.newest), now_ms())
+        return Commit(self._disk, edit, self._next_sequence(edit.newest), _time_of(edit.newest))
 
     def _carry_out(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> None:
         try:
@@ -293,10 +298,9 @@ class Writer:
             for reader, commit in commits.items():
                 reader.move(commit.manifest, commit.data)
         except BaseException:
+            self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
             raise
-        for commit in commits.values():
-            commit.remove_left_table()
 
     def _write(self, commits: list[Commit], grace_ms: int) -> None:
         """Everything before the rename, each step for all series."""
@@ -323,9 +327,6 @@ class Writer:
         except OSError:  # it did not take place
             created += written
             raise
-        except BaseException:  # it may have
-            self._gate.leave_files()
-            raise
 
     def _next_sequence(self, newest: Snapshot) -> int:
         """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
@@ -346,7 +347,5 @@ class Writer:
     def _remove_unnamed(self, paths: list[str]) -> None:
         """Remove what an unfinished commit wrote, as far as the disk lets."""
         for path in paths:
-            try:
+            with suppress(OSError):
                 self._disk.remove(path)
-            except OSError:
-                self._gate.leave_files()

@@ -1,5 +1,8 @@
 """Files that no newer state names: remembered for the grace period of readers, then removed by a later writer. Pure.
 
+They are removed before the manifest that forgets them is written, so that no crash leaves a chunk file of old rows that
+nobody knows of: what took its place names it, but will go itself one day.
+
 The newest entries stand inline in the manifest; when they are too many they move to a table file of their own, so that
 the manifest stays small. A table is forgotten as a whole, when its newest entry is over.
 
@@ -26,12 +29,16 @@ INLINE_MAX = 256
 
 @dataclass
 class RetiredEdit:
-    """What the next manifest remembers, the table file to write first (if any), and what may be removed after it."""
+    """What the next manifest remembers, the table file to write first (if any), and what is to be removed before it."""
 
     inline: tables.Table
     table: tables.Table
     files: list[tuple[int, bytes]] = field(default_factory=list)
     expired: list[np.void] = field(default_factory=list)
+
+    def keep(self, entries: list[np.void]) -> None:
+        """Remember some after all: their files could not be removed."""
+        self.inline = tables.joined(self.inline, np.array(entries, tables.RETIRED))
 
 
 def item(identity: int, kind: int, now: int, sequence: int) -> tables.Table:
@@ -53,7 +60,10 @@ def chunk_items(chunks: tables.Table, now: int, sequence: int) -> tables.Table:
 def advance(
     manifest: Manifest, load: LoadTable, newly: list[tables.Table], now: int, grace_ms: int, sequence: int
 ) -> RetiredEdit:
-    """Add what this commit retires, and let go of what was retired longer than ``grace_ms`` ago."""
+    """Add what this commit retires, and let go of what was retired longer than ``grace_ms`` ago.
+
+    ``now`` must not fall from commit to commit: what was retired first is over first.
+    """
     over = _is_over(manifest.retired, now - grace_ms, manifest.content_sequence)
     inline = tables.joined(tables.where(manifest.retired, ~over), *newly)
     edit = RetiredEdit(inline, manifest.retired_table, expired=list(tables.where(manifest.retired, over)))
@@ -81,12 +91,10 @@ def _expire_table(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: i
     reference = edit.table[0]
     entries = _load(load, reference)
     over = _is_over(entries, now, manifest.content_sequence)
-    edit.expired += [
-        *tables.where(entries, over),
-        item(int(reference["table_id"]), tables.RetiredKind.RETIRED_TABLE, now, sequence)[0],
-    ]
+    edit.expired += [*tables.where(entries, over)]
     edit.table = edit.table[:0]
-    edit.inline = tables.joined(tables.where(entries, ~over), edit.inline)
+    left = item(int(reference["table_id"]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
+    edit.inline = tables.joined(tables.where(entries, ~over), edit.inline, left)
 
 
 def removal_waves(entries: list[np.void]) -> list[list[np.void]]:

@@ -196,6 +196,10 @@ class Disk:
         """Atomically give a file or folder another name, replacing a file of that name."""
         os.replace(source, target)
 
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name. OSError where the file system or its owner does not allow that."""
+        os.link(source, target)
+
     def remove(self, path: str) -> None:
         """Remove a file; no error if it is gone already."""
         descriptor = self._unsynced.pop(path, None)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os.path
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.engine.cache import MapCache, default_budget
-from fastk.engine.files import SeriesFiles
+from fastk.engine.files import SeriesFiles, make_folders, series_folders
 from fastk.engine.gate import WriteGate
 from fastk.engine.reader import SeriesReader
 from fastk.errors import FastKError, InvalidData, InvalidInput, NotFound, StoreClosed, UnsupportedVersion
@@ -20,6 +19,7 @@ from fastk.io.disk import Disk
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
+from fastk.store.datasets import Datasets
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
 from fastk.store.recovery_names import RecoveryNames
@@ -40,11 +40,8 @@ if TYPE_CHECKING:
     Mode = Literal["rw", "r"]
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
 
-# A folder above the root that was there before may be another user's, or of a file system without such syncs.
-_UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
-
-class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
+class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep, Datasets):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.
@@ -69,6 +66,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
         self._maps = MapCache(default_budget() if max_maps is None else max_maps)
         self._gate = WriteGate(disk, root, writable=mode == "rw", timeout=lock_timeout)
         self._grace_ms = int(grace_seconds * 1000)
+        self._lock_timeout = lock_timeout
         self._given_policy = policy
         self._series: dict[SeriesKey, Series] = {}
         self._readers: dict[SeriesKey, SeriesReader] = {}
@@ -135,6 +133,8 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
 
     def _check_root(self) -> bool:
         """Whether the root is a store already; errors if it is something else."""
+        if self.mode == "rw":
+            self._gate.check_mutable()
         store_file = os.path.join(self.root, names.STORE_FILE)
         try:
             content = self._disk.read(store_file)
@@ -181,7 +181,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
         self._gate.check_open()
         if not self._initialized:
             with self._gate.shutting():
-                self._make_root(self.root)
+                make_folders(self._disk, self.root)
             with self._gate.hold():
                 self._disk.make_folder(os.path.join(self.root, names.SERIES_FOLDER))
                 store_file = os.path.join(self.root, names.STORE_FILE)
@@ -192,19 +192,6 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
                 self._disk.sync_folder(self.root)
             self._initialized = True
         return self
-
-    def _make_root(self, path: str) -> None:
-        """Create the folder and those above it, and make all their names durable: who made them may not have."""
-        parent = os.path.dirname(path)
-        if parent == path:
-            return
-        self._make_root(parent)
-        created = not self._disk.is_folder(path) and self._disk.make_folder(path)
-        try:
-            self._disk.sync_folder(parent)
-        except OSError as error:
-            if created or error.errno not in _UNSYNCABLE:
-                raise
 
     def close(self) -> None:
         """Let go of all maps; further use raises StoreClosed.
@@ -356,15 +343,7 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep):
 
     def _series_folders(self) -> Iterator[tuple[SeriesKey, str]]:
         """Key and path of every folder that is named like a series."""
-        root = os.path.join(self.root, names.SERIES_FOLDER)
-        for symbol in self._disk.list(root):
-            for category in self._disk.list(os.path.join(root, symbol)):
-                for name in self._disk.list(os.path.join(root, symbol, category)):
-                    try:
-                        key = names.parse_series_path(symbol, category, name)
-                    except InvalidData:
-                        continue
-                    yield key, os.path.join(root, symbol, category, name)
+        return series_folders(self._disk, self.root)
 
     def store_stats(self) -> reports.StoreStats:
         """Sums over all readable series. Linear in series and chunks."""

@@ -347,6 +347,8 @@ class TestSyncs:
                     store.register_kline_series(symbol, "1m", MINUTE)
             journal = Journal(folder)
             with fastk.open(folder, disk=RecordingDisk(journal), policy=NO_TIERS) as store:
+                store.gc()  # a store object looks once at what other writers left of a series
+                journal.effects.clear()
                 yield store, journal
 
     @staticmethod

@@ -132,7 +132,13 @@ class PartitionEdit:
         if self.pieces and new[0][0] <= self.pieces[-1].end:
             self._check_continuation(self.pieces[-1].end, new)
         self._replace(len(self.pieces), len(self.pieces), new, sealed=not self.pieces)
+        self._fold_last()
         return Counts(len(new[0]))
+
+    def _fold_last(self) -> None:
+        """Join pieces at the end that become one chunk anyway, like to like: so a batch of many appends has few."""
+        while len(self.pieces) > 1 and self.pieces[-2].columns and self.pieces[-2].rows <= self.pieces[-1].rows:
+            self._replace(len(self.pieces) - 2, len(self.pieces), self._joined(len(self.pieces) - 2, len(self.pieces)))
 
     def _check_continuation(self, end: int, new: Columns) -> None:
         """Rows may go on at the last stored ts if the sequence field tells them from the stored ones."""

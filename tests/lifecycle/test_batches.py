@@ -86,6 +86,16 @@ class TestOneCommitASeries:
             assert klines.merge().merged == 2
         assert (klines.sequence, spans(klines)) == (6, [25])
 
+    def test_many_appends_are_held_as_few_pieces(self, store, klines):
+        """Each change looks at all pieces of its partitions: one for each append would make that quadratic."""
+        with store.batch():
+            for number in range(100):
+                klines.append(bars(JANUARY + number * MINUTE, 1))
+            (edit,) = store._writer._batch.values()
+            (partition,) = edit._partitions.values()
+            assert len(partition.pieces) <= 7
+        assert spans(klines) == [100]
+
     def test_an_empty_batch_changes_nothing(self, store, klines):
         check = unchanged(store)
         with store.batch():
@@ -147,7 +157,7 @@ class TestFailure:
         with store.batch():
             klines.put(bars(FEBRUARY))
             with pytest.raises(Conflict):
-                klines.put(joined(part(bars(), 4, 5), bars(MARCH)))
+                klines.put(joined(part(bars(), 4, 5), bars(FEBRUARY + HOUR), bars(MARCH)))
         assert_rows(klines.range(), joined(bars(), bars(FEBRUARY)))
 
     def test_a_change_that_meets_damage_leaves_the_others_of_the_batch(self, store, klines):

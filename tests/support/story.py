@@ -202,11 +202,19 @@ def die() -> None:
 # What other processes do
 
 
-def write(pipe: Connection, root: str, seed: int, positions: Sequence[int], effects: int | None, steps: int) -> None:
+def write(
+    pipe: Connection,
+    root: str,
+    seed: int,
+    positions: Sequence[int],
+    effects: int | None,
+    steps: int,
+    grace_seconds: float = 0,
+) -> None:
     """Go on with the story where the series are, and tell the number of each step that is done."""
     story = Story(seed)
     disk = None if effects is None else MortalDisk(effects)
-    with fastk.open(root, lock_timeout=0, grace_seconds=0, disk=disk) as store:
+    with fastk.open(root, lock_timeout=0, grace_seconds=grace_seconds, disk=disk) as store:
         for step in range(min(positions), min(positions) + steps):
             story.perform(store, step, positions)
             pipe.send(step + 1)

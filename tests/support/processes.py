@@ -14,7 +14,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["fastk.recovery.repair", "fastk.engine.writer", "fastk.kernels.compiled", "pytest", "hypothesis"])
+CONTEXT.set_forkserver_preload(
+    ["fastk.recovery.repair", "fastk.engine.writer", "fastk.kernels.compiled", "pytest", "hypothesis"]
+)
 PATIENCE = 120.0
 """Seconds after which a process that says nothing counts as hanging."""
 

@@ -30,6 +30,9 @@ COMMANDS = {
     "rebuild-manifest": "make the manifests anew from the chunks, sound ones as well",
     "list-orphans": "files that no committed state names",
     "explain-overlap": "chunks that claim the same time, and which of them counts",
+    "merge": "make one chunk of each partition that has several, of one series or of all",
+    "compaction-advice": "for each partition, whether merging it is advised, and why",
+    "gc": "remove files that no state younger than the grace period names",
     "list-series": "all series and what they hold",
     "stats": "sums over all series",
     "health": "series, damage and leftovers in numbers",
@@ -38,8 +41,9 @@ COMMANDS = {
     "doctor": "the machine, the file system and the versions, and what is not promised here",
 }
 _VERBOSE = ("validate", "scrub")
-_DRY_RUN = ("scrub", "repair", "rebuild-manifest")
+_DRY_RUN = ("scrub", "repair", "rebuild-manifest", "gc")
 _OF_A_SERIES = ("inventory", "capabilities")
+_OF_ANY_SERIES = ("merge", "compaction-advice")
 
 
 class Parser(argparse.ArgumentParser):
@@ -67,13 +71,21 @@ def _add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--verbose", action="store_true", help="notes on retired and orphaned files as well")
     if name in _DRY_RUN:
         command.add_argument("--dry-run", action="store_true", help="say what would be done, and touch nothing")
-    if name in _OF_A_SERIES:
-        command.add_argument("--symbol", required=True)
-        command.add_argument("--category", required=name == "capabilities")
+    if name in _OF_A_SERIES or name in _OF_ANY_SERIES:
+        _add_series(command, name)
+    if name == "merge":
+        command.add_argument("--partition", metavar="KEY", help="of the series, such as 2024-01; default: all")
+    if name == "gc":
         command.add_argument(
-            "--name", help="the full stored name, such as 15m@@rsi_14", required=name == "capabilities"
+            "--grace-seconds", type=float, metavar="N", help="keep what was retired since (default: 3600)"
         )
-    if name == "inventory":
+
+
+def _add_series(command: argparse.ArgumentParser, name: str) -> None:
+    command.add_argument("--symbol", required=name in _OF_A_SERIES)
+    command.add_argument("--category", required=name == "capabilities")
+    command.add_argument("--name", help="the full stored name, such as 15m@@rsi_14", required=name == "capabilities")
+    if name != "capabilities":
         command.add_argument("--timeframe", help="of bars, in the place of --category and --name")
 
 

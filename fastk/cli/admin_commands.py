@@ -110,7 +110,7 @@ class _ForgivingDisk(Disk):
         return encode_store_file() if path == self._store_file else super().read(path)
 
 
-def _open(root: str) -> FastKStore:
+def open_for_reading(root: str) -> FastKStore:
     """The store, for reading; also one whose store file is gone."""
     from fastk.store.store import FastKStore
 
@@ -120,7 +120,7 @@ def _open(root: str) -> FastKStore:
 
 
 def _list_series(options: argparse.Namespace) -> Answer:
-    with _open(options.root) as store:
+    with open_for_reading(options.root) as store:
         entries = store.list_series()
     return Answer(entries, _unreadable(entries))
 
@@ -131,26 +131,27 @@ def _unreadable(entries: list[SeriesInventoryEntry]) -> str | None:
 
 
 def _stats(options: argparse.Namespace) -> Answer:
-    with _open(options.root) as store:
+    with open_for_reading(options.root) as store:
         return Answer(store.store_stats(), _unreadable(store.list_series()))
 
 
 def _inventory(options: argparse.Namespace) -> Answer:
-    with _open(options.root) as store:
-        return Answer(store.series(_key(options)).month_inventory())
+    with open_for_reading(options.root) as store:
+        return Answer(store.series(key_of(options)).month_inventory())
 
 
-def _key(options: argparse.Namespace) -> SeriesKey:
+def key_of(options: argparse.Namespace) -> SeriesKey:
+    """The series that options name; InvalidInput if they name none."""
     bars, other = options.timeframe is not None, (options.category, options.name)
     if bars and other == (None, None):
         return SeriesKey(options.symbol, KLINE_CATEGORY, options.timeframe)
     if not bars and None not in other:
         return SeriesKey(options.symbol, *other)
-    raise InvalidInput("inventory takes --symbol with --timeframe, or with --category and --name")
+    raise InvalidInput(f"{options.command} takes --symbol with --timeframe, or with --category and --name")
 
 
 def _capabilities(options: argparse.Namespace) -> Answer:
-    with _open(options.root) as store:
+    with open_for_reading(options.root) as store:
         series = store.series((options.symbol, options.category, options.name))
         return Answer(series.query_capabilities(_value_column(series)))
 
@@ -159,6 +160,24 @@ def _value_column(series: Series) -> str:
     if "value" not in series.schema.names:
         raise InvalidData(f"series {series.key} holds {series.schema.name} records and no single values")
     return "value"
+
+
+def _merge(options: argparse.Namespace) -> Answer:
+    from fastk.cli import admin_upkeep
+
+    return admin_upkeep.merge(options)
+
+
+def _advise(options: argparse.Namespace) -> Answer:
+    from fastk.cli import admin_upkeep
+
+    return admin_upkeep.advise(options)
+
+
+def _collect(options: argparse.Namespace) -> Answer:
+    from fastk.cli import admin_upkeep
+
+    return admin_upkeep.collect(options)
 
 
 def _doctor(options: argparse.Namespace) -> Answer:
@@ -172,6 +191,9 @@ _COMMANDS = {
     "scrub": _scrub,
     "repair": _repair,
     "rebuild-manifest": _rebuild,
+    "merge": _merge,
+    "compaction-advice": _advise,
+    "gc": _collect,
     "list-orphans": _list_orphans,
     "explain-overlap": _explain_overlap,
     "list-series": _list_series,

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastk.cli.failures import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fastk.cli.admin_doctor import DoctorReport
+    from fastk.cli.admin_upkeep import SeriesAdvice, SeriesMerge
+    from fastk.engine.compaction import CompactionDecision
+    from fastk.engine.results import GcReport
     from fastk.recovery.reports import (
         LostRows,
         ManifestValidation,
@@ -182,6 +185,52 @@ def _show_months(entries: list[MonthInventoryEntry]) -> None:
     show_table(names, [tuple(getattr(each, field.name) for field in fields(each)) for each in entries])
 
 
+# Upkeep
+
+
+def _show_merges(found: list[SeriesMerge]) -> None:
+    names = ("symbol", "category", "name", "merged chunks", "chunks made", "commit")
+    show_table(
+        names,
+        [(each.symbol, each.category, each.name, each.merged, each.chunks, each.sequence) for each in found],
+    )
+    _show_problems(each.problem for each in found)
+
+
+def _show_advice(found: list[SeriesAdvice]) -> None:
+    names = ("symbol", "category", "name", "partition", "chunks", "deltas", "delta bytes", "appends", "merge", "why")
+    rows = [
+        (each.symbol, each.category, each.name, *_decision_row(decision))
+        for each in found
+        for decision in each.decisions
+    ]
+    show_table(names, rows)
+    _show_problems(each.problem for each in found)
+
+
+def _decision_row(each: CompactionDecision) -> Row:
+    counts = (each.total_chunks, each.delta_chunk_count, each.delta_total_bytes, each.append_count)
+    return (each.month_key, *counts, each.should_merge, "; ".join(each.reasons))
+
+
+def _show_gc(report: GcReport) -> None:
+    for path in report.removed_paths:
+        print(printable(f"{'would be removed' if report.dry_run else 'removed'}: {path}"))
+    print(
+        f"{report.removed_files:,} files, {report.removed_bytes:,} bytes; "
+        f"{report.retired_files:,} retired files wait for the end of the grace period"
+    )
+    _show_problems(report.problems)
+    if report.dry_run:
+        print("\nnothing was touched: this was a dry run")
+
+
+def _show_problems(problems: Iterable[str | None]) -> None:
+    for problem in problems:
+        if problem is not None:
+            print(printable(f"left as it is: {problem}"))
+
+
 def _show_doctor(report: DoctorReport) -> None:
     shown = [each for each in fields(report) if each.name != "warnings"]
     show_table(("", ""), [(each.name.replace("_", " "), getattr(report, each.name)) for each in shown])
@@ -194,6 +243,9 @@ _SHOWN: dict[str, Callable[[Any], None]] = {
     "scrub": _show_scrub,
     "repair": _show_recovery,
     "rebuild-manifest": _show_recovery,
+    "merge": _show_merges,
+    "compaction-advice": _show_advice,
+    "gc": _show_gc,
     "list-orphans": _show_orphans,
     "explain-overlap": _show_overlaps,
     "list-series": _show_series,

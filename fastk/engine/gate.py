@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import os.path
 import threading
 from contextlib import contextmanager, nullcontext
@@ -27,6 +28,7 @@ class WriteGate:
         self._timeout = timeout
         self._threads = threading.RLock()
         self._depth = 0
+        self._pid = 0
         self._shut = ""
         self.crashes = 0
         self._leftovers = False
@@ -37,6 +39,8 @@ class WriteGate:
             raise StoreClosed(f"{self._root}: {self._shut}")
         if not self._writable:
             raise InvalidInput(f"{self._root} was opened with mode='r'; open it with mode='rw' to write")
+        if self._depth and self._pid != os.getpid():  # what the parent holds, this copy of it must not use
+            raise StoreClosed(f"{self._root}: this process was forked while its parent was writing; open it again")
 
     def check_mutable(self) -> None:
         """Raise if a version of a dataset lies here, which may have got its name since the store was opened."""
@@ -66,6 +70,7 @@ class WriteGate:
                 f"another thread of this process has been writing to {self._root} for {self._timeout:g} s"
             )
         self._depth += 1
+        self._pid = os.getpid()
         try:
             self.check_open()
             with self.shutting(), self._locked() if self._depth == 1 else nullcontext():

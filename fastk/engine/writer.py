@@ -158,7 +158,7 @@ class Writer:
 
     def collect_dropped(self, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove the files of series that were dropped longer than the grace period ago."""
-        with nullcontext() if dry_run else self._held():
+        with nullcontext() if dry_run else self.alone("gc"):
             every = (path for folder in self._dropped(grace_ms) for path in self._files_below(folder))
             paths = [path for path in every if not self._disk.is_folder(path)]
             size = sum(map(self._disk.size, paths))
@@ -249,11 +249,19 @@ class Writer:
             self._gate.check_open()  # the block may have closed the store, or caught a failed sync
             self._commit(edits)
 
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Hold the lock for what commits at once; InvalidInput within a batch, whose edits know the state before."""
+        with self._held():
+            if self._batch is not None:
+                raise InvalidInput(
+                    f"{what} commits at once, which a batch must not: call it before or behind the batch"
+                )
+            yield
+
     def collect(self, reader: SeriesReader, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove what no snapshot younger than the grace period can need; with ``dry_run`` say only what that is."""
-        with nullcontext() if dry_run else self._held():
-            if self._batch is not None and not dry_run:
-                raise InvalidInput("gc commits at once, which a batch must not: call it before or behind the batch")
+        with nullcontext() if dry_run else self.alone("gc"):
             newest = reader.newest()
             if dry_run:
                 check_newest(self._disk, newest.chunks.files, newest.manifest)

@@ -9,11 +9,14 @@ from fastk.keys import as_series_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from fastk.engine.gate import WriteGate
     from fastk.engine.reader import SeriesReader
+    from fastk.engine.writer import Writer
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
+    from fastk.recovery.locking import WriteLock
     from fastk.recovery.reports import (
         ManifestValidation,
         OrphanArtifact,
@@ -39,6 +42,7 @@ class RecoveryNames:
         _gate: WriteGate
         _readers: dict[SeriesKey, SeriesReader]
         _check_open: Callable[[], None]
+        _open_writer: Callable[[], Writer]
 
     def validate_store(self) -> None:
         """Raise InvalidData naming the first damage that a validation finds; None if there is none."""
@@ -112,7 +116,7 @@ class RecoveryNames:
         from fastk.recovery.reports import RecoveryReport
 
         try:
-            return self._mend(lambda: repair(self._disk, self.root, dry_run=dry_run, lock=self._gate), dry_run)
+            return self._mend(lambda: repair(self._disk, self.root, dry_run=dry_run, lock=self._lock), dry_run)
         except NotFound:  # nothing was ever written
             return RecoveryReport(dry_run=dry_run)
 
@@ -122,8 +126,12 @@ class RecoveryNames:
 
         series = None if key is None else as_series_key(key)
         return self._mend(
-            lambda: rebuild_manifests(self._disk, self.root, series, dry_run=dry_run, lock=self._gate), dry_run
+            lambda: rebuild_manifests(self._disk, self.root, series, dry_run=dry_run, lock=self._lock), dry_run
         )
+
+    @property
+    def _lock(self) -> WriteLock:
+        return _LockOutsideBatches(self._gate, self._open_writer)
 
     def _mend(self, mend: Callable[[], RecoveryReport], dry_run: bool) -> RecoveryReport:
         self._check_open()
@@ -135,3 +143,15 @@ class RecoveryNames:
         finally:
             for reader in list(self._readers.values()):
                 reader.unpin()
+
+
+class _LockOutsideBatches:
+    """The store's lock, for a repair: a batch would commit upon the manifests that the repair has replaced."""
+
+    def __init__(self, gate: WriteGate, writer: Callable[[], Writer]) -> None:
+        self._writer = writer
+        self.leave_files = gate.leave_files
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Hold the lock meanwhile; InvalidInput within a batch, LockTimeout if another writer keeps it."""
+        return self._writer().alone("a repair")

@@ -461,3 +461,16 @@ class TestBadInput:
                 store.gc()
             assert store.gc(dry_run=True).problems == []
         assert len(klines) == 5
+
+    @pytest.mark.parametrize("mend", ["repair_store", "rebuild_manifests"])
+    def test_a_repair_is_no_part_of_a_batch(self, store, klines, mend):
+        """It would replace the manifest that the batch was planned upon."""
+        klines.put(bars())
+        with store.batch():
+            klines.put(bars(FEBRUARY))
+            with pytest.raises(InvalidInput, match="a repair commits at once"):
+                getattr(store, mend)()
+            store.repair_store_dry_run()
+        assert len(klines) == 10
+        assert getattr(store, mend)().lost_rows == []
+        assert len(klines) == 10

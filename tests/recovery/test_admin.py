@@ -9,8 +9,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from builders import MARCH, bars, contents, temporary_folder
+from builders import FEBRUARY, JANUARY, MARCH, MINUTE, bars, contents, temporary_folder
 from recovery_stores import (
+    KEY,
+    ROWS,
     TRADES,
     columns,
     cut,
@@ -91,7 +93,11 @@ CONTRACT = [
     ("inventory", BARS, True, MONTH),
     ("inventory", VALUES, True, MONTH),
     ("capabilities", VALUES, False, ["raw_scan", "has_zmap", "has_vix"]),
+    ("compaction-advice", [], True, ["symbol", "category", "name", "decisions"]),
+    ("compaction-advice", BARS, True, ["symbol", "category", "name", "decisions"]),
+    ("gc", ["--dry-run", "--grace-seconds", "0"], False, ["dry_run", "removed_files", "removed_bytes"]),
 ]
+CHANGING = ["repair", "rebuild-manifest", "merge", "gc"]
 LOOKING = [*[(command, options) for command, options, *_ in CONTRACT], ("list-orphans", []), ("explain-overlap", [])]
 
 
@@ -222,6 +228,72 @@ class TestDamage:
         assert columns(root) == before
 
 
+class TestUpkeep:
+    """Merging, its advice, and collecting."""
+
+    @pytest.fixture
+    def appended(self, root):
+        """Five appends to each of two months, so that merging is advised."""
+        with fastk.open(root) as store:
+            for row in range(50, 55):
+                for start in (JANUARY + ROWS * MINUTE, FEBRUARY):
+                    store.series(KEY).append(bars(start + row * MINUTE, 1))
+        return root
+
+    def decisions(self, call, root, *options):
+        status, report, err = call("compaction-advice", "--root", root, *options)
+        assert (status, err) == (0, "")
+        return {(each["name"], part["month_key"]): part for each in report for part in each["decisions"]}
+
+    def test_advice_names_partitions_and_reasons(self, appended, call):
+        found = self.decisions(call, appended)
+        assert {key for key, each in found.items() if each["should_merge"]} == {("1m", "2024-01"), ("1m", "2024-02")}
+        assert "threshold" in found["1m", "2024-01"]["reasons"][0]
+        assert {name for name, _ in self.decisions(call, appended, *BARS)} == {"1m"}
+
+    def test_one_partition_is_merged(self, appended, call):
+        before = columns(appended)
+        status, (done,), _ = call("merge", "--root", appended, *BARS, "--partition", "2024-01")
+        assert (status, done["merged"], done["chunks"], done["problem"]) == (0, 6, 1, None)
+        assert columns(appended) == before
+        found = self.decisions(call, appended)
+        assert [key for key, each in found.items() if each["should_merge"]] == [("1m", "2024-02")]
+
+    def test_all_series_are_merged_where_none_is_named(self, appended, call):
+        before = columns(appended)
+        _, done, _ = call("merge", "--root", appended)
+        assert [(each["symbol"], each["merged"], each["chunks"]) for each in done] == [
+            ("BTCUSDT", 12, 2),
+            ("BTCUSDT", 0, 0),
+            ("ETHUSDT", 0, 0),
+        ]
+        assert columns(appended) == before
+        assert call("scrub", "--root", appended)[0] == 0
+
+    @pytest.mark.parametrize("command", ["merge", "compaction-advice", "gc"])
+    def test_a_damaged_series_hides_no_other(self, appended, call, command):
+        flip(manifest(appended, TRADES), 99)
+        status, report, err = call(command, "--root", appended)
+        assert status == 1
+        assert str(manifest(appended, TRADES)) in err
+        if command == "merge":
+            assert [each["merged"] for each in report] == [12, 0, 0]
+        elif command == "gc":
+            assert len(report["problems"]) == 1
+
+    def test_what_a_merge_retired_is_collected_after_the_grace_period(self, appended, call):
+        call("merge", "--root", appended)
+        _, kept, _ = call("gc", "--root", appended)
+        assert (kept["removed_files"], kept["retired_files"]) == (0, 12)
+        before = contents(appended)
+        _, planned, _ = call("gc", "--root", appended, "--grace-seconds", "0", "--dry-run")
+        assert contents(appended) == before
+        status, done, _ = call("gc", "--root", appended, "--grace-seconds", "0")
+        assert (status, done) == (0, planned | {"dry_run": False})
+        assert {path for path, _ in before.items() if path not in contents(appended)} == set(done["removed_paths"])
+        assert len([path for path in done["removed_paths"] if path.endswith(".chunk")]) == 12
+
+
 class TestLooking:
     """Changes nothing, needs nothing, waits for nobody."""
 
@@ -277,6 +349,14 @@ class TestWrongCalls:
             (["inventory", "--root", "STORE", "--symbol", "X"], "--timeframe, or with --category"),
             (["inventory", "--root", "STORE", *BARS, "--category", "x"], "--timeframe, or with --category"),
             (["inventory", "--root", "STORE", "--symbol", "X", "--timeframe", "1m"], "X/kline/1m is not in the store"),
+            (["merge", "--root", "STORE", "--name", "X"], "takes --symbol as well"),
+            (["merge", "--root", "STORE", "--symbol", "X"], "merge takes --symbol with --timeframe, or with"),
+            (["merge", "--root", "STORE", "--partition", "2024-01"], "of one series"),
+            (["merge", "--root", "STORE", *BARS, "--partition", "2031-01"], "has no rows in '2031-01'"),
+            (["merge", "--root", "STORE", "--dry-run"], "unrecognized"),
+            (["compaction-advice", "--root", "STORE", "--partition", "2024-01"], "unrecognized"),
+            (["gc", "--root", "STORE", "--grace-seconds", "-1"], "grace_seconds must be"),
+            (["gc", "--root", "STORE", "--grace-seconds", "soon"], "invalid float value: 'soon'"),
             (["capabilities", "--root", "STORE", *BARS], "required: --category, --name"),
             (
                 ["capabilities", "--root", "STORE", "--symbol", "BTCUSDT", "--category", "kline", "--name", "1m"],
@@ -291,7 +371,7 @@ class TestWrongCalls:
         assert reason in err
         assert err.count("\n") == 1
 
-    @pytest.mark.parametrize(("command", "options"), [*LOOKING, ("repair", []), ("rebuild-manifest", [])])
+    @pytest.mark.parametrize(("command", "options"), [*LOOKING, *((command, []) for command in CHANGING)])
     def test_on_what_is_no_store(self, tmp_path, call, command, options):
         (tmp_path / "file").touch()
         (tmp_path / "folder").mkdir()
@@ -373,8 +453,11 @@ class TestOnATerminal:
             "health": "platform fsync guarantee",
             "inventory": "2024-01",
             "capabilities": "has vix",
+            "compaction-advice": "delta bytes",
+            "gc": "would be removed: series/BTCUSDT/kline/1m/chunks/2024-03.merged",
+            "merge": "chunks made",
         }
-        for command, options in LOOKING:
+        for command, options in [*LOOKING, ("merge", [])]:
             admin.main([command, "--root", str(root), *options])
             assert expected[command] in capsys.readouterr().out, command
         admin.main(["doctor"])

@@ -79,9 +79,9 @@ class Series:
         return self._reader.is_registered()
 
     @property
-    def coverage(self) -> tuple[int, int] | None:
+    def span(self) -> tuple[int, int] | None:
         """First and last stored ts; None while there are no rows."""
-        return self._reader.snapshot.coverage
+        return self._reader.snapshot.span
 
     @property
     def sequence(self) -> int:

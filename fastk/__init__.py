@@ -36,6 +36,12 @@ _HOMES = {
     "ScalarPredicateQueryResult ScalarQueryCapabilities ValueIndexEntry ZoneMapEntry",
     "fastk.query.stats": "ScalarIndexKind ScalarPredicateQueryStats",
     "fastk.query.results": "QueryResult",
+    "fastk.replay.cursor": "ReplayCursor ReplayOptions",
+    "fastk.replay.merged": "MergedReplay",
+    "fastk.replay.batch": "ReplayBatch",
+    "fastk.replay.sequences": "SequenceDuplicate SequenceGap SequenceScanReport SequenceViolation",
+    "fastk.replay.coverage": "Coverage",
+    "fastk.store.merging": "merged_replay",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }

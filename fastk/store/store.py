@@ -22,6 +22,7 @@ from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
+from fastk.store.replay_names import ReplayNames
 from fastk.store.series import Series
 from fastk.store.upkeep import Upkeep
 from fastk.times import TimeUnit
@@ -44,7 +45,7 @@ _ORIGINAL_MANIFEST = b"FKMETA0"
 _UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
 
-class FastKStore(OriginalNames, QueryNames, Upkeep):
+class FastKStore(OriginalNames, QueryNames, ReplayNames, Upkeep):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.

@@ -34,6 +34,7 @@ PRIORITY = tuple(
 # All blocks of ts together: 32 MiB, if there are no more than 16,384 series. Longer ones than these are no faster.
 _BUFFERED_TS = 1 << 22
 _LEAST_BLOCK, _GREATEST_BLOCK = 256, 8_192
+_MOST_SHORT_LABELS = 1 << 16
 
 
 class MergedReplay:
@@ -48,8 +49,8 @@ class MergedReplay:
     def __init__(
         self,
         snapshots: Sequence[Snapshot],
-        start: int,
-        end: int,
+        start: int | None,
+        end: int | None,
         unit: TimeUnit,
         *,
         priority: Sequence[str],
@@ -74,11 +75,10 @@ class MergedReplay:
     def _open(self, snapshots: Sequence[Snapshot], block: int) -> list[Source]:
         """The sources, from behind the event of the token on."""
         rank = {place: rank for rank, place in enumerate(self._ranked)}
-        ts, last, place = self._after or (self._start, -1, 0)
+        ts, last, place = self._after or (None, -1, 0)
         sources = []
         for index, snapshot in enumerate(snapshots):
-            is_passed = last >= 0 and rank[index] < rank[last]
-            start = max(self._start, ts + is_passed)
+            start = self._start if ts is None else ts + (rank[index] < rank[last])
             factor = self.time_unit.per_second // snapshot.settings.time_unit.per_second
             source = Source(snapshot, start, self._end, factor, block)
             if index == last:
@@ -148,7 +148,7 @@ class _Runs:
     def __init__(self, sources: list[Source], labels: list[int], block: int) -> None:
         kernels.load()
         count = len(sources)
-        self.labels = read_only(np.array(labels, np.uint16 if count <= 1 << 16 else np.uint32))
+        self.labels = read_only(np.array(labels, np.uint16 if count <= _MOST_SHORT_LABELS else np.uint32))
         self._sources = sources
         self._block = block
         self._buffer = np.empty(count * block, np.int64)

@@ -30,8 +30,9 @@ class Source:
 
     __slots__ = ("_next", "_sequence", "_span_rows", "_stretch", "factor", "first", "order", "snapshot", "span", "stop")
 
-    def __init__(self, snapshot: Snapshot, start: int, end: int, factor: int, span_rows: int) -> None:
-        low, high = max(-(-start // factor), INT64_MIN), min(end // factor, INT64_MAX)
+    def __init__(self, snapshot: Snapshot, start: int | None, end: int | None, factor: int, span_rows: int) -> None:
+        low = INT64_MIN if start is None else -(-start // factor)
+        high = INT64_MAX if end is None else end // factor
         self.snapshot = snapshot
         self.factor = factor
         self._stretch = Stretch(snapshot, low, high)

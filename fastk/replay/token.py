@@ -21,12 +21,13 @@ class Token:
     """What is replayed, and after which event to go on.
 
     ``series`` are (symbol, category, name, series id, content sequence): rows change with the last of these only.
-    ``after`` is (ts, source, place) of the last event, None before the first; ``events`` counts those before.
+    ``start`` and ``end`` are None where they are open. ``after`` is (ts, source, place) of the last event, None before
+    the first; ``events`` counts those before.
     """
 
     unit: str
-    start: int
-    end: int
+    start: int | None
+    end: int | None
     priority: list[str]
     series: list[list[Any]]
     events: int
@@ -56,12 +57,13 @@ def parse_token(text: object) -> Token:
 
 def _check(token: Token) -> None:
     """Raise ValueError for what no replay wrote."""
-    numbers = [token.start, token.end, token.events, *(token.after or [0, 0, 0])]
+    ends = [end for end in (token.start, token.end) if end is not None]
+    numbers = [*ends, token.events, *(token.after or [])]
     names = [token.unit, *token.priority, *(part for each in token.series for part in each[:4])]
     sound = all(type(number) is int for number in numbers) and all(isinstance(name, str) for name in names)
-    if not sound or len(numbers) != 6 or any(len(each) != 5 or type(each[4]) is not int for each in token.series):
+    if not sound or any(len(each) != 5 or type(each[4]) is not int for each in token.series):
         raise ValueError
-    if token.after is not None and not 0 <= token.after[1] < len(token.series):
+    if token.after is not None and (len(token.after) != 3 or not 0 <= token.after[1] < len(token.series)):
         raise ValueError
 
 

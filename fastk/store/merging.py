@@ -9,7 +9,7 @@ from fastk.replay.cursor import DEFAULT_BATCH_ROWS
 from fastk.replay.merged import PRIORITY, MergedReplay
 from fastk.replay.token import Token, parse_token
 from fastk.store.series import Series, check_order
-from fastk.times import INT64_MAX, INT64_MIN, to_ts
+from fastk.times import to_ts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,14 +38,13 @@ def merged_replay(
     check_order(start, end, "replay")
     snapshots = [each._reader.snapshot for each in handles]
     unit = max((snapshot.settings.time_unit for snapshot in snapshots), key=lambda unit: unit.per_second)
-    low = INT64_MIN if start is None else to_ts(start, unit)
-    high = INT64_MAX if end is None else to_ts(end, unit)
+    low, high = (None if time is None else to_ts(time, unit) for time in (start, end))
     check_order(low, high, "replay")
     priority = _checked_priority(priority)
     token = None
     if resume is not None:
         token = parse_token(resume)
-        _check_same_question(token, None if start is None else low, None if end is None else high, priority)
+        _check_same_question(token, low, high, priority)
         low, high, priority = token.start, token.end, token.priority
     return MergedReplay(snapshots, low, high, unit, priority=priority, batch_rows=batch_rows, token=token)
 

@@ -157,6 +157,7 @@ class _Runs:
         self._positions, self._stops = self._begins.copy(), self._begins.copy()
         self._shifts = np.array([source.first for source in sources]) - self._begins
         self._final = np.array([source.is_over for source in sources], np.uint8)
+        self._waits = np.zeros(count, bool)  # all of a span is in the block: what follows has another order
 
     def places(self) -> Int64:
         """The place of the next row of each source, by its label."""
@@ -176,22 +177,21 @@ class _Runs:
 
     def _refill(self) -> None:
         """Top up the runs that are half empty, so that those of many series are filled together and not one by one."""
-        low = (self._stops - self._positions) * 2 < self._block
-        for run in np.flatnonzero(low & (self._final == 0)).tolist():
+        held = self._stops - self._positions
+        wanting = (held == 0) | ((held * 2 < self._block) & ~self._waits)
+        for run in np.flatnonzero(wanting & (self._final == 0)).tolist():
             self._fill(run, self._sources[run])
 
     def _fill(self, run: int, source: Source) -> None:
         begin, position, stop = (int(each[run]) for each in (self._begins, self._positions, self._stops))
         if source.span_is_over:
-            if position < stop:  # rows of two spans have two orders
-                return
             source.open_span()
         kept = stop - position
         self._buffer[begin : begin + kept] = self._buffer[position:stop]
         filled = kept + source.fill(self._buffer[begin + kept : begin + self._block])
         self._shifts[run] += position - begin
         self._positions[run], self._stops[run] = begin, begin + filled
-        self._final[run] = source.is_over
+        self._final[run], self._waits[run] = source.is_over, source.span_is_over
 
     def _reorder(self, source: NDArray[Any], row: Int64) -> None:
         """Places become rows where the two differ."""

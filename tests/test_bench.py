@@ -27,5 +27,13 @@ def test_every_workload_agrees_with_raw_npy():
     assert measured.returncode == 0, measured.stderr
     for workload in ("point, hit", "range 1,024 rows", "at_many", "append 64 rows", "initial write", "fresh process"):
         assert workload in measured.stdout
-    for workload in ("where value in 3 values", "Chosen plan at worst, kernels", "bridge, 1,000 bars", "batch mode"):
+    for workload in (
+        "merged replay, 24 series",
+        "sequence scan",
+        "coverage",
+        "where value in 3 values",
+        "Chosen plan at worst, kernels",
+        "bridge, 1,000 bars",
+        "batch mode",
+    ):
         assert workload in measured.stdout

@@ -71,21 +71,19 @@ class _Runs:
         self.first = -1
         self.count = self.present = 0
 
-    def add(self, slots: Int64) -> None:
-        """Go on with later slots; some may be named twice."""
-        if not slots.size:
+    def add(self, starts: Int64, ends: Int64) -> None:
+        """Go on with later runs; one may begin where the one before ends, or right behind."""
+        if not starts.size:
             return
-        steps = np.diff(slots, prepend=self._last)
-        self.present += int(np.count_nonzero(steps))
-        breaks = np.flatnonzero(steps > 1)
+        before = np.append(self._last, ends[:-1])
+        self.present += int((ends - starts + 1).sum()) - int(np.count_nonzero(starts == before))
+        breaks = np.flatnonzero(starts > before + 1)
         if not self.count:
-            self.first = int(slots[0])
-        elif breaks.size and breaks[0] == 0:
-            self._keep(self._ends, np.array([self._last]))
-        self._keep(self._starts, slots[breaks])
-        self._keep(self._ends, slots[breaks[breaks > 0] - 1])
+            self.first = int(starts[0])
+        self._keep(self._starts, starts[breaks])
+        self._keep(self._ends, before[breaks if self.count else breaks[1:]])
         self.count += breaks.size
-        self._last = int(slots[-1])
+        self._last = int(ends[-1])
 
     def _keep(self, pieces: list[Int64], found: Int64) -> None:
         """One run more than the limit is kept: a hole may lie before it."""
@@ -129,7 +127,7 @@ def coverage(snapshot: Snapshot, slots: Slots, limit: int) -> Coverage:
     stretch = Stretch(snapshot, *slots.window)
     for chunk, low, high in stretch.pieces(stretch.first, stretch.stop):
         for first in range(low, high, _BLOCK_ROWS):
-            found, fills = slots.of(chunk.column(0, first, min(first + _BLOCK_ROWS, high)))
-            unexpected += fills.size - int(np.count_nonzero(fills))
-            runs.add(found[fills])
+            filled = slots.fill(chunk.column(0, first, min(first + _BLOCK_ROWS, high)))
+            unexpected += filled.unexpected
+            runs.add(filled.starts, filled.ends)
     return runs.coverage(slots, unexpected)

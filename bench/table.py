@@ -19,6 +19,7 @@ from bench.measure import LOADED, NEVER, Result, Workload, measure
 from bench.processes import PROCESSES, peak_memory
 from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
 from bench.reads import READS
+from bench.replay import REPLAYS
 from bench.writes import BULK_WRITES, OPENS, SMALL_WRITES
 
 Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
@@ -27,6 +28,7 @@ Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
 SECTIONS: list[Section] = [
     ("Reads", READS, 300, 60),
     ("Queries", QUERIES, 100, 25),
+    ("Replay", REPLAYS, 11, 3),
     ("Opening", OPENS, 60, 15),
     ("Appends and registration", SMALL_WRITES, 100, 25),
     ("Bulk writes", BULK_WRITES, 11, 5),

@@ -289,8 +289,8 @@ def append_at_many_chunks(market: Market, rounds: int) -> Workload:
 def hourly_appender(hourly: HourlySeries) -> Appender:
     """An appender of whole hours, warm: the first append lists the folder once."""
     series = fastk.open(hourly.root).series(HOURLY)
-    assert series.coverage
-    appender = Appender(series, series.coverage[1] + MINUTE, HOUR_ROWS)
+    assert series.span
+    appender = Appender(series, series.span[1] + MINUTE, HOUR_ROWS)
     appender.put(appender.bars())
     return appender
 

@@ -45,6 +45,12 @@ _HOMES = {
     "fastk.recovery.verdicts": "Verdict",
     "fastk.recovery.reports": "LostRows ManifestValidation OrphanArtifact OverlapResolution RecoveryReport "
     "ScrubSeriesReport SeriesOverlapExplanation StoreHealthSummary",
+    "fastk.replay.cursor": "ReplayCursor ReplayOptions",
+    "fastk.replay.merged": "MergedReplay",
+    "fastk.replay.batch": "ReplayBatch",
+    "fastk.replay.sequences": "SequenceDuplicate SequenceGap SequenceScanReport SequenceViolation",
+    "fastk.replay.coverage": "Coverage",
+    "fastk.store.merging": "merged_replay",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }

@@ -143,3 +143,41 @@ class Kernels(Protocol):
 
         `start` is the one of the selection. O(words + values).
         """
+
+    # Replay.
+
+    def merge(
+        self,
+        ts: Int64Array,
+        stops: Int64Array,
+        final: Uint8Array,
+        labels: Column,
+        shifts: Int64Array,
+        positions: Int64Array,
+        out_labels: Column,
+        out_rows: Int64Array,
+        out_ts: Int64Array,
+        /,
+    ) -> int:
+        """Merge the runs ts[positions[i]:stops[i]], each sorted, until `out_ts` is full or a run that goes on is over.
+
+        Of equal ts the events of the lower run come first, and those of one run in its order. A run goes on where
+        final[i] is 0: more of it will be in `ts` in the next call, and it is not empty now. Writes of each event the
+        label of its run, its position plus shifts[i], and its ts; moves `positions` behind them, and gives how many
+        there are. `labels` and `out_labels` are uint16 or uint32. O(events log runs).
+        """
+
+    def sequence_breaks(
+        self,
+        values: Column,
+        counts: Int64Array,
+        gaps: Int64Array,
+        duplicates: Int64Array,
+        violations: Int64Array,
+        /,
+    ) -> None:
+        """Find the rows whose value is not 1 above the one before: further above, equal to it, or below.
+
+        Writes how many there are of these three kinds to `counts`, and the first rows of each kind to its list, as far
+        as the list is long. Integers only, at the ends of their dtype too. O(n).
+        """

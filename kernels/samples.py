@@ -15,6 +15,10 @@ NUMBERS = DTYPES[1:]
 """The dtypes that the compiled `scan` and `index_bounds` serve."""
 ZONE_DTYPES = tuple(np.dtype(code) for code in ("i8", "u8", "f8"))
 """The dtypes that the compiled `prune` serves."""
+INTEGERS = tuple(dtype for dtype in NUMBERS if dtype.kind in "iu")
+"""The dtypes that the compiled `sequence_breaks` serves."""
+LABELS = tuple(np.dtype(code) for code in ("u2", "u4"))
+"""The dtypes of labels that the compiled `merge` serves."""
 
 
 def read_only(array: Column) -> Column:
@@ -42,6 +46,7 @@ def sample_calls() -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "zones", (column, 2, target[:2], target[2:], np.empty(2, dtype=np.uint8))
         yield "compact", (column, read_only(np.ones(1, dtype=np.uint64)), 0, target[:1])
     yield from _selections(ts, out)
+    yield from _replays(ts, out)
 
 
 def _selections(bounds: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -56,3 +61,14 @@ def _selections(bounds: Column, out: Column) -> Iterator[tuple[str, tuple[Any, .
         yield "prune", (zones, zones, flags, zones[:1], zones[:1], False, np.empty(2, dtype=np.uint8))
     rows = read_only(np.arange(4, dtype=np.uint32))
     yield "mark", (rows, bounds[:1], bounds[1:2], 0, 4, False, words)
+
+
+def _replays(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    final = read_only(np.ones(1, dtype=np.uint8))
+    for dtype in LABELS:
+        label = read_only(np.zeros(1, dtype=dtype))
+        runs = (read_only(np.array([4])), final, label, read_only(np.zeros(1, dtype=np.int64)))
+        yield "merge", (ts, *runs, np.zeros(1, dtype=np.int64), np.empty(4, dtype=dtype), out, out.copy())
+    for dtype in INTEGERS:
+        rows = [np.empty(1, dtype=np.int64) for _ in range(3)]
+        yield "sequence_breaks", (read_only(np.ones(4, dtype=dtype)), np.empty(3, dtype=np.int64), *rows)

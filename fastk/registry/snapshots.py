@@ -277,9 +277,7 @@ def _temporary_name() -> str:
 def _span(snapshots: list[Snapshot]) -> tuple[int, int]:
     """The first and the last ts of all series, in ms; zeros where there are no rows."""
     spans = [
-        (*snapshot.coverage, snapshot.settings.time_unit.per_second // 1000)
-        for snapshot in snapshots
-        if snapshot.coverage
+        (*snapshot.span, snapshot.settings.time_unit.per_second // 1000) for snapshot in snapshots if snapshot.span
     ]
     if not spans:
         return 0, 0

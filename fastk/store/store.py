@@ -23,6 +23,7 @@ from fastk.store.datasets import Datasets
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
 from fastk.store.recovery_names import RecoveryNames
+from fastk.store.replay_names import ReplayNames
 from fastk.store.series import Series
 from fastk.store.upkeep import Upkeep
 from fastk.times import TimeUnit
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
 
 
-class FastKStore(OriginalNames, QueryNames, RecoveryNames, Upkeep, Datasets):
+class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, Upkeep, Datasets):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.

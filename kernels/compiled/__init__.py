@@ -5,8 +5,10 @@ from typing import Any
 from numba import config
 
 from .checksum import crc32c_blocks
+from .merge import merge
 from .order import first_disorder
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
+from .sequence import sequence_breaks
 from .zones import zones
 
 _config: Any = config
@@ -26,8 +28,10 @@ __all__ = [
     "index_bounds",
     "lower_bounds",
     "mark",
+    "merge",
     "prune",
     "scan",
+    "sequence_breaks",
     "take",
     "upper_bounds",
     "zones",

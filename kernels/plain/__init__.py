@@ -1,9 +1,11 @@
 """The kernels in numpy: always available, and what serves until the compiled ones are loaded."""
 
 from .checksum import crc32c_blocks
+from .merge import merge
 from .order import first_disorder
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
 from .selection import compact, index_bounds, mark, prune, scan
+from .sequence import sequence_breaks
 from .zones import zones
 
 __all__ = [
@@ -16,8 +18,10 @@ __all__ = [
     "index_bounds",
     "lower_bounds",
     "mark",
+    "merge",
     "prune",
     "scan",
+    "sequence_breaks",
     "take",
     "upper_bounds",
     "zones",

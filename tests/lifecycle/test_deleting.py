@@ -134,7 +134,7 @@ class TestWhatIsTouched:
 
     def test_an_empty_series_takes_rows_again(self, year):
         assert year.delete_range().deleted == 15
-        assert (len(year), year.coverage, year.chunk_inventory()) == (0, None, [])
+        assert (len(year), year.span, year.chunk_inventory()) == (0, None, [])
         year.put(bars(FEBRUARY))
         assert_rows(year.range(), bars(FEBRUARY))
         assert [meta.state for meta in year.chunk_inventory()] == [fastk.ChunkState.SEALED]

@@ -36,6 +36,9 @@ _HOMES = {
     "ScalarPredicateQueryResult ScalarQueryCapabilities ValueIndexEntry ZoneMapEntry",
     "fastk.query.stats": "ScalarIndexKind ScalarPredicateQueryStats",
     "fastk.query.results": "QueryResult",
+    "fastk.matrix.fill": "ForwardFill ffill",
+    "fastk.matrix.matrix": "Coverage FeatureMatrix",
+    "fastk.matrix.request": "MatrixLabel",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }

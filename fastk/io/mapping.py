@@ -16,6 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_DONTNEED = getattr(mmap, "MADV_DONTNEED", 4)
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -32,6 +33,31 @@ def map_descriptor(descriptor: int, length: int) -> NDArray[np.uint8]:
     if sys.platform == "win32":
         return np.frombuffer(mmap.mmap(descriptor, length, access=mmap.ACCESS_READ), np.uint8)
     return np.asarray(_LibcMap(descriptor, length))
+
+
+def drop_pages(view: NDArray[Any]) -> None:
+    """Take the pages of a view out of this process's memory, if it is one of a map; reading brings them back.
+
+    They stay in the system's cache of files. Cost: some microseconds, and a page fault each 64 KiB later.
+    """
+    if sys.platform != "linux" or not view.nbytes:  # elsewhere the advice means something else, or nothing
+        return
+    owner: Any = view
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, memoryview):
+        owner = owner.obj
+    start = view.__array_interface__["data"][0]
+    if isinstance(owner, _LibcMap):
+        _libc().madvise(_page(start), _page(start + view.nbytes) - _page(start), _DONTNEED)
+    elif isinstance(owner, mmap.mmap):
+        begin = np.frombuffer(owner, np.uint8).__array_interface__["data"][0]
+        owner.madvise(mmap.MADV_DONTNEED, _page(start) - begin, _page(start + view.nbytes) - _page(start))
+
+
+def _page(address: int) -> int:
+    """The border of pages at or before an address."""
+    return address - address % mmap.PAGESIZE
 
 
 class _LibcMap:
@@ -67,5 +93,6 @@ def _libc() -> Any:
         library.mmap.argtypes = (pointer, size, number, number, number, offset)
         library.mmap.restype = pointer
         library.munmap.argtypes = (pointer, size)
+        library.madvise.argtypes = (pointer, size, number)
         _library = library
     return _library

@@ -20,6 +20,7 @@ from fastk.io.disk import Disk
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
+from fastk.store.matrix_names import MatrixNames
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
 from fastk.store.series import Series
@@ -44,7 +45,7 @@ _ORIGINAL_MANIFEST = b"FKMETA0"
 _UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
 
-class FastKStore(OriginalNames, QueryNames, Upkeep):
+class FastKStore(OriginalNames, QueryNames, MatrixNames, Upkeep):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.

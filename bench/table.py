@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.data import MONTHS, SYMBOLS, Market, temporary_market
 from bench.goals import GOALS, PLANS
+from bench.matrix import MATRICES, matrix_memory
 from bench.measure import LOADED, NEVER, Result, Workload, measure
 from bench.processes import PROCESSES, peak_memory
 from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
@@ -26,6 +27,7 @@ Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
 SECTIONS: list[Section] = [
     ("Reads", READS, 300, 60),
     ("Queries", QUERIES, 100, 25),
+    ("Matrices", MATRICES, 15, 7),
     ("Opening", OPENS, 60, 15),
     ("Appends and registration", SMALL_WRITES, 100, 25),
     ("Bulk writes", BULK_WRITES, 11, 5),
@@ -50,7 +52,7 @@ def run() -> None:
             for title, section in zip(titles, SECTIONS, strict=True)
         }
         if not options.only:
-            results["Processes"].append(peak_memory(market, 3))
+            results["Processes"] += [peak_memory(market, 3), matrix_memory(market, 3)]
         plans = [] if options.only and options.only not in PLANS_TITLE else run_plans(market, modes, options)
     facts = machine_facts(options, time.perf_counter() - begin)
     results = {title: listed for title, listed in results.items() if listed}

@@ -36,28 +36,22 @@ def map_descriptor(descriptor: int, length: int) -> NDArray[np.uint8]:
 
 
 def drop_pages(view: NDArray[Any]) -> None:
-    """Take the pages of a view out of this process's memory, if it is one of a map; reading brings them back.
+    """Take the pages of a map out of this process's memory, given any view of it; reading brings them back.
 
-    They stay in the system's cache of files. Cost: some microseconds, and a page fault each 64 KiB later.
+    They stay in the system's cache of files. The whole map, because a system that keeps files in large folios counts,
+    maps and unmaps megabytes around each byte that is touched. Does nothing for memory that is no map.
     """
-    if sys.platform != "linux" or not view.nbytes:  # elsewhere the advice means something else, or nothing
+    if sys.platform != "linux":  # elsewhere the advice means something else, or nothing
         return
     owner: Any = view
     while isinstance(owner, np.ndarray):
         owner = owner.base
-    if isinstance(owner, memoryview):
-        owner = owner.obj
-    start = view.__array_interface__["data"][0]
     if isinstance(owner, _LibcMap):
-        _libc().madvise(_page(start), _page(start + view.nbytes) - _page(start), _DONTNEED)
+        owner.drop_pages()
+    elif isinstance(owner, memoryview) and isinstance(owner.obj, mmap.mmap):
+        owner.obj.madvise(mmap.MADV_DONTNEED)
     elif isinstance(owner, mmap.mmap):
-        begin = np.frombuffer(owner, np.uint8).__array_interface__["data"][0]
-        owner.madvise(mmap.MADV_DONTNEED, _page(start) - begin, _page(start + view.nbytes) - _page(start))
-
-
-def _page(address: int) -> int:
-    """The border of pages at or before an address."""
-    return address - address % mmap.PAGESIZE
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 class _LibcMap:
@@ -76,6 +70,10 @@ class _LibcMap:
             raise OSError(code, f"mmap of {length:,} bytes failed (error {code}; is the limit on maps reached?)")
         self._address, self._length = address, length
         self.__array_interface__ = {"data": (address, True), "shape": (length,), "typestr": "|u1", "version": 3}
+
+    def drop_pages(self) -> None:
+        """Unmap the pages for now; bytes of a file only, so that nothing is lost."""
+        _libc().madvise(self._address, self._length, _DONTNEED)
 
     def __del__(self) -> None:
         if self._length:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,16 +14,17 @@ from fastk.matrix.matrix import Coverage, FeatureMatrix
 from fastk.matrix.plan import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from fastk.matrix.plan import Plan
+    from fastk.matrix.timeline import Timeline
 
     Progress = Callable[[int, int], None]
 
-# Bytes of the matrix that one step of a thread fills; and the least rows of a step.
-STEP_BYTES = 8 << 20
+# Bytes of the matrix that one step fills; and the least rows of one.
+STEP_BYTES = 64 << 20
 _LEAST_ROWS = 1_024
 # Smaller matrices are not worth the question how much memory is free.
 _WORTH_ASKING = 64 << 20
@@ -131,34 +132,81 @@ def fill_all(
     threads: int,
     progress: Progress | None = None,
     first: int = 0,
-) -> list[int]:
-    """Fill values with the grid rows from ``first`` on; gives for each timeline how many of them have a row of its own."""
-    layout = plan.request.layout
-    table = table_of(values, layout)
-    target, marks = Target(table), None if mask is None else table_of(mask, layout)
-    matched = [0] * len(plan.timelines)
-    total, done, lock = table.shape[0], 0, threading.Lock()
+) -> dict[Timeline, int]:
+    """Fill values with the grid rows from ``first`` on; gives for each timeline how many of them have a row of its own.
+
+    Column group after column group within so many rows as fill a step, and the rows of a group on all threads: so the
+    threads meet in no page of the output, and few files are in use at a time.
+    """
+    table = table_of(values, plan.request.layout)
+    filled = _Filled(plan, table, None if mask is None else table_of(mask, plan.request.layout), first, progress)
     step = max(_LEAST_ROWS, STEP_BYTES // max(1, plan.columns * plan.dtype.itemsize))
-
-    def fill(start: int) -> None:
-        nonlocal done
-        stop = min(start + step, total)
-        part = None if marks is None else marks[start:stop]
-        found = plan.fill(first + start, first + stop, target.part(start, stop), part)
-        with lock:
-            matched[:] = [before + more for before, more in zip(matched, found, strict=True)]
-            done += stop - start
-            if progress is not None:
-                progress(done, total)
-
-    parallel.each(fill, range(0, total, step), threads)
-    return matched
+    parallel.each(filled.run, [task for start in range(0, len(table), step) for task in filled.tasks(start, step, threads)], threads)
+    return filled.matched
 
 
-def coverage_of(plan: Plan, matched: list[int]) -> list[Coverage]:
+class _Task(NamedTuple):
+    """Some rows of a group, one of ``parts`` that are done beside each other."""
+
+    group: int
+    start: int
+    stop: int
+    step: range
+    parts: int
+
+
+class _Filled:
+    """What has been filled so far."""
+
+    def __init__(
+        self, plan: Plan, table: NDArray[Any], mask: NDArray[np.bool_] | None, first: int, progress: Progress | None
+    ) -> None:
+        self.matched = dict.fromkeys(plan.timelines, 0)
+        self._plan = plan
+        self._target = Target(table)
+        self._mask = mask
+        self._first = first
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._done = 0
+        self._parts_done: dict[tuple[int, int], int] = {}
+
+    def tasks(self, start: int, rows: int, threads: int) -> Iterator[_Task]:
+        """All groups of some rows."""
+        step = range(start, min(start + rows, len(self._target.table)))
+        cuts = [start + len(step) * part // threads for part in range(threads + 1)]
+        for group in range(len(self._plan.groups)):
+            for begin, end in zip(cuts, cuts[1:], strict=False):
+                yield _Task(group, begin, end, step, threads)
+
+    def run(self, task: _Task) -> None:
+        """Fill one part."""
+        group, first = self._plan.groups[task.group], self._first
+        part = None if self._mask is None else self._mask[task.start : task.stop]
+        target = self._target.part(task.start, task.stop)
+        found = self._plan.fill_group(group, first + task.start, first + task.stop, target, part)
+        with self._lock:
+            self._count(task, found)
+            key = task.step.start, task.group
+            self._parts_done[key] = self._parts_done.get(key, 0) + 1
+            last = self._parts_done[key] == task.parts
+        if last and self._plan.is_large:
+            for aligned in group:
+                aligned.drop_pages(first + task.step.start, first + task.step.stop)
+
+    def _count(self, task: _Task, found: list[int]) -> None:
+        for aligned, count in zip(self._plan.groups[task.group], found, strict=True):
+            if aligned.is_first:
+                self.matched[aligned.timeline] += count
+        self._done += (task.stop - task.start) * sum(len(aligned.columns) for aligned in self._plan.groups[task.group])
+        if self._progress is not None:
+            self._progress(self._done // self._plan.columns, len(self._target.table))
+
+
+def coverage_of(plan: Plan, matched: dict[Timeline, int]) -> list[Coverage]:
     """What the range holds of each series, in the order asked."""
     found = {}
-    for timeline, count in zip(plan.timelines, matched, strict=True):
+    for timeline, count in matched.items():
         first, last = timeline.span() or (None, None)
         for source, _ in timeline.members:
             found[source.key] = Coverage(source.key, timeline.rows - timeline.lookback, count, first, last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fastk.matrix import grid as grids
 from fastk.matrix import parallel
 from fastk.matrix.fill import Filling, checked_fill
 from fastk.matrix.request import Request, checked_reach, flat_divisors, sources_of
-from fastk.matrix.timeline import Timeline, Window, timelines_of
+from fastk.matrix.timeline import Column, Timeline, Window, timelines_of
 from fastk.times import INT64_MAX, INT64_MIN, to_ts
 
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ if TYPE_CHECKING:
 
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
-    from fastk.matrix.request import Source
     from fastk.matrix.same_times import SameTimes
 
     Int64 = NDArray[np.int64]
 
 # Where more than this is read, pages of files leave the process's memory again as soon as they are used.
 RESIDENT_BYTES = 64 << 20
+# Columns that are filled together: whole cache lines of each row, and few enough files mapped at a time.
+GROUP_COLUMNS = 32
+# Rows of a group of several timelines that are filled before the next ones, so that the lines of the output which they
+# share are still in a cache of 2 MiB.
+_SHARED_ROWS = 4_096
 # Rows looked at in one step on the way back to a value that is carried on.
 _STEP_BACK = 4_096
 
@@ -59,19 +63,58 @@ class Target:
 
 
 class Aligned:
-    """One timeline beside the grid."""
+    """Some columns of a timeline, with their places in the matrix."""
 
-    def __init__(self, timeline: Timeline, grid: Int64, reach: int, divisors: NDArray[np.float64]) -> None:
+    def __init__(self, beside: Beside, columns: list[Column], divisors: NDArray[np.float64]) -> None:
+        self.beside = beside
+        self.timeline = beside.timeline
+        self.columns = columns
+        self.places = read_only(np.array([column.place for column in columns], np.int64))
+        self.divisors = read_only(divisors[self.places])
+        self.bundles: dict[int, Any] = {}
+        self.is_first = columns[0] is self.timeline.columns[0]
+
+    def chunks(self, piece: int) -> list[MappedChunk]:
+        """The chunk of each column, mapped."""
+        return [column.places[piece].open() for column in self.columns]
+
+    def bundle(self, piece: int) -> Any:
+        """The columns of a piece, verified and packed for the kernels."""
+        bundle = self.bundles.get(piece)
+        if bundle is None:
+            _, low, high = self.timeline.pieces[piece]
+            bundle = kernels.active.bundle(
+                [
+                    chunk.ensure_verified(column.field, low, high)
+                    for chunk, column in zip(self.chunks(piece), self.columns, strict=True)
+                ]
+            )
+        return bundle
+
+    def drop_pages(self, start: int, stop: int) -> None:
+        """Let the pages go from which grid rows ``start`` to ``stop`` are filled."""
+        for piece in self.beside.pieces(start, stop):
+            for chunk in self.chunks(piece):
+                drop_pages(chunk.columns[0])
+
+
+class Beside:
+    """A timeline beside the grid: which of its rows belong to which of the grid's.
+
+    The grid rows of piece k begin at ``starts[k]``: those before have no row, or one of a piece before.
+    """
+
+    def __init__(self, timeline: Timeline, grid: Int64, reach: int) -> None:
         self.timeline = timeline
         self.grid = grid
         self.reach = reach
-        self.places = read_only(np.array([place for source, _ in timeline.members for place in _places(source)]))
-        self.divisors = read_only(divisors[self.places])
         firsts = [timeline.first_of(piece) for piece in range(len(timeline.pieces))]
-        # The grid rows of piece k begin at starts[k]: those before have no row, or one of a piece before.
         self.starts: list[int] = np.searchsorted(grid, np.array(firsts, np.int64)).tolist()
         self.is_grid = self._is_grid()
-        self.bundles: dict[int, Any] = {}
+
+    def pieces(self, start: int, stop: int) -> range:
+        """The pieces that grid rows ``start`` to ``stop`` come from; a value carried on may be of one before."""
+        return range(max(0, bisect_right(self.starts, start) - 1), bisect_left(self.starts, stop))
 
     def _is_grid(self) -> bool:
         """Whether the times are those of the grid, so that nothing need be searched."""
@@ -88,18 +131,15 @@ class Aligned:
     def rows_of(self, start: int, stop: int) -> tuple[Int64, int]:
         """For grid rows ``start`` to ``stop`` the rows of the timeline, -1 where there is none; and how many there are."""
         rows, found = np.empty(stop - start, np.int64), 0
-        piece = max(0, bisect_right(self.starts, start) - 1)
-        before = self.starts[piece] if self.starts else stop
-        rows[: max(0, min(before, stop) - start)] = -1
-        while piece < len(self.starts) and self.starts[piece] < stop:
+        rows[: max(0, min(self.starts[0] if self.starts else stop, stop) - start)] = -1
+        for piece in self.pieces(start, stop):
             first = max(start, self.starts[piece])
             last = min(stop, self.starts[piece + 1]) if piece + 1 < len(self.starts) else stop
             if first < last:
-                part = rows[first - start : last - start]
-                base = self.timeline.bases[piece]
-                ts, grid = self.timeline.ts(piece), self.grid[first:last]
-                found += kernels.active.align(ts, grid, base, self.reach, part)
-            piece += 1
+                part, base = rows[first - start : last - start], self.timeline.bases[piece]
+                found += kernels.active.align(
+                    self.timeline.ts(piece), self.grid[first:last], base, self.reach, part
+                )
         return rows, found
 
     def state_before(self, start: int, limit: int) -> tuple[int, int]:
@@ -113,19 +153,6 @@ class Aligned:
             age += rows.size
             stop -= rows.size
         return -1, age
-
-    def bundle(self, piece: int) -> Any:
-        """The columns of a piece, verified and packed for the kernels."""
-        bundle = self.bundles.get(piece)
-        if bundle is None:
-            _, low, high = self.timeline.pieces[piece]
-            columns = [chunk.ensure_verified(field, low, high) for chunk, field in self.timeline.columns(piece)]
-            bundle = kernels.active.bundle(columns)
-        return bundle
-
-
-def _places(source: Source) -> range:
-    return range(source.first, source.first + len(source.fields))
 
 
 class Plan:
@@ -143,8 +170,8 @@ class Plan:
         self.timelines = timelines_of(self.sources, window, known, threads)
         self.grid = self._grid(window, given)
         divisors = flat_divisors(request, self.sources)
-        self.aligned = [Aligned(timeline, self.grid, reach, divisors) for timeline in self.timelines]
         self.columns = int(divisors.size)
+        self.groups = self._groups(reach, divisors)
         self.is_large = self._input_bytes() > RESIDENT_BYTES
 
     def _filling(self) -> Filling:
@@ -173,6 +200,20 @@ class Plan:
             return grids.named_grid(self.request.grid, self.timelines)
         return grids.step_grid(self.request.grid, self.unit, window.start, window.end, self.timelines)
 
+    def _groups(self, reach: int, divisors: NDArray[np.float64]) -> list[list[Aligned]]:
+        """All columns, so many together as are filled together."""
+        groups: list[list[Aligned]] = [[]]
+        room = GROUP_COLUMNS
+        for timeline in self.timelines:
+            beside, columns = Beside(timeline, self.grid, reach), timeline.columns
+            while columns:
+                if not room:
+                    groups.append([])
+                    room = GROUP_COLUMNS
+                groups[-1].append(Aligned(beside, columns[:room], divisors))
+                columns, room = columns[room:], room - len(groups[-1][-1].columns)
+        return groups
+
     def _input_bytes(self) -> int:
         return sum(
             timeline.rows * source.snapshot.settings.schema.fields[field].dtype.itemsize
@@ -198,56 +239,66 @@ class Plan:
         """
         chunks = sum(len(timeline.pieces) * len(timeline.members) for timeline in self.timelines)
         keep = chunks <= self.sources[0].snapshot.most_pinned_chunks
-        for aligned in self.aligned:
-            for piece in range(len(aligned.timeline.pieces)):
-                self._verify_piece(aligned, piece, keep, threads)
+        for group in self.groups:
+            for aligned in group:
+                for piece in range(len(aligned.timeline.pieces)):
+                    self._verify_piece(aligned, piece, keep, threads)
 
     def _verify_piece(self, aligned: Aligned, piece: int, keep: bool, threads: int) -> None:
         _, low, high = aligned.timeline.pieces[piece]
-        found = list(aligned.timeline.columns(piece))
-        unclean = [(chunk, field) for chunk, field in found if chunk.clean[field] is None]
+        fields = [column.field for column in aligned.columns]
+        found = list(zip(aligned.chunks(piece), fields, strict=True))
 
         def verify(column: tuple[MappedChunk, int]) -> None:
             chunk, field = column
-            verified = chunk.ensure_verified(field, low, high)
+            chunk.ensure_verified(field, low, high)
             if self.is_large:
-                drop_pages(verified[low:high])
+                drop_pages(chunk.columns[field])
 
-        parallel.each(verify, unclean, threads)
-        columns = [chunk.columns[field] for chunk, field in found]
-        self._check_unsigned(columns, found)
+        parallel.each(verify, [(chunk, field) for chunk, field in found if chunk.clean[field] is None], threads)
+        if self.dtype.kind == "i":
+            for chunk, field in found:
+                _check_unsigned(chunk, field)
         if keep:
-            aligned.bundles[piece] = kernels.active.bundle(columns)
+            aligned.bundles[piece] = kernels.active.bundle([chunk.columns[field] for chunk, field in found])
 
-    def _check_unsigned(self, columns: list[NDArray[Any]], found: list[tuple[MappedChunk, int]]) -> None:
-        """Refuse uint64 values that a matrix of int64 cannot hold; the zones in the headers know the greatest."""
-        if self.dtype.kind != "i":
-            return
-        for column, (chunk, field) in zip(columns, found, strict=True):
-            if column.dtype == np.uint64 and column.size and int(chunk.header.maxima[field].max()) > INT64_MAX:
-                name = chunk.settings.schema.names[field]
-                raise InvalidInput(f"{chunk.settings.key}: {name!r} has values beyond int64; take dtype='float64'")
+    def fill(self, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None) -> None:
+        """Write grid rows ``start`` to ``stop`` to rows 0 on of a target."""
+        for group in self.groups:
+            self.fill_group(group, start, stop, target, mask)
 
-    def fill(self, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None) -> list[int]:
-        """Write grid rows ``start`` to ``stop`` to rows 0 on of a target; gives for each timeline how many are its own."""
-        return [self._fill_timeline(aligned, start, stop, target, mask) for aligned in self.aligned]
-
-    def _fill_timeline(self, aligned: Aligned, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None) -> int:
-        if aligned.is_grid:
-            self._spread(aligned, start, stop, target)
-            if mask is not None:
-                mask[: stop - start, aligned.places] = True
-            return stop - start
-        rows, found = aligned.rows_of(start, stop)
-        if self.filling.limit:
-            last, age = aligned.state_before(start, self.filling.limit)
-            kernels.active.carry_forward(self.filling.limit, last, age, rows)
-        self._gather(aligned, rows, target)
-        if mask is not None:
-            mask[: rows.size, aligned.places] = (rows >= 0)[:, np.newaxis]
+    def fill_group(
+        self, group: list[Aligned], start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None
+    ) -> list[int]:
+        """The same for some of the columns; gives for each timeline how many grid rows have a row of its own."""
+        found, states = [0] * len(group), {}
+        step = stop - start if len(group) == 1 else _SHARED_ROWS
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            part, marks = target.part(first - start, last - start), None if mask is None else mask[first - start :]
+            for place, aligned in enumerate(group):
+                if aligned.beside.is_grid:
+                    self._spread(aligned, first, last, part, marks)
+                    found[place] += last - first
+                else:
+                    rows, count = aligned.beside.rows_of(first, last)
+                    states[place] = self._carry(aligned, first, rows, states.get(place))
+                    self._gather(aligned, rows, part, marks)
+                    found[place] += count
         return found
 
-    def _spread(self, aligned: Aligned, start: int, stop: int, target: Target) -> None:
+    def _carry(
+        self, aligned: Aligned, start: int, rows: Int64, state: tuple[int, int] | None
+    ) -> tuple[int, int] | None:
+        limit = self.filling.limit
+        if not limit:
+            return None
+        last, age = state or aligned.beside.state_before(start, limit)
+        return kernels.active.carry_forward(limit, last, age, rows)
+
+    def _spread(
+        self, aligned: Aligned, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None
+    ) -> None:
         """Rows of the grid are rows of the timeline."""
         timeline, first = aligned.timeline, start
         places = aligned.places * target.column_step
@@ -259,31 +310,25 @@ class Plan:
             kernels.active.spread(
                 aligned.bundle(piece), row, last - first, aligned.divisors, places, target.row_step, out
             )
-            self._let_go(aligned, piece, row, row + last - first)
             first = last
+        if mask is not None:
+            mask[: stop - start, aligned.places] = True
 
-    def _gather(self, aligned: Aligned, rows: Int64, target: Target) -> None:
+    def _gather(self, aligned: Aligned, rows: Int64, target: Target, mask: NDArray[np.bool_] | None) -> None:
         """Rows of the grid are rows of the timeline that ascend, or none."""
         timeline, begin = aligned.timeline, 0
         places = aligned.places * target.column_step
         for piece, stop in _cuts(timeline, rows):
-            part = rows[begin:stop]
             base = timeline.bases[piece] - timeline.pieces[piece].low
             out = target.flat[begin * target.row_step :]
             kernels.active.gather(
-                aligned.bundle(piece), base, part, aligned.divisors, self.filling.value, places, target.row_step, out
-            )
-            own = part[part >= 0] if self.is_large else part[:0]
-            if own.size:
-                self._let_go(aligned, piece, int(own[0]) - base, int(own[-1]) - base)
+                aligned.bundle(piece), base, rows[begin:stop], aligned.divisors, self.filling.value, places,
+                target.row_step, out,
+            )  # fmt: skip
             begin = stop
-        if begin < rows.size:
-            target.table[begin : rows.size, aligned.places] = self.filling.value
-
-    def _let_go(self, aligned: Aligned, piece: int, low: int, high: int) -> None:
-        if self.is_large:
-            for chunk, field in aligned.timeline.columns(piece):
-                drop_pages(chunk.columns[field][low:high])
+        target.table[begin : rows.size, aligned.places] = self.filling.value
+        if mask is not None:
+            mask[: rows.size, aligned.places] = (rows >= 0)[:, np.newaxis]
 
 
 def _cuts(timeline: Timeline, rows: Int64) -> list[tuple[int, int]]:
@@ -294,3 +339,11 @@ def _cuts(timeline: Timeline, rows: Int64) -> list[tuple[int, int]]:
     first, last = timeline.piece_of(int(own[0])), timeline.piece_of(int(own[-1]))
     stops = [int((rows >= timeline.bases[piece]).argmax()) for piece in range(first + 1, last + 1)]
     return list(zip(range(first, last + 1), [*stops, rows.size], strict=True))
+
+
+def _check_unsigned(chunk: MappedChunk, field: int) -> None:
+    """Refuse values that a matrix of int64 cannot hold; the zones in the header know the greatest."""
+    column = chunk.columns[field]
+    if column.dtype == np.uint64 and column.size and int(chunk.header.maxima[field].max()) > INT64_MAX:
+        name = chunk.settings.schema.names[field]
+        raise InvalidInput(f"{chunk.settings.key}: {name!r} has values beyond int64; take dtype='float64'")

@@ -68,7 +68,7 @@ class SameTimes:
         alike: dict[Fingerprint, list[Place]] = {}
         for place in places:
             times = self._known.get(place.name)
-            fingerprint = times.fingerprint if times else _fingerprint(place.open())
+            fingerprint = times.fingerprint if times else _read_fingerprint(place)
             self._known.setdefault(place.name, times or Times(fingerprint))
             alike.setdefault(fingerprint, []).append(place)
         while alike:
@@ -97,7 +97,9 @@ class SameTimes:
         drop_pages(other.columns[0])
 
 
-def _fingerprint(chunk: MappedChunk) -> Fingerprint:
+def _read_fingerprint(place: Place) -> Fingerprint:
     """What the verified header says of the timestamps: equal for equal ones."""
+    chunk = place.open()
     header = chunk.header
+    drop_pages(chunk.columns[0])
     return header.rows, header.start_ts, header.end_ts, header.first_ts.tobytes(), header.crcs[0].tobytes()

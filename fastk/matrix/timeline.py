@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,11 +15,8 @@ from fastk.matrix.same_times import Place
 from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
-    from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
     from fastk.matrix.request import Source
     from fastk.matrix.same_times import SameTimes, Times
@@ -37,6 +35,14 @@ class Piece(NamedTuple):
     def rows(self) -> int:
         """How many."""
         return self.high - self.low
+
+
+class Column(NamedTuple):
+    """One column of the matrix: a field, the chunks that hold it, and its place."""
+
+    field: int
+    places: list[Place]
+    place: int
 
 
 class Timeline:
@@ -92,12 +98,14 @@ class Timeline:
         """The piece that holds a row."""
         return bisect_right(self.bases, row) - 1
 
-    def columns(self, piece: int) -> Iterator[tuple[MappedChunk, int]]:
-        """The chunk and the field of each column of a piece, in the order of the members."""
-        for source, places in self.members:
-            chunk = places[piece].open()
-            for field in source.fields:
-                yield chunk, field
+    @cached_property
+    def columns(self) -> list[Column]:
+        """All columns of all members."""
+        return [
+            Column(field, places, source.first + place)
+            for source, places in self.members
+            for place, field in enumerate(source.fields)
+        ]
 
 
 class Window(NamedTuple):

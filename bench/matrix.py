@@ -87,9 +87,7 @@ def raw_union(ts: list[Int64], columns: list[list[Int64]], start: int, end: int)
     return out
 
 
-def matrix(
-    name: str, times: str, months: int, raw: Callable[..., Any], market: Market, rounds: int
-) -> Workload:
+def matrix(name: str, times: str, months: int, raw: Callable[..., Any], market: Market, rounds: int) -> Workload:
     """All features of all symbols over some months."""
     features = Features(market, times)
     start = int(min(each[0] for each in features.ts))
@@ -126,12 +124,11 @@ print(store.feature_matrix(keys).values[-1, -1])
 """
 _BY_HAND = """
 import numpy as np
-ts = np.load({folder!r} + "/" + {symbols!r}[0] + "/ts.npy", mmap_mode="r")
-out, place = np.empty((len(ts), len({symbols!r}) * len({features!r}))), 0
-for symbol in {symbols!r}:
-    for name in {features!r}:
-        np.divide(np.load({folder!r} + "/" + symbol + "/" + name + ".npy", mmap_mode="r"), {scale}, out=out[:, place])
-        place += 1
+paths = [{folder!r} + "/" + symbol + "/" + name + ".npy" for symbol in {symbols!r} for name in {features!r}]
+columns = [np.load(path, mmap_mode="r") for path in paths]
+out = np.empty((len(columns[0]), len(columns)))
+for place, values in enumerate(columns):
+    np.divide(values, {scale}, out=out[:, place])
 print(out[-1, -1])
 """
 
@@ -142,9 +139,9 @@ def matrix_memory(market: Market, rounds: int) -> Result:
     facts = {"root": features.root, "folder": features.folder, "timeframe": TIMEFRAME, "scale": SCALE}
     facts |= {"symbols": features.symbols, "features": FEATURES}
     programs = {"raw": _BY_HAND.format(**facts), "fastk": _BY_FASTK.format(**facts)}
-    outputs = {
-        name: [run_python(code + _PRINT_PEAK).split() for _ in range(rounds)] for name, code in programs.items()
-    }
+    outputs = {name: [run_python(code + _PRINT_PEAK).split() for _ in range(rounds)] for name, code in programs.items()}
     assert outputs["raw"][0][0] == outputs["fastk"][0][0]
     peaks = {name: statistics.median(int(peak) / 1024 for _, peak in found) for name, found in outputs.items()}
-    return Result("peak memory, feature matrix of all months", "raw npy", peaks["raw"], {LOADED: peaks["fastk"]}, unit="MB")
+    return Result(
+        "peak memory, feature matrix of all months", "raw npy", peaks["raw"], {LOADED: peaks["fastk"]}, unit="MB"
+    )

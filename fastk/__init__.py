@@ -37,6 +37,7 @@ _HOMES = {
     "fastk.query.stats": "ScalarIndexKind ScalarPredicateQueryStats",
     "fastk.query.results": "QueryResult",
     "fastk.matrix.fill": "ForwardFill ffill",
+    "fastk.matrix.dataset": "WindowDataset",
     "fastk.matrix.matrix": "Coverage FeatureMatrix",
     "fastk.matrix.request": "MatrixLabel",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",

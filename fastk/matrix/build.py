@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,12 +13,15 @@ from fastk.errors import InvalidInput
 from fastk.matrix import parallel
 from fastk.matrix.matrix import Coverage, FeatureMatrix
 from fastk.matrix.plan import Target
+from fastk.matrix.saved import PIECE_BYTES, save_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from os import PathLike
 
     from numpy.typing import NDArray
 
+    from fastk.matrix.dataset import Recipe
     from fastk.matrix.plan import Plan
     from fastk.matrix.timeline import Timeline
 
@@ -31,7 +35,13 @@ _WORTH_ASKING = 64 << 20
 
 
 def build(
-    plan: Plan, out: NDArray[Any] | None, *, threads: int, with_mask: bool, progress: Progress | None
+    plan: Plan,
+    out: NDArray[Any] | None,
+    *,
+    threads: int,
+    with_mask: bool,
+    progress: Progress | None,
+    recipe: Recipe | None = None,
 ) -> FeatureMatrix:
     """The matrix of a plan, in memory: new, or ``out``."""
     shape = shape_of(plan)
@@ -42,16 +52,52 @@ def build(
     values = np.empty(shape, plan.dtype) if out is None else out
     mask = np.empty(shape, bool) if with_mask else None
     matched = fill_all(plan, values, mask, threads, progress)
+    return described(plan, values, mask, matched, recipe)
+
+
+def described(
+    plan: Plan,
+    values: NDArray[Any],
+    mask: NDArray[np.bool_] | None,
+    matched: dict[Timeline, int],
+    recipe: Recipe | None = None,
+) -> FeatureMatrix:
+    """Values with all that is known of them."""
     return FeatureMatrix(
         values=values,
         ts=plan.grid,
         labels=labels_of(plan),
         layout=plan.request.layout,
         time_unit=plan.unit,
-        divisors=divisors_of(plan),
+        divisors=[divisor for source in plan.sources for divisor in source.divisors],
         coverage=coverage_of(plan, matched),
         mask=mask,
+        recipe=recipe,
     )
+
+
+def save_built(plan: Plan, path: str | PathLike[str], *, threads: int, progress: Progress | None) -> FeatureMatrix:
+    """Write the matrix of a plan to disk, of which never more than a piece is in memory; gives it mapped."""
+    if plan.request.layout == "FT":
+        raise InvalidInput("layout='FT' cannot be written row by row: take 'TF', or save a matrix made in memory")
+    shape = shape_of(plan)
+    plan.verify(threads)
+    matched = dict.fromkeys(plan.timelines, 0)
+
+    def pieces() -> Iterator[NDArray[Any]]:
+        step = max(1, PIECE_BYTES // max(1, plan.columns * plan.dtype.itemsize))
+        buffer = np.empty((min(step, plan.rows), *shape[1:]), plan.dtype)
+        for first in range(0, plan.rows, step):
+            part = buffer[: min(step, plan.rows - first)]
+            for timeline, count in fill_all(plan, part, None, threads, first=first).items():
+                matched[timeline] += count
+            yield part.reshape(-1).view(np.uint8)
+            if progress is not None:
+                progress(first + len(part), plan.rows)
+
+    # An array of the shape that takes no memory: what is written comes from the pieces.
+    values = np.broadcast_to(np.zeros((), plan.dtype), shape)
+    return save_pieces(lambda: described(plan, values, None, matched), path, pieces)
 
 
 def shape_of(plan: Plan) -> tuple[int, ...]:
@@ -77,11 +123,6 @@ def shape_of(plan: Plan) -> tuple[int, ...]:
 def labels_of(plan: Plan) -> list[Any]:
     """The label of each column."""
     return [label for source in plan.sources for label in source.labels]
-
-
-def divisors_of(plan: Plan) -> list[int]:
-    """By what the stored integers of each column are, or are to be, divided."""
-    return [divisor for source in plan.sources for divisor in source.divisors]
 
 
 def table_of(values: NDArray[Any], layout: str) -> NDArray[Any]:
@@ -141,7 +182,11 @@ def fill_all(
     table = table_of(values, plan.request.layout)
     filled = _Filled(plan, table, None if mask is None else table_of(mask, plan.request.layout), first, progress)
     step = max(_LEAST_ROWS, STEP_BYTES // max(1, plan.columns * plan.dtype.itemsize))
-    parallel.each(filled.run, [task for start in range(0, len(table), step) for task in filled.tasks(start, step, threads)], threads)
+    parallel.each(
+        filled.run,
+        [task for start in range(0, len(table), step) for task in filled.tasks(start, step, threads)],
+        threads,
+    )
     return filled.matched
 
 
@@ -174,10 +219,11 @@ class _Filled:
     def tasks(self, start: int, rows: int, threads: int) -> Iterator[_Task]:
         """All groups of some rows."""
         step = range(start, min(start + rows, len(self._target.table)))
-        cuts = [start + len(step) * part // threads for part in range(threads + 1)]
+        parts = min(threads, len(step))
+        cuts = [start + len(step) * part // parts for part in range(parts + 1)]
         for group in range(len(self._plan.groups)):
-            for begin, end in zip(cuts, cuts[1:], strict=False):
-                yield _Task(group, begin, end, step, threads)
+            for begin, end in pairwise(cuts):
+                yield _Task(group, begin, end, step, parts)
 
     def run(self, task: _Task) -> None:
         """Fill one part."""

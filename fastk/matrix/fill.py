@@ -66,6 +66,7 @@ def _checked_integer(value: Any, may_have_gaps: bool) -> int:
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
     """One of the dtypes that a matrix has."""
+    checked: np.dtype[Any] | None
     try:
         checked = np.dtype(dtype)
     except TypeError:

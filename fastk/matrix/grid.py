@@ -30,7 +30,9 @@ def is_named(grid: Any) -> bool:
     """Whether a grid is made from the times of the series; InvalidInput for a name that there is not."""
     if isinstance(grid, str):
         if grid not in NAMES:
-            raise InvalidInput(f"grid={grid!r} is unknown: give {', '.join(map(repr, NAMES))}, an array of times or a step")
+            raise InvalidInput(
+                f"grid={grid!r} is unknown: give {', '.join(map(repr, NAMES))}, an array of times or a step"
+            )
         return True
     return False
 
@@ -61,7 +63,7 @@ def is_step(grid: Any) -> bool:
 
 
 def step_grid(step: Any, unit: TimeUnit, start: int, end: int, timelines: list[Timeline]) -> Int64:
-    """A row each step: from the start if there is one, else from the multiple of the step at or before the first row."""
+    """A row each step: from the start, if there is one, or from the multiple of the step at or before the first row."""
     width = span_of(step, unit, "grid")
     if width < 1:
         raise InvalidInput(f"a step of the grid must be 1 or more, not {step!r}")

@@ -86,7 +86,7 @@ class FeatureMatrix:
             shape = list(self.values.shape)
             shape[axis] = length
             return np.empty((0, *shape), self.values.dtype)
-        windows = np.lib.stride_tricks.sliding_window_view(self.values, length, axis)  # type: ignore[call-overload]
+        windows = np.lib.stride_tricks.sliding_window_view(self.values, length, axis)
         # The window's rows come last: back to where rows stand, behind the number of the window.
         found: NDArray[Any] = np.moveaxis(np.moveaxis(windows, axis, 0)[::stride], -1, axis + 1)
         return found
@@ -144,7 +144,9 @@ class FeatureMatrix:
             for place, each in enumerate(self.labels):
                 if label in (each, str(each)):
                     return place
-        raise InvalidInput(f"{label!r} is no column of the matrix; its labels are {', '.join(map(str, self.labels[:8]))}")
+        raise InvalidInput(
+            f"{label!r} is no column of the matrix; its labels are {', '.join(map(str, self.labels[:8]))}"
+        )
 
 
 def checked_window(length: object, stride: object) -> tuple[int, int]:

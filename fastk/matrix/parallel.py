@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from fastk.arrays import is_integer
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from typing import TypeVar
 
-    Task = TypeVar("Task")
+Task = TypeVar("Task")
 
 
 def checked_threads(threads: object) -> int:
@@ -42,7 +41,7 @@ def each(work: Callable[[Task], None], tasks: Sequence[Task], threads: int) -> N
     _Crew(work, iter(tasks)).run(threads)
 
 
-class _Crew:
+class _Crew(Generic[Task]):
     """Threads that take one task after the other."""
 
     def __init__(self, work: Callable[[Task], None], tasks: Iterator[Task]) -> None:
@@ -56,8 +55,13 @@ class _Crew:
         for helper in helpers:
             helper.start()
         self._take_turns()
-        for helper in helpers:
-            helper.join()
+        try:
+            for helper in helpers:
+                helper.join()
+        except BaseException as error:  # an interrupt: what is left undone stays so
+            self._error = self._error or error
+            for helper in helpers:
+                helper.join()
         if self._error is not None:
             raise self._error
 
@@ -68,6 +72,6 @@ class _Crew:
         except BaseException as error:  # of whatever kind: it is raised where the work was asked for
             self._error = self._error or error
 
-    def _next(self) -> object:
+    def _next(self) -> Task | None:
         with self._lock:
             return None if self._error is not None else next(self._tasks, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +20,13 @@ from fastk.matrix.timeline import Column, Timeline, Window, timelines_of
 from fastk.times import INT64_MAX, INT64_MIN, to_ts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
+    from fastk.matrix.request import Source
     from fastk.matrix.same_times import SameTimes
 
     Int64 = NDArray[np.int64]
@@ -65,13 +67,14 @@ class Target:
 class Aligned:
     """Some columns of a timeline, with their places in the matrix."""
 
-    def __init__(self, beside: Beside, columns: list[Column], divisors: NDArray[np.float64]) -> None:
+    def __init__(self, beside: Beside, columns: list[Column], divisors: NDArray[np.float64], *, keeps: bool) -> None:
         self.beside = beside
         self.timeline = beside.timeline
         self.columns = columns
         self.places = read_only(np.array([column.place for column in columns], np.int64))
         self.divisors = read_only(divisors[self.places])
-        self.bundles: dict[int, Any] = {}
+        self._keeps = keeps
+        self._bundles: dict[int, Any] = {}
         self.is_first = columns[0] is self.timeline.columns[0]
 
     def chunks(self, piece: int) -> list[MappedChunk]:
@@ -80,15 +83,13 @@ class Aligned:
 
     def bundle(self, piece: int) -> Any:
         """The columns of a piece, verified and packed for the kernels."""
-        bundle = self.bundles.get(piece)
+        bundle = self._bundles.get(piece)
         if bundle is None:
             _, low, high = self.timeline.pieces[piece]
-            bundle = kernels.active.bundle(
-                [
-                    chunk.ensure_verified(column.field, low, high)
-                    for chunk, column in zip(self.chunks(piece), self.columns, strict=True)
-                ]
-            )
+            chunks = zip(self.chunks(piece), self.columns, strict=True)
+            bundle = kernels.active.bundle([chunk.ensure_verified(each.field, low, high) for chunk, each in chunks])
+            if self._keeps:
+                self._bundles[piece] = bundle
         return bundle
 
     def drop_pages(self, start: int, stop: int) -> None:
@@ -129,7 +130,7 @@ class Beside:
         )
 
     def rows_of(self, start: int, stop: int) -> tuple[Int64, int]:
-        """For grid rows ``start`` to ``stop`` the rows of the timeline, -1 where there is none; and how many there are."""
+        """For grid rows ``start`` to ``stop`` the timeline's rows, -1 where there is none; and how many there are."""
         rows, found = np.empty(stop - start, np.int64), 0
         rows[: max(0, min(self.starts[0] if self.starts else stop, stop) - start)] = -1
         for piece in self.pieces(start, stop):
@@ -137,9 +138,7 @@ class Beside:
             last = min(stop, self.starts[piece + 1]) if piece + 1 < len(self.starts) else stop
             if first < last:
                 part, base = rows[first - start : last - start], self.timeline.bases[piece]
-                found += kernels.active.align(
-                    self.timeline.ts(piece), self.grid[first:last], base, self.reach, part
-                )
+                found += kernels.active.align(self.timeline.ts(piece), self.grid[first:last], base, self.reach, part)
         return rows, found
 
     def state_before(self, start: int, limit: int) -> tuple[int, int]:
@@ -158,11 +157,11 @@ class Beside:
 class Plan:
     """All that decides a matrix, over pinned snapshots. Filling changes nothing, and threads may share a plan."""
 
-    def __init__(self, request: Request, snapshots: Sequence[Snapshot], known: SameTimes, threads: int) -> None:
+    def __init__(self, request: Request, sources: list[Source], known: SameTimes, threads: int) -> None:
         kernels.load()
         self.request = request
-        self.sources = sources_of(request, snapshots)
-        self.unit = snapshots[0].settings.time_unit
+        self.sources = sources
+        self.unit = sources[0].snapshot.settings.time_unit
         self.dtype = request.dtype
         reach = checked_reach(request.align, request.tolerance, self.unit)
         self.filling = self._filling()
@@ -173,6 +172,11 @@ class Plan:
         self.columns = int(divisors.size)
         self.groups = self._groups(reach, divisors)
         self.is_large = self._input_bytes() > RESIDENT_BYTES
+
+    @classmethod
+    def of(cls, request: Request, snapshots: Sequence[Snapshot], known: SameTimes, threads: int) -> Plan:
+        """The plan of what is asked for; InvalidInput for what does not fit together."""
+        return cls(request, sources_of(request, snapshots), known, threads)
 
     def _filling(self) -> Filling:
         without_gaps = isinstance(self.request.grid, str) and self.request.grid == "intersection"
@@ -202,6 +206,8 @@ class Plan:
 
     def _groups(self, reach: int, divisors: NDArray[np.float64]) -> list[list[Aligned]]:
         """All columns, so many together as are filled together."""
+        chunks = sum(len(timeline.pieces) * len(timeline.members) for timeline in self.timelines)
+        keeps = chunks <= self.sources[0].snapshot.most_pinned_chunks
         groups: list[list[Aligned]] = [[]]
         room = GROUP_COLUMNS
         for timeline in self.timelines:
@@ -210,7 +216,7 @@ class Plan:
                 if not room:
                     groups.append([])
                     room = GROUP_COLUMNS
-                groups[-1].append(Aligned(beside, columns[:room], divisors))
+                groups[-1].append(Aligned(beside, columns[:room], divisors, keeps=keeps))
                 columns, room = columns[room:], room - len(groups[-1][-1].columns)
         return groups
 
@@ -237,14 +243,11 @@ class Plan:
 
         Packs the columns for the kernels, too, unless there are more chunks than may stay mapped.
         """
-        chunks = sum(len(timeline.pieces) * len(timeline.members) for timeline in self.timelines)
-        keep = chunks <= self.sources[0].snapshot.most_pinned_chunks
-        for group in self.groups:
-            for aligned in group:
-                for piece in range(len(aligned.timeline.pieces)):
-                    self._verify_piece(aligned, piece, keep, threads)
+        for aligned in self._all_aligned():
+            for piece in range(len(aligned.timeline.pieces)):
+                self._verify_piece(aligned, piece, threads)
 
-    def _verify_piece(self, aligned: Aligned, piece: int, keep: bool, threads: int) -> None:
+    def _verify_piece(self, aligned: Aligned, piece: int, threads: int) -> None:
         _, low, high = aligned.timeline.pieces[piece]
         fields = [column.field for column in aligned.columns]
         found = list(zip(aligned.chunks(piece), fields, strict=True))
@@ -259,20 +262,28 @@ class Plan:
         if self.dtype.kind == "i":
             for chunk, field in found:
                 _check_unsigned(chunk, field)
-        if keep:
-            aligned.bundles[piece] = kernels.active.bundle([chunk.columns[field] for chunk, field in found])
+        aligned.bundle(piece)
 
     def fill(self, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None) -> None:
         """Write grid rows ``start`` to ``stop`` to rows 0 on of a target."""
         for group in self.groups:
             self.fill_group(group, start, stop, target, mask)
 
+    def fill_rows(self, start: int, stop: int, target: Target) -> None:
+        """Write the rows of the only series, those of equal ts too."""
+        for aligned in self._all_aligned():
+            self._spread(aligned, start, stop, target, None)
+
+    def _all_aligned(self) -> Iterator[Aligned]:
+        return (aligned for group in self.groups for aligned in group)
+
     def fill_group(
         self, group: list[Aligned], start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None
     ) -> list[int]:
         """The same for some of the columns; gives for each timeline how many grid rows have a row of its own."""
-        found, states = [0] * len(group), {}
-        step = stop - start if len(group) == 1 else _SHARED_ROWS
+        found = [0] * len(group)
+        states: dict[int, tuple[int, int] | None] = {}
+        step = max(1, stop - start) if len(group) == 1 else _SHARED_ROWS
         for first in range(start, stop, step):
             last = min(first + step, stop)
             part, marks = target.part(first - start, last - start), None if mask is None else mask[first - start :]
@@ -296,9 +307,7 @@ class Plan:
         last, age = state or aligned.beside.state_before(start, limit)
         return kernels.active.carry_forward(limit, last, age, rows)
 
-    def _spread(
-        self, aligned: Aligned, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None
-    ) -> None:
+    def _spread(self, aligned: Aligned, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None) -> None:
         """Rows of the grid are rows of the timeline."""
         timeline, first = aligned.timeline, start
         places = aligned.places * target.column_step
@@ -337,8 +346,9 @@ def _cuts(timeline: Timeline, rows: Int64) -> list[tuple[int, int]]:
     if not own.size:
         return []
     first, last = timeline.piece_of(int(own[0])), timeline.piece_of(int(own[-1]))
-    stops = [int((rows >= timeline.bases[piece]).argmax()) for piece in range(first + 1, last + 1)]
-    return list(zip(range(first, last + 1), [*stops, rows.size], strict=True))
+    stops = [0, *(int((rows >= timeline.bases[piece]).argmax()) for piece in range(first + 1, last + 1)), rows.size]
+    pieces = zip(range(first, last + 1), pairwise(stops), strict=True)
+    return [(piece, stop) for piece, (start, stop) in pieces if start < stop]
 
 
 def _check_unsigned(chunk: MappedChunk, field: int) -> None:

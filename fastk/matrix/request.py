@@ -75,7 +75,10 @@ class Source(NamedTuple):
 
 
 def keys_of(
-    series: Iterable[Any] | None, symbols: Iterable[str] | None, features: Iterable[Any] | None, timeframe: str | None,
+    series: Iterable[Any] | None,
+    symbols: Iterable[str] | None,
+    features: Iterable[Any] | None,
+    timeframe: str | None,
     category: str,
 ) -> tuple[SeriesKey, ...]:
     """The series asked for: listed, or each of some features of each of some symbols."""
@@ -98,9 +101,9 @@ def keys_of(
 def _listed(values: Any, what: str) -> list[Any]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise InvalidInput(f"{what} must be a list, not {values!r}")
-    if isinstance(values, tuple) and len(values) == 3 and all(isinstance(part, str) for part in values):
-        if what == "series":
-            raise InvalidInput(f"series must be a list of keys, and {values!r} is one key: write [{values!r}]")
+    is_key = isinstance(values, tuple) and len(values) == 3 and all(isinstance(part, str) for part in values)
+    if what == "series" and is_key:
+        raise InvalidInput(f"series must be a list of keys, and {values!r} is one key: write [{values!r}]")
     return list(values)
 
 
@@ -153,7 +156,9 @@ def span_of(value: Any, unit: TimeUnit, what: str) -> int:
             return int(span.astype(np.int64))
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InvalidInput(f"{what} must be an int in {unit} or a timedelta that is a whole number of {unit}, not {value!r}")
+    raise InvalidInput(
+        f"{what} must be an int in {unit} or a timedelta that is a whole number of {unit}, not {value!r}"
+    )
 
 
 # Columns
@@ -203,9 +208,7 @@ def _fields_of(columns: Any, key: SeriesKey, settings: SeriesSettings) -> list[i
     return fields
 
 
-def _divisors_of(
-    scale: Scale, request: Request, place: int, settings: SeriesSettings, fields: list[int]
-) -> list[int]:
+def _divisors_of(scale: Scale, request: Request, place: int, settings: SeriesSettings, fields: list[int]) -> list[int]:
     given = _given_scale(scale, request.keys, place)
     divisors = []
     for field in fields:
@@ -218,8 +221,8 @@ def _divisors_of(
         else:
             if scale is given and registered not in (1, given):
                 raise InvalidInput(
-                    f"{settings.key}: {name!r} is registered with scale {registered:,}, and scale={given:,} is given for "
-                    f"all: leave it out to divide each column by its own, give a scale for each series, or scale='raw'"
+                    f"{settings.key}: {name!r} is registered with scale {registered:,}, and scale={given:,} is given "
+                    f"for all: leave it out to divide each column by its own, give a scale for each series, or scale='raw'"
                 )
             divisors.append(int(given))
     return divisors
@@ -254,7 +257,9 @@ def _check_integers(request: Request, sources: list[Source]) -> None:
     if request.scale == RAW:
         return
     if request.scale is not None:
-        raise InvalidInput("a matrix of int64 holds the stored integers, undivided: leave scale out, or say scale='raw'")
+        raise InvalidInput(
+            "a matrix of int64 holds the stored integers, undivided: leave scale out, or say scale='raw'"
+        )
     scales = {divisor for source in sources for divisor in source.divisors}
     if len(scales) > 1:
         raise InvalidInput(

@@ -1,7 +1,7 @@
 """Which chunks hold the same timestamps: proven once by comparing them, then known.
 
-The features of a symbol have the times of its bars, and often so do all symbols. What is found for one series then holds
-for all, and nobody reads a timestamp of the others again.
+The features of a symbol have the times of its bars, and often so do all symbols. What is found for one series then
+holds for all, and nobody reads a timestamp of the others again.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import from_dtype, types
+from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import matrix as plain
@@ -53,7 +53,7 @@ class Bundle(NamedTuple):
     shifts: NDArray[np.int64]
 
 
-def bundle(columns: Sequence[Column]) -> Bundle:
+def bundle(columns: Sequence[Column]) -> Any:
     """Pack columns for `spread` and `gather`. About a microsecond a column."""
     addresses = [column.__array_interface__["data"][0] for column in columns]
     readings = [_READING[column.dtype] for column in columns]
@@ -95,7 +95,8 @@ _read_double = _reader(types.float64)
 @kernel
 def _widen(value: int, shift: int) -> int:
     """A narrow integer that was read without a sign, with it."""
-    return (np.int64(value) << shift) >> shift
+    signed: int = np.int64(value) << shift  # type: ignore[assignment]
+    return signed >> shift
 
 
 @kernel
@@ -395,7 +396,7 @@ def _tile(out: Column) -> Column:
 
 
 def spread(
-    bundle: Bundle,
+    bundle: Any,
     first: int,
     count: int,
     divisors: NDArray[np.float64],
@@ -408,7 +409,7 @@ def spread(
 
 
 def gather(
-    bundle: Bundle,
+    bundle: Any,
     base: int,
     rows: Int64Array,
     divisors: NDArray[np.float64],

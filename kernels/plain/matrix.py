@@ -55,13 +55,13 @@ def carry_forward(limit: int, last: int, age: int, rows: Int64Array) -> tuple[in
     return last, age
 
 
-def bundle(columns: Sequence[Column]) -> Sequence[Column]:
+def bundle(columns: Sequence[Column]) -> Any:
     """Pack columns for `spread` and `gather`: here they are taken as they are."""
     return columns
 
 
 def spread(
-    bundle: Sequence[Column],
+    bundle: Any,
     first: int,
     count: int,
     divisors: NDArray[np.float64],
@@ -71,12 +71,12 @@ def spread(
 ) -> None:
     """Set out[places[j] + i * row_step] = columns[j][first + i] / divisors[j] for every j and i < count."""
     for column, divisor, place in zip(bundle, divisors.tolist(), places.tolist(), strict=True):
-        target = out[place : place + (count - 1) * row_step + 1 : row_step]
+        target = out[place:][: count * row_step : row_step]
         _divide(column[first : first + count], divisor, target)
 
 
 def gather(
-    bundle: Sequence[Column],
+    bundle: Any,
     base: int,
     rows: Int64Array,
     divisors: NDArray[np.float64],
@@ -89,7 +89,7 @@ def gather(
     missing = rows < 0
     sources = np.where(missing, 0, rows - base)
     for column, divisor, place in zip(bundle, divisors.tolist(), places.tolist(), strict=True):
-        target = out[place : place + (rows.size - 1) * row_step + 1 : row_step]
+        target = out[place:][: rows.size * row_step : row_step]
         if column.size:
             _divide(column[sources], divisor, target)
         target[missing] = fill

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastk.errors import InvalidInput
-from fastk.matrix import parallel
+from fastk.matrix import memory, parallel
 from fastk.matrix.matrix import Coverage, FeatureMatrix
 from fastk.matrix.plan import Target
 from fastk.matrix.saved import PIECE_BYTES, save_pieces
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 # Bytes of the matrix that one step fills; and the least rows of one.
 STEP_BYTES = 64 << 20
 _LEAST_ROWS = 1_024
-# Smaller matrices are not worth the question how much memory is free.
-_WORTH_ASKING = 64 << 20
 
 
 def build(
@@ -145,25 +142,7 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 def check_memory(plan: Plan, *, with_mask: bool, needs_values: bool) -> None:
     """Refuse a matrix that is larger than the memory which is free, before any of it is taken."""
     needed = needs_values * plan.nbytes + with_mask * plan.rows * plan.columns
-    if needed < _WORTH_ASKING:
-        return
-    free = free_memory()
-    if needed > free:
-        raise InvalidInput(
-            f"the matrix of {plan.rows:,} x {plan.columns:,} {plan.dtype} takes {needed / 1e9:,.1f} GB, and "
-            f"{free / 1e9:,.1f} GB of memory are free: take a shorter range, fewer columns or float32, or write it to "
-            f"disk block by block by store.save_feature_matrix(path, ...)"
-        )
-
-
-def free_memory() -> int:
-    """Bytes that can be had without swapping, as far as the system tells."""
-    try:
-        with open("/proc/meminfo") as file:
-            line = next(line for line in file if line.startswith("MemAvailable"))
-        return int(line.split()[1]) * 1024
-    except (OSError, StopIteration):  # not Linux: all there is
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory.check(needed, f"the matrix of {plan.rows:,} x {plan.columns:,} {plan.dtype}")
 
 
 def fill_all(

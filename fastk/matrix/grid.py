@@ -9,6 +9,7 @@ import numpy as np
 from fastk import kernels
 from fastk.arrays import is_integer, read_only
 from fastk.errors import InvalidInput
+from fastk.matrix import memory
 from fastk.matrix.request import span_of
 from fastk.times import INT64_MAX, INT64_MIN, format_ts, to_ts_array
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     Int64 = NDArray[np.int64]
 
 NAMES = ("union", "intersection", "first")
-_MOST_ROWS = 1 << 40
 
 
 def is_named(grid: Any) -> bool:
@@ -75,9 +75,11 @@ def step_grid(step: Any, unit: TimeUnit, start: int, end: int, timelines: list[T
     if end == INT64_MAX:
         end = max((last for _, last in spans), default=start - 1)
     rows = max(0, (end - start) // width + 1)
-    if rows > _MOST_ROWS:
-        raise InvalidInput(f"a grid with a step of {step!r} from {start} to {end} has {rows:,} rows; take a larger one")
-    return read_only(start + np.arange(rows, dtype=np.int64) * width)
+    memory.check(rows * 8, f"the grid with a step of {step!r} from {start} to {end}")
+    ts = np.arange(rows, dtype=np.int64)
+    ts *= width
+    ts += start
+    return read_only(ts)
 
 
 def named_grid(name: str, timelines: list[Timeline]) -> Int64:

@@ -38,6 +38,8 @@ GROUP_COLUMNS = 32
 # Rows of a group of several timelines that are filled before the next ones, so that the lines of the output which they
 # share are still in a cache of 2 MiB.
 _SHARED_ROWS = 4_096
+# Rows of a single timeline that are aligned at a time, 8 bytes each.
+_OWN_ROWS = 65_536
 # Rows looked at in one step on the way back to a value that is carried on.
 _STEP_BACK = 4_096
 
@@ -283,7 +285,7 @@ class Plan:
         """The same for some of the columns; gives for each timeline how many grid rows have a row of its own."""
         found = [0] * len(group)
         states: dict[int, tuple[int, int] | None] = {}
-        step = max(1, stop - start) if len(group) == 1 else _SHARED_ROWS
+        step = _OWN_ROWS if len(group) == 1 else _SHARED_ROWS
         for first in range(start, stop, step):
             last = min(first + step, stop)
             part, marks = target.part(first - start, last - start), None if mask is None else mask[first - start :]

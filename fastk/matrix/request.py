@@ -222,7 +222,7 @@ def _divisors_of(scale: Scale, request: Request, place: int, settings: SeriesSet
             if scale is given and registered not in (1, given):
                 raise InvalidInput(
                     f"{settings.key}: {name!r} is registered with scale {registered:,}, and scale={given:,} is given "
-                    f"for all: leave it out to divide each column by its own, give a scale for each series, or scale='raw'"
+                    f"for all: leave it out to divide each column by its own, give one for each series, or scale='raw'"
                 )
             divisors.append(int(given))
     return divisors

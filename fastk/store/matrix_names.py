@@ -181,6 +181,7 @@ class MatrixNames:
         from fastk.matrix import fill as fills
         from fastk.matrix import request
 
+        scale = scale.tolist() if hasattr(scale, "tolist") else scale  # of numpy: what follows knows lists and ints
         listed = series if series is None or isinstance(series, (str, tuple)) else self._keys(series)
         keys = request.keys_of(listed, symbols, features, timeframe, category)
         return request.Request(

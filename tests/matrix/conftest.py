@@ -19,6 +19,7 @@ def small_steps(monkeypatch):
         (build, "STEP_BYTES", 64),
         (build, "_LEAST_ROWS", 5),
         (plan, "_SHARED_ROWS", 3),
+        (plan, "_OWN_ROWS", 4),
         (plan, "_STEP_BACK", 2),
         (plan, "GROUP_COLUMNS", 2),
         (plan, "RESIDENT_BYTES", 0),

@@ -75,7 +75,7 @@ def test_workers_map_it_anew(matrix, folder, source, method):
     used = matrix.save(folder / "saved") if source == "saved" else matrix
     dataset = used.dataset(4, 3)
     with multiprocessing.get_context(method).Pool(2) as pool:
-        parts = pool.starmap(items_of, [(dataset, range(0, 10)), (dataset, range(10, 19))])
+        parts = pool.starmap(items_of, [(dataset, range(10)), (dataset, range(10, 19))])
     np.testing.assert_array_equal(np.concatenate(parts), matrix.windows(4, 3))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builders import HOUR, JANUARY, MINUTE, temporary_store
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matrix_calls import NAN, Modelled, model_grid, model_matrix
 
@@ -88,10 +88,11 @@ def test_any_matrix(kernels, small_steps, data):
         low, high = (
             (expected_grid[0], expected_grid[-1]) if isinstance(argument, np.ndarray) and expected_grid else (low, high)
         )
-        asked = dict(
-            start=start, end=end, grid=argument, fill=fill, align=align, tolerance=tolerance, dtype=dtype,
-            layout=layout, threads=threads, mask=True, scale="raw" if dtype == "int64" else None,
-        )  # fmt: skip
+        asked = {
+            "start": start, "end": end, "grid": argument, "fill": fill, "align": align, "tolerance": tolerance,
+            "dtype": dtype, "layout": layout, "threads": threads, "mask": True,
+            "scale": "raw" if dtype == "int64" else None,
+        }  # fmt: skip
         keys = [key for key, _ in written]
         if grid == "intersection" and not expected_grid:
             with pytest.raises(InvalidInput, match="share no time"):

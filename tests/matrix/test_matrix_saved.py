@@ -67,7 +67,7 @@ def test_a_loaded_matrix_is_the_saved_one(store, keys, folder, verify):
 def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, kernels, small_steps, monkeypatch):
     for module in (saved, build):
         monkeypatch.setattr(module, "PIECE_BYTES", 200)
-    asked = dict(layout=layout, grid=MINUTE // 2, fill=ffill(3))
+    asked = {"layout": layout, "grid": MINUTE // 2, "fill": ffill(3)}
     said = []
     found = store.save_feature_matrix(
         folder / "saved", keys, **asked, threads=2, progress=lambda done, total: said.append((done, total))
@@ -81,7 +81,7 @@ def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, kerne
 
 def test_a_block_is_all_that_is_in_memory(store, folder):
     keys = [put_feature(store, symbol, range(3_000)) for symbol in "AB"]
-    asked = dict(start=minutes(0)[0], end=minutes(3_000)[0], grid=100)
+    asked = {"start": minutes(0)[0], "end": minutes(3_000)[0], "grid": 100}
     tracemalloc.start()
     try:
         found = store.save_feature_matrix(folder / "saved", keys, **asked)
@@ -89,7 +89,7 @@ def test_a_block_is_all_that_is_in_memory(store, folder):
     finally:
         tracemalloc.stop()
     assert found.values.nbytes > 28_000_000
-    assert peak < found.ts.nbytes + 22_000_000
+    assert peak < found.ts.nbytes + 19_000_000
 
 
 def test_layout_that_cannot_be_streamed(store, keys, folder):
@@ -135,13 +135,13 @@ def test_damage_is_told(store, keys, folder):
     data[100] ^= 1
     (path / "data.ninja").write_bytes(data)
     FeatureMatrix.load(path)
-    with pytest.raises(InvalidData, match="data.ninja is damaged: its checksum differs"):
+    with pytest.raises(InvalidData, match=r"data\.ninja is damaged: its checksum differs"):
         FeatureMatrix.load(path, verify=True)
     (path / "data.ninja").write_bytes(data[:-8])
     with pytest.raises(InvalidData, match="has 632 bytes, but 640 were committed"):
         FeatureMatrix.load(path)
     (path / "fastk.json").write_text(json.dumps({"format": "other"}))
-    with pytest.raises(InvalidData, match="fastk.json is damaged"):
+    with pytest.raises(InvalidData, match=r"fastk\.json is damaged"):
         FeatureMatrix.load(path)
     (path / "fastk.json").unlink()
     with pytest.raises(NotFound, match="there is no saved matrix"):

@@ -113,7 +113,7 @@ def test_symbols_times_features_in_three_dimensions(store, kernels):
     for place, symbol in enumerate(("A", "B", "C")):
         for name in ("x", "y"):
             put_feature(store, symbol, range(4), 10 * place + np.arange(4) + 100 * (name == "y"), name=name)
-    asked = dict(symbols=["A", "B", "C"], features=["x", ("feature", "1m@@y")], timeframe="1m")
+    asked = {"symbols": ["A", "B", "C"], "features": ["x", ("feature", "1m@@y")], "timeframe": "1m"}
     cube = store.feature_matrix(**asked, layout="TSF")
     assert cube.values.shape == (4, 3, 2)
     assert cube.values[3, 1].tolist() == [13, 113]

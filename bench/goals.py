@@ -40,6 +40,9 @@ _QUERIES = (
     "Set before queries were built: what bare kernels and a value index should need for these rows, however many "
     "chunks they lie in."
 )
+_MATRICES = (
+    "What a bare kernel reached that divides into whole cache lines on two threads, both of them busy with page faults."
+)
 _BRIDGE = (
     "Callers that start a process for each command wait for the import of numpy anyhow; the command may add 0.6 of it."
 )
@@ -81,6 +84,11 @@ GOALS = {
         )
         for form in ("", ", beside a stable sort", ", by sequence")
     },
+    "feature matrix, 8 x 20 features, one month": beside(0.60, _MATRICES),
+    "feature matrix, 8 x 20 features, all months": beside(0.63, _MATRICES),
+    "peak memory, feature matrix of all months": beside(
+        1.0, "The values once: what is read leaves the process's memory again, and nothing is made on the way."
+    ),
     "at_many, 10,000 random timestamps, each": absolute(
         0.1, "us", "For many small reads the batch calls are the answer: 0.1 us a timestamp or less."
     ),

@@ -15,6 +15,7 @@ from typing import Any
 from bench.data import MONTHS, SYMBOLS, Market, temporary_market
 from bench.goals import GOALS, PLANS
 from bench.lifecycle import LIFECYCLE
+from bench.matrix import MATRICES, matrix_memory
 from bench.measure import LOADED, NEVER, Result, Workload, measure
 from bench.processes import PROCESSES, peak_memory
 from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
@@ -29,6 +30,7 @@ SECTIONS: list[Section] = [
     ("Reads", READS, 300, 60),
     ("Queries", QUERIES, 100, 25),
     ("Replay", REPLAYS, 11, 3),
+    ("Matrices", MATRICES, 15, 7),
     ("Opening", OPENS, 60, 15),
     ("Appends and registration", SMALL_WRITES, 100, 25),
     ("Bulk writes", BULK_WRITES, 11, 5),
@@ -54,7 +56,7 @@ def run() -> None:
             for title, section in zip(titles, SECTIONS, strict=True)
         }
         if not options.only:
-            results["Processes"].append(peak_memory(market, 3))
+            results["Processes"] += [peak_memory(market, 3), matrix_memory(market, 3)]
         plans = [] if options.only and options.only not in PLANS_TITLE else run_plans(market, modes, options)
     facts = machine_facts(options, time.perf_counter() - begin)
     results = {title: listed for title, listed in results.items() if listed}

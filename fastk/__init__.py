@@ -51,6 +51,10 @@ _HOMES = {
     "fastk.replay.sequences": "SequenceDuplicate SequenceGap SequenceScanReport SequenceViolation",
     "fastk.replay.coverage": "Coverage",
     "fastk.store.merging": "merged_replay",
+    "fastk.matrix.fill": "ForwardFill ffill",
+    "fastk.matrix.dataset": "WindowDataset",
+    "fastk.matrix.matrix": "FeatureMatrix MatrixCoverage",
+    "fastk.matrix.request": "MatrixLabel",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }

@@ -20,6 +20,10 @@ INTEGERS = tuple(dtype for dtype in NUMBERS if dtype.kind in "iu")
 LABELS = tuple(np.dtype(code) for code in ("u2", "u4"))
 """The dtypes of labels that the compiled `merge` serves."""
 
+INTEGERS = DTYPES[:-2]
+MATRIX_DTYPES = tuple(np.dtype(code) for code in ("f8", "f4", "i8"))
+"""The dtypes of matrices."""
+
 
 def read_only(array: Column) -> Column:
     """Give a read-only view: the form in which kernels expect their inputs (a writable one compiles a second time)."""
@@ -47,6 +51,7 @@ def sample_calls() -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "compact", (column, read_only(np.ones(1, dtype=np.uint64)), 0, target[:1])
     yield from _selections(ts, out)
     yield from _replays(ts, out)
+    yield from _matrices(ts, out)
 
 
 def _selections(bounds: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -72,3 +77,22 @@ def _replays(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
     for dtype in INTEGERS:
         rows = [np.empty(1, dtype=np.int64) for _ in range(3)]
         yield "sequence_breaks", (read_only(np.ones(4, dtype=dtype)), np.empty(3, dtype=np.int64), *rows)
+
+
+def _matrices(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    yield "equal", (ts, ts)
+    yield "unite", (ts, ts, np.empty(8, dtype=np.int64))
+    yield "intersect", (ts, ts, out)
+    yield "align", (ts, ts, 0, 0, out)
+    yield "carry_forward", (1, -1, 0, out)
+    columns = [read_only(np.ones(4, dtype=dtype)) for dtype in INTEGERS]
+    yield "bundle", (columns,)
+    # Here, because what they take is what the kernels in force have packed.
+    from . import active
+
+    bundle, divisors = active.bundle(columns), read_only(np.ones(len(columns)))
+    places = read_only(np.arange(len(columns), dtype=np.int64))
+    for dtype in MATRIX_DTYPES:
+        target = np.empty(4 * len(columns), dtype=dtype)
+        yield "spread", (bundle, 0, 4, divisors, places, len(columns), target)
+        yield "gather", (bundle, 0, ts, divisors, dtype.type(0), places, len(columns), target)

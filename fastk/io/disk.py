@@ -18,7 +18,7 @@ from fastk.io.lock import FileLock
 from fastk.io.mapping import map_descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -104,6 +104,20 @@ class Disk:
         error of writing back is only sure to reach a descriptor that was open when it happened.
         """
         self._finish(self._write(path, buffers, os.O_EXCL), path, sync)
+
+    def create_streamed(self, path: str, pieces: Iterable[Any]) -> None:
+        """Write a new file piece by piece, each as it is made; durable on return. As :meth:`create` otherwise."""
+        descriptor = self._write(path, (), os.O_EXCL)
+        try:
+            with _naming(path):
+                for piece in pieces:
+                    _write_all(descriptor, (piece,))
+        except BaseException:
+            os.close(descriptor)
+            with suppress(OSError):
+                os.unlink(path)
+            raise
+        self._sync_and_close(descriptor, path)
 
     def create_derived(self, path: str, buffers: Sequence[Any]) -> None:
         """Write a new file that is never synced: one which can be made again, and is not trusted unread."""

@@ -15,10 +15,11 @@ _OUT_INT64S = array_type(types.int64, readonly=False)
 
 @kernel
 def _counts_up(earlier: Column, later: Column) -> bool:
-    # No early exit, so that the loop becomes vector instructions. Differences wrap around: 1 only where it is 1.
+    # No early exit, so that the loop becomes vector instructions. Differences wrap around: from the greatest value to the
+    # least one it is 1 as well.
     breaks = False
     for row in range(len(later)):
-        breaks |= later[row] - earlier[row] != 1
+        breaks |= (later[row] - earlier[row] != 1) | (later[row] <= earlier[row])
     return not breaks
 
 

@@ -1,4 +1,4 @@
-"""The parsers before atheris, which is led by coverage: ``python tests/proof/fuzz_by_coverage.py KIND FOLDER [options]``.
+"""The parsers before atheris, which is led by coverage: ``python fuzz_by_coverage.py KIND FOLDER [options]``.
 
 KIND is a key of ``fuzzing.PARSERS``, FOLDER takes the cases found so far, and options are libFuzzer's
 (``-max_total_time=60``, for example). Atheris is no dependency: ``pip install atheris``. What it finds belongs into

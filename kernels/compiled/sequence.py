@@ -17,8 +17,8 @@ _OUT_INT64S = array_type(types.int64, readonly=False)
 
 @kernel
 def _counts_up(earlier: Column, later: Column) -> bool:
-    # No early exit, so that the loop becomes vector instructions. Unsigned, because LLVM takes it that signed differences
-    # never wrap around; from the greatest value to the least one they are 1.
+    # No early exit, so that the loop becomes vector instructions. Unsigned, because LLVM assumes that differences of
+    # signed numbers never wrap around; from the greatest value to the least one they are 1.
     breaks = False
     for row in range(len(later)):
         breaks |= (np.uint64(later[row]) - np.uint64(earlier[row]) != _ONE) | (later[row] <= earlier[row])

@@ -23,7 +23,7 @@ test: $(READY)dev ## run the whole test suite
 	$(BIN)/python -m pytest
 
 torture: $(READY)dev ## the proofs of reliability in their long form: more crash points, more disks, every fault (about an hour)
-	FASTK_TORTURE=1 $(BIN)/python -m pytest tests/test_crash_prefix.py tests/test_io_failures.py tests/test_model.py
+	FASTK_TORTURE=1 $(BIN)/python -m pytest tests/proof tests/test_crash_prefix.py tests/test_io_failures.py tests/test_model.py
 
 check: $(READY)dev ## lint, formatting, strict types, structure and the fast tests
 	$(BIN)/ruff check .

@@ -1,17 +1,12 @@
-"""What every test may use: a fresh store, the sample data beside the checkout, and how long hypothesis looks."""
+"""What every test may use: a fresh store, and the sample data beside the checkout."""
 
 import os
 from pathlib import Path
 
 import pytest
 from builders import MINUTE, contents, temporary_store
-from hypothesis import settings
 
 from fastk import InvalidInput
-
-settings.register_profile("default", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if "CI" in os.environ else "default")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -97,18 +97,19 @@ class TestAppends:
 
 
 class TestDurability:
-    def test_files_are_removed_only_when_a_manifest_without_them_is_durable(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """It was written by an earlier commit, whose folder is synced again: its writer may have ended before that."""
-        effects = self.effects_of("put_that_removes_a_chain", tmp_path, monkeypatch)
-        synced = next(place for place, effect in enumerate(effects) if effect.kind == "sync_folder")
-        assert effects[synced].path.endswith("kline/1d")
-        removed = [effect.path for effect in effects[synced:] if effect.kind == "remove"]
-        with fastk.FastKStore.open(tmp_path / "root", "r") as store:
-            stored = {meta.relative_path for meta in store.series(KEY).chunk_inventory()}
-        assert len(removed) > 3
-        assert not any(path.endswith(tuple(stored)) for path in removed)
+    def test_files_are_removed_only_when_a_manifest_without_them_is_durable(self, tmp_path: Path) -> None:
+        """What a commit takes out is removed by a later one, even where no grace is given."""
+        journal = Journal(tmp_path)
+        with fastk.FastKStore.open(tmp_path / "root", disk=RecordingDisk(journal), grace_seconds=0) as store:
+            series = register(store)
+            series.put(JANUARY)
+            (replaced,) = series.chunk_inventory()
+            series.delete_range(JANUARY["ts"][0], JANUARY["ts"][0])
+            assert not [effect for effect in journal.effects if effect.kind == "remove"]
+            assert journal.effects[-1].kind == "sync_folder"  # that of the series: the new manifest is durable
+            series.put(FEBRUARY)
+        removed = [effect.path for effect in journal.effects if effect.kind == "remove"]
+        assert removed == [os.path.join("root", "series", *KEY, replaced.relative_path)]
 
     def test_all_that_a_manifest_names_is_durable_before_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

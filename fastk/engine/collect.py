@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from fastk.errors import InvalidData, SnapshotExpired
-from fastk.format import names, retired, sidecars, tables
+from fastk.format import names, retired, tables
 
 if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
@@ -50,7 +50,7 @@ def _commit_of(path: str) -> int:
 
     What was never part of a commit, and what are no chunks, may go with the first.
     """
-    chunk_id = _chunk_id(os.path.basename(path))
+    chunk_id = names.chunk_of_file(os.path.basename(path))
     if chunk_id is None or path.endswith(names.ORPHAN_SUFFIX):
         return 0
     return names.sequence_and_part(chunk_id)[0]
@@ -85,7 +85,7 @@ def _unnamed(disk: Disk, newest: Snapshot, waiting: tables.Table) -> list[str]:
     }
     found = []
     for name in disk.list(files.chunks):
-        chunk_id = _chunk_id(name)
+        chunk_id = names.chunk_of_file(name)
         if chunk_id is not None and (name.endswith(names.ORPHAN_SUFFIX) or chunk_id not in chunk_ids):
             found.append(os.path.join(files.chunks, name))
     for name in disk.list(files.folder):
@@ -93,11 +93,3 @@ def _unnamed(disk: Disk, newest: Snapshot, waiting: tables.Table) -> list[str]:
         if name == names.MANIFEST_TEMPORARY or (identity is not None and identity not in table_ids):
             found.append(os.path.join(files.folder, name))
     return found
-
-
-def _chunk_id(name: str) -> int | None:
-    """The chunk that a file in ``chunks/`` is, or belongs to; None for other files."""
-    for kind in sidecars.KINDS:
-        name = name.removesuffix(kind.suffix)
-    chunk = names.parse_chunk_file_name(name.removesuffix(names.ORPHAN_SUFFIX))
-    return None if chunk is None else chunk.identity

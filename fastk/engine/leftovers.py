@@ -10,7 +10,7 @@ import os.path
 from typing import TYPE_CHECKING
 
 from fastk.errors import FastKError, InvalidData
-from fastk.format import names, sidecars
+from fastk.format import names
 from fastk.format.chunk import parse_chunk
 
 if TYPE_CHECKING:
@@ -55,14 +55,12 @@ def _left(listed: list[str], files: SeriesFiles, manifest: Manifest) -> list[str
 
 def _sequence_of(name: str) -> int:
     """The commit that a file in ``chunks/`` bears in its name; 0 for other files."""
-    for suffix in (names.ORPHAN_SUFFIX, *(kind.suffix for kind in sidecars.KINDS)):
-        name = name.removesuffix(suffix)
-    chunk = names.parse_chunk_file_name(name)
-    return 0 if chunk is None else names.sequence_and_part(chunk.identity)[0]
+    chunk_id = names.chunk_of_file(name)
+    return 0 if chunk_id is None else names.sequence_and_part(chunk_id)[0]
 
 
 def _is_sidecar(path: str) -> bool:
-    return path.endswith(tuple(kind.suffix for kind in sidecars.KINDS))
+    return path.endswith((names.ZONE_MAP_SUFFIX, names.VALUE_INDEX_SUFFIX))
 
 
 def _check_bases(disk: Disk, paths: list[str], files: SeriesFiles, manifest: Manifest) -> None:

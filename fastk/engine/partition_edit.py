@@ -13,7 +13,7 @@ import numpy as np
 from fastk.engine import conflicts
 from fastk.engine.chunk_index import ChunkRef
 from fastk.errors import InvalidData, InvalidInput
-from fastk.format.tables import ChunkKind, ChunkState
+from fastk.format.tables import ChunkKind, ChunkState, generation_behind
 from fastk.times import format_ts
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class PartitionEdit:
         self._settings = settings
         self._waiting = newest.runs(*settings.partition.bounds(partition, settings.time_unit))
         self._seen: list[ChunkRef] = []
-        self._generation = 1 + max((run.highest_generation for run in self._waiting), default=0)
+        self._generation = generation_behind(max((run.highest_generation for run in self._waiting), default=0))
 
     def copy(self) -> PartitionEdit:
         """The same, to be changed without changing this one."""
@@ -132,7 +132,13 @@ class PartitionEdit:
         if self.pieces and new[0][0] <= self.pieces[-1].end:
             self._check_continuation(self.pieces[-1].end, new)
         self._replace(len(self.pieces), len(self.pieces), new, sealed=not self.pieces)
+        self._fold_last()
         return Counts(len(new[0]))
+
+    def _fold_last(self) -> None:
+        """Join pieces at the end that become one chunk anyway, like to like: so a batch of many appends has few."""
+        while len(self.pieces) > 1 and self.pieces[-2].columns and self.pieces[-2].rows <= self.pieces[-1].rows:
+            self._replace(len(self.pieces) - 2, len(self.pieces), self._joined(len(self.pieces) - 2, len(self.pieces)))
 
     def _check_continuation(self, end: int, new: Columns) -> None:
         """Rows may go on at the last stored ts if the sequence field tells them from the stored ones."""
@@ -322,7 +328,7 @@ class PartitionEdit:
     @property
     def changes_files(self) -> bool:
         """Whether chunks are taken out or rows are to be written."""
-        return bool(self.removed) or any(piece.columns is not None for piece in self.pieces)
+        return any(piece.columns is not None for piece in self.pieces) or bool(self.removed)
 
     @property
     def removed(self) -> list[ChunkRef]:
@@ -333,12 +339,15 @@ class PartitionEdit:
     @property
     def added(self) -> list[NewChunk]:
         """The chunks to be written: neighbouring pieces without a file become one."""
-        chunks = []
-        replaces = bool(self.removed)
-        for sealed, columns in self._unwritten():
-            kind = (ChunkKind.MERGED if replaces else ChunkKind.FIRST) if sealed else ChunkKind.DELTA
-            chunks.append(NewChunk(self.partition, columns, kind, self._generation))
-        return chunks
+        return [
+            NewChunk(self.partition, columns, self._kind(sealed), self._generation)
+            for sealed, columns in self._unwritten()
+        ]
+
+    def _kind(self, sealed: bool) -> ChunkKind:
+        if not sealed:
+            return ChunkKind.DELTA
+        return ChunkKind.MERGED if self.removed else ChunkKind.FIRST
 
     def _unwritten(self) -> Iterator[tuple[bool, Columns]]:
         run: list[Piece] = []
@@ -362,5 +371,5 @@ def _without(columns: Columns, start: int, end: int) -> Columns:
 
 def _stored_piece(ref: ChunkRef) -> Piece:
     (leaf, place), item = ref, ref.item
-    sealed = bool(item["state"] == ChunkState.SEALED)
+    sealed = int(item["state"]) == ChunkState.SEALED
     return Piece(leaf.starts[place], leaf.ends[place], leaf.rows[place], sealed, int(item["generation"]), ref)

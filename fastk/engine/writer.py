@@ -84,6 +84,7 @@ class Writer:
                         f"Use those, or another name"
                     )
                 return False
+            files.check_not_lost(self._disk)
             self._make_folders(files)
             settings = wanted.changed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
             SeriesSettings.from_json(settings.json)  # what could not be read again is not written
@@ -142,19 +143,22 @@ class Writer:
         return [os.path.join(aside, name) for name, dropped in found if dropped is not None and dropped[1] <= before]
 
     def _files_below(self, folder: str) -> list[str]:
-        """What lies in a dropped series' folder, in the order in which it can be removed."""
+        """The files of a dropped series; others in its folders are somebody else's."""
         below = (os.path.join(folder, names.CHUNKS_FOLDER), folder)
-        return [os.path.join(place, name) for place in below for name in self._disk.list(place)]
+        return [
+            os.path.join(place, name) for place in below for name in self._disk.list(place) if names.is_of_series(name)
+        ]
 
     def _purge_dropped(self, grace_ms: int) -> None:
         for folder in self._dropped(grace_ms):
             for path in self._files_below(folder):
                 self._disk.remove_file_or_folder(path)
+            self._disk.remove_folder(os.path.join(folder, names.CHUNKS_FOLDER))
             self._disk.remove_folder(folder)
 
     def collect_dropped(self, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove the files of series that were dropped longer than the grace period ago."""
-        with nullcontext() if dry_run else self._held():
+        with nullcontext() if dry_run else self.alone("gc"):
             every = (path for folder in self._dropped(grace_ms) for path in self._files_below(folder))
             paths = [path for path in every if not self._disk.is_folder(path)]
             size = sum(map(self._disk.size, paths))
@@ -245,14 +249,24 @@ class Writer:
             self._gate.check_open()  # the block may have closed the store, or caught a failed sync
             self._commit(edits)
 
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Hold the lock for what commits at once; InvalidInput within a batch, whose edits know the state before."""
+        with self._held():
+            if self._batch is not None:
+                raise InvalidInput(
+                    f"{what} commits at once, which a batch must not: call it before or behind the batch"
+                )
+            yield
+
     def collect(self, reader: SeriesReader, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove what no snapshot younger than the grace period can need; with ``dry_run`` say only what that is."""
-        with nullcontext() if dry_run else self._held():
-            if self._batch is not None and not dry_run:
-                raise InvalidInput("gc commits at once, which a batch must not: call it before or behind the batch")
+        with nullcontext() if dry_run else self.alone("gc"):
             newest = reader.newest()
-            clear = check_newest if dry_run else set_aside  # also where this store object has looked before
-            clear(self._disk, newest.chunks.files, newest.manifest)
+            if dry_run:
+                check_newest(self._disk, newest.chunks.files, newest.manifest)
+            else:
+                self._look_at_leftovers(newest)
             garbage = find_garbage(self._disk, newest, _time_of(newest), grace_ms)
             size = sum(map(self._disk.size, garbage.paths))
             if not dry_run:
@@ -288,8 +302,8 @@ class Writer:
             self._write(list(commits.values()), grace_ms)
             for commit in commits.values():
                 self._publish(commit.files, commit.created)
+            self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                self._disk.sync_folder(commit.files.folder)
                 reader.move(commit.manifest, commit.data)
         except BaseException:
             self._gate.leave_files()  # or a manifest that is not durable
@@ -301,11 +315,12 @@ class Writer:
         for commit in commits:
             commit.write_chunks()
         for commit in commits:
-            commit.sync_chunks()
+            commit.remove_expired(grace_ms)
+        self._disk.sync_files([path for commit in commits for path in commit.created])
+        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
         for commit in commits:
-            commit.write_manifest(grace_ms)
-        for commit in commits:
-            commit.sync_manifest()
+            commit.write_manifest()
+        self._disk.sync_files([commit.files.manifest_temporary for commit in commits])
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:
         """The commit point.
@@ -326,13 +341,17 @@ class Writer:
 
         The folders are listed at the first write of this store object, and again after any writer left files.
         """
-        manifest = newest.manifest
-        highest = self._highest.get(manifest.settings.series_id)
-        if highest is None:
-            highest = set_aside(self._disk, newest.chunks.files, manifest)
-        sequence = max(highest, manifest.sequence) + 1
-        self._highest[manifest.settings.series_id] = sequence
-        return sequence
+        series_id = newest.settings.series_id
+        if series_id not in self._highest:
+            self._look_at_leftovers(newest)
+        highest = max(self._highest[series_id], newest.manifest.sequence)
+        self._highest[series_id] = names.sequence_behind(highest)
+        return self._highest[series_id]
+
+    def _look_at_leftovers(self, newest: Snapshot) -> None:
+        found = set_aside(self._disk, newest.chunks.files, newest.manifest)
+        series_id = newest.settings.series_id
+        self._highest[series_id] = max(self._highest.get(series_id, 0), found)
 
     def _remove_unnamed(self, paths: list[str]) -> None:
         """Remove what an unfinished commit wrote, as far as the disk lets."""

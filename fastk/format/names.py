@@ -15,6 +15,8 @@ from fastk.keys import SeriesKey
 
 STORE_FILE = "fastk.store"
 STORE_TEMPORARY = "fastk.store.tmp"
+DATASET_FILE = "fastk.dataset"
+"""In the root of a dataset version: says what it is, and that nothing may be written there."""
 LOCK_FILE = ".fastk.write.lock"
 DROPPED_FOLDER = ".fastk.dropped"
 QUARANTINE_FOLDER = ".fastk.quarantine"
@@ -24,10 +26,19 @@ MANIFEST_FILE = "series.meta"
 MANIFEST_TEMPORARY = "series.meta.tmp"
 ORPHAN_SUFFIX = ".orphan"
 """Behind the name of a chunk file: it is of a commit that was never finished."""
+ZONE_MAP_SUFFIX, VALUE_INDEX_SUFFIX = ".zmap", ".vix"
+"""Behind the name of a chunk file: its sidecars."""
+
+DATASETS_FOLDER = "datasets"
+REGISTRY_FILE = "registry.sqlite"
+BUILDING_PREFIX = ".fastk.building-"
+"""Before the name of a folder in which a dataset version is being built; no id of a dataset begins so."""
+BUILDING_LOCK_FILE = ".fastk.building.lock"
 
 MAX_COMPONENT_BYTES = 240
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@+=#,!$()")
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-.@+=#,!$()")
+_PLAIN = {True: _UPPER, False: _LOWER, None: _UPPER | _LOWER}
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\.|$)")
 # Controls, marks of direction and joining, line separators, lone surrogates. A fixed set, because str.isprintable()
 # changes with the version of Unicode, and a name that one Python stores another must read.
@@ -35,13 +46,13 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069
 _ESCAPE = re.compile(r"%([0-9A-F]{2})")
 
 
-def encode_component(text: str, what: str, *, upper: bool) -> str:
-    """Folder name of one part of a key. ``upper`` says which letter case stands as it is (symbols: upper).
+def encode_component(text: str, what: str, *, upper: bool | None) -> str:
+    """Folder name of one part of a key. ``upper`` says which letter case stands as it is (symbols: upper; None: both).
 
     Raises :class:`InvalidInput` for a part that is blank, holds control characters, or is too long to be a name.
     """
     raw = _checked(text, what)
-    plain = _UPPER if upper else _LOWER
+    plain = _PLAIN[upper]
     pieces = [chr(byte) if byte in plain else f"%{byte:02X}" for byte in raw]
     if pieces[0] == "." or _RESERVED.match(text):
         pieces[0] = f"%{raw[0]:02X}"
@@ -64,7 +75,7 @@ def _checked(text: str, what: str) -> bytes:
     return text.encode()
 
 
-def decode_component(name: str, *, upper: bool) -> str:
+def decode_component(name: str, *, upper: bool | None) -> str:
     """The part of a key that a folder name stands for; InvalidData for a folder that no key encodes to."""
     try:
         raw = b"".join(_unescape(piece) for piece in re.split(r"(%..)", name))
@@ -99,6 +110,18 @@ def parse_series_path(symbol: str, category: str, name: str) -> SeriesKey:
     )
 
 
+def dataset_path(dataset_id: str, version: str) -> tuple[str, str]:
+    """The two folder names of a dataset version, below ``datasets/``.
+
+    Both letter cases stand as they are, as people write such ids: on a case-insensitive disk ids that differ by case
+    only meet, which the file :data:`DATASET_FILE` in the folder tells.
+    """
+    return (
+        encode_component(dataset_id, "dataset_id", upper=None),
+        encode_component(version, "version", upper=None),
+    )
+
+
 def dropped_folder_name(series_id: int, dropped_at: int) -> str:
     """Name under which the files of a dropped series stay aside: its id and the time in ms."""
     return f"{series_id:016x}-{dropped_at}"
@@ -113,11 +136,26 @@ def parse_dropped_folder_name(name: str) -> tuple[int, int] | None:
 # Chunk ids: the commit's sequence number and the part of it, so that an id, and with it a file name, never comes back.
 PART_BITS = 20
 MAX_PARTS = 1 << PART_BITS
+LAST_SEQUENCE = (1 << 43) - 1
+"""The highest commit number: a million commits a second for 278 years. Ids hold a bit more, in 64 bits."""
+
+
+def sequence_behind(highest: int) -> int:
+    """The commit number behind all that files bear; InvalidData where somebody used them up."""
+    if highest >= LAST_SEQUENCE:
+        raise InvalidData(f"a file bears the commit number {highest}, and there is none behind it: remove the file")
+    return highest + 1
 
 
 def chunk_id(sequence: int, part: int) -> int:
     """Identity of a chunk or table within its series."""
     return sequence << PART_BITS | part
+
+
+def _identity_in(sequence: str, part: str) -> int | None:
+    """The identity that a file name bears; None for numbers that no writer gives."""
+    numbers = int(sequence), int(part)
+    return chunk_id(*numbers) if numbers[0] <= LAST_SEQUENCE and numbers[1] < MAX_PARTS else None
 
 
 def sequence_and_part(identity: int) -> tuple[int, int]:
@@ -147,9 +185,27 @@ def chunk_file_name(partition_key: str, kind: str, identity: int) -> str:
 def parse_chunk_file_name(name: str) -> ChunkName | None:
     """What a file name in ``chunks/`` says; None for names that are not a chunk's."""
     found = _CHUNK_NAME.fullmatch(name)
-    if found is None:
+    identity = None if found is None else _identity_in(found[3], found[4])
+    if found is None or identity is None:
         return None
-    return ChunkName(found[1], found[2] or "", chunk_id(int(found[3]), int(found[4])))
+    return ChunkName(found[1], found[2] or "", identity)
+
+
+def chunk_of_file(name: str) -> int | None:
+    """The chunk that a file in ``chunks/`` is or belongs to, as an orphan or a sidecar; None for other files."""
+    for suffix in (ORPHAN_SUFFIX, ZONE_MAP_SUFFIX, VALUE_INDEX_SUFFIX):
+        name = name.removesuffix(suffix)
+    chunk = parse_chunk_file_name(name)
+    return None if chunk is None else chunk.identity
+
+
+def is_of_series(name: str) -> bool:
+    """Whether a file in a series' folders bears a name that FastK gives."""
+    return (
+        name in (MANIFEST_FILE, MANIFEST_TEMPORARY)
+        or parse_table_file_name(name) is not None
+        or chunk_of_file(name) is not None
+    )
 
 
 def table_file_name(kind: str, identity: int) -> str:
@@ -161,4 +217,4 @@ def table_file_name(kind: str, identity: int) -> str:
 def parse_table_file_name(name: str) -> int | None:
     """The id in a table's file name; None for other names."""
     found = _TABLE_NAME.fullmatch(name)
-    return None if found is None else chunk_id(int(found[2]), int(found[3]))
+    return None if found is None else _identity_in(found[2], found[3])

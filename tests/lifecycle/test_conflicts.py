@@ -104,7 +104,7 @@ class TestOneRowATs:
         with pytest.raises(Conflict):
             klines.put(joined(bars(JANUARY), bars(FEBRUARY), bars(MARCH)))
         check()
-        assert klines.coverage[0] == FEBRUARY
+        assert klines.span[0] == FEBRUARY
 
 
 class TestSequence:

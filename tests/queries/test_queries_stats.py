@@ -163,13 +163,15 @@ def test_every_number_on_every_plan(stored, kernels, steps, condition, window, c
 class TestIndexUsed:
     """What answered any part of a query."""
 
+    ROWS = 80_000  # of a day: enough for an index to pay
+
     @pytest.fixture
     def series(self, store):
-        """Two days: on the first, values grow; on the second, each of 0 to 999 stands anywhere."""
+        """Two days: on the first, values grow; on the second, each of 0 to 9,999 stands anywhere."""
         series = store.register_series(("X", "own", "days"), values_schema(partition="day"))
-        minutes = np.arange(1_000)
-        series.put(columns_of(JANUARY + minutes * 60_000, minutes + 10_000))
-        series.put(columns_of(JANUARY + DAY + minutes * 60_000, minutes * 7 % 1_000))
+        seconds = np.arange(self.ROWS)
+        series.put(columns_of(JANUARY + seconds * 1_000, seconds + 20_000))
+        series.put(columns_of(JANUARY + DAY + seconds * 1_000, seconds * 7_919 % 10_000))
         return series
 
     def used(self, series, condition, *window, column="value", plan="auto"):
@@ -184,8 +186,8 @@ class TestIndexUsed:
         assert found.stats == ScalarPredicateQueryStats(1, 0, 1, index_used=Kind.FULL_SCAN)
 
     def test_counts_the_zones_of_the_header(self, series):
-        assert self.used(series, Gt(5_000), column="plain") is Kind.ZONE_MAP
-        assert self.used(series, Gt(5_000), plan="scan") is Kind.FULL_SCAN
+        assert self.used(series, Gt(15_000), column="plain") is Kind.ZONE_MAP
+        assert self.used(series, Gt(15_000), plan="scan") is Kind.FULL_SCAN
 
     def test_names_both_where_each_answered_a_part(self, series):
         assert self.used(series, Eq(500)) is Kind.ZONE_MAP_AND_VALUE_INDEX
@@ -195,10 +197,10 @@ class TestIndexUsed:
         assert self.used(series, Eq(500), "2024-01-02", plan="zones") is Kind.FULL_SCAN
 
     def test_counts_an_index_that_named_no_row(self, series):
-        found = series.where("value", Between(2_000, 9_000), plan="index").stats
+        found = series.where("value", Between(12_000, 19_000), plan="index").stats
         assert (found.rows_checked, found.rows_matched, found.index_used) == (0, 0, Kind.VALUE_INDEX)
         found = series.where("value", Ne(-5), plan="index").stats
-        assert (found.rows_checked, found.rows_matched, found.index_used) == (0, 2_000, Kind.VALUE_INDEX)
+        assert (found.rows_checked, found.rows_matched, found.index_used) == (0, 2 * self.ROWS, Kind.VALUE_INDEX)
 
 
 class TestFallbackScan:

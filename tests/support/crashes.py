@@ -7,7 +7,6 @@ of the old or the new state: no retired row comes back, none is lost.
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections import Counter
@@ -21,6 +20,7 @@ import pytest
 from .disks import Image, Journal, Killed, RecordingDisk, read_image, write_image
 from .operations import Key, Operation, Picture, Rows, is_between, picture, rows_by_series
 from .rebuild import rebuilt
+from .torture import TORTURE
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Effort:
     @classmethod
     def wanted(cls) -> Effort:
         """The usual one, or the long one where FASTK_TORTURE is set."""
-        return cls(96, 4, 2_000, each_fault=True) if os.environ.get("FASTK_TORTURE") else cls()
+        return cls(96, 4, 2_000, each_fault=True) if TORTURE else cls()
 
 
 @dataclass

@@ -38,7 +38,7 @@ class Killed(BaseException):
 class Effect:
     """One effect on the disk; paths are below the journal's base."""
 
-    kind: str  # make, create, write, sync, sync_folder, rename, remove, remove_folder
+    kind: str  # make, create, link, write, sync, sync_folder, rename, remove, remove_folder
     path: str
     target: str = ""
     data: bytes = b""
@@ -178,6 +178,9 @@ class _World:
             parts = [(folder, name, self.files[-1])]
         elif effect.kind == "make":
             parts = [(folder, name, _Folder())]
+        elif effect.kind == "link":
+            target_folder, target_name = self._place(effect.target)
+            parts = [(target_folder, target_name, folder.entries[name])]
         elif effect.kind == "rename":
             target_folder, target_name = self._place(effect.target)
             parts = [(target_folder, target_name, folder.entries[name]), (folder, name, None)]
@@ -320,6 +323,11 @@ class RecordingDisk(Disk):
         if not os.path.relpath(path, self.journal.base).startswith(".."):  # what lies above the base is durable
             self._effect("sync_folder", path)
 
+    def _at_once(self, sync: Callable[[str], None], paths: Sequence[str]) -> None:
+        """One after the other, so that the journal of a run is that of every run."""
+        for path in paths:
+            sync(path)
+
     def make_folder(self, path: str) -> bool:
         if os.path.isdir(path):
             return False
@@ -329,6 +337,12 @@ class RecordingDisk(Disk):
     def rename(self, source: str, target: str) -> None:
         self._effect("rename", source, target)
         super().rename(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        if not os.path.lexists(source):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", source)
+        self._effect("link", source, target)
+        super().link(source, target)
 
     def remove(self, path: str) -> None:
         if os.path.lexists(path):
@@ -368,7 +382,7 @@ class ForbiddenDisk(Disk):
         raise AssertionError(f"this must change nothing, but tried {arguments}")
 
     create = create_derived = replace_unnamed = sync_file = sync_folder = make_folder = _refuse
-    rename = remove = remove_folder = lock = _refuse
+    rename = link = remove = remove_folder = lock = _refuse
 
 
 class InterruptedDisk(Disk):
@@ -420,7 +434,7 @@ class FailingSystem:
     """
 
     FALLIBLE = frozenset(
-        {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir"}
+        {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "link", "unlink", "rmdir", "listdir"}
         | {"pread", "pwrite", "ftruncate"}
     )
 

@@ -17,8 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from fastk.format import names
+from fastk.io.disk import Disk
+from fastk.recovery.repair import rebuild_manifests
+
 from .disks import Image, Journal, Killed, RecordingDisk, read_image, write_image
-from .operations import Key, Operation, Picture, Rows, is_between, picture, rows_by_series
+from .operations import KEY, Key, Operation, Picture, Rows, is_between, picture, rows_by_series
 from .rebuild import rebuilt
 from .torture import TORTURE
 
@@ -26,18 +30,20 @@ from .torture import TORTURE
 @dataclass(frozen=True)
 class Effort:
     """How much is tried: images by chance at a crash point; rounds with other chances; disks in the course of all
-    successors of killed writers, at least three a successor. ``each_fault``: each call fails in every way, not in one.
+    successors of killed writers, at least three a successor; and of how many disks one has its manifests rebuilt by
+    the library. ``each_fault``: each call fails in every way, not in one.
     """
 
     images: int = 12
     rounds: int = 1
     successor_images: int = 120
+    disks_per_recovery: int = 5
     each_fault: bool = False
 
     @classmethod
     def wanted(cls) -> Effort:
         """The usual one, or the long one where FASTK_TORTURE is set."""
-        return cls(96, 4, 2_000, each_fault=True) if TORTURE else cls()
+        return cls(96, 4, 2_000, 1, each_fault=True) if TORTURE else cls()
 
 
 @dataclass
@@ -89,6 +95,18 @@ class Story:
         tally.rebuilt[_state_of(rows, rows_by_series(self.old), rows_by_series(self.new))] += 1
         return seen
 
+    def check_recovery(self, image: Image) -> None:
+        """The library rebuilds lost manifests with the rows that the second opinion has, and a writer goes on."""
+        rows = rebuilt(image)
+        if KEY in rows:
+            base = self.copy({path: data for path, data in image.items() if not path.endswith(names.MANIFEST_FILE)})
+            rebuild_manifests(Disk(), str(base / "root"))
+            seen = picture(base / "root")
+            assert rows_by_series(seen) == rows
+            after = self.operation.go_on(base / "root", seen, self.new)
+            assert rebuilt(read_image(base)) == rows_by_series(after)
+            shutil.rmtree(base)
+
     @property
     def states(self) -> tuple[Picture, ...]:
         """What may be found; a root that is a store already, without the series, is old as well."""
@@ -130,6 +148,8 @@ def power_cuts(story: Story, effort: Effort) -> Tally:
                 allowed = (story.new,) if length == end else story.states
                 with explained(story.journal, length, image):
                     story.check(image, tally, *allowed)
+                    if tally.images % effort.disks_per_recovery == 0:
+                        story.check_recovery(image)
     return tally
 
 

@@ -40,9 +40,13 @@ _QUERIES = (
     "Set before queries were built: what bare kernels and a value index should need for these rows, however many "
     "chunks they lie in."
 )
+_MATRICES = (
+    "What a bare kernel reached that divides into whole cache lines on two threads, both of them busy with page faults."
+)
 _BRIDGE = (
     "Callers that start a process for each command wait for the import of numpy anyhow; the command may add 0.6 of it."
 )
+_TIERS = "Who writes each minute as it comes must not pay for it at each read."
 _BATCH = "A caller that keeps the process waits for its rows, not for the command around them."
 
 PLANS = beside(1.3, "Choosing costs a look at the sidecars, and estimates err; more than that is a wrong plan.")
@@ -71,6 +75,20 @@ GOALS = {
             "where value != x, two thirds match": 0.27,
         }.items()
     },
+    **{
+        f"merged replay, 24 series x 400,000 rows, each event{form}": Goal(
+            0.0,
+            1 / 30,
+            "30 M events/s",
+            "A backtest should wait for its own work; compiled merging of 24 series takes some 15 ns an event.",
+        )
+        for form in ("", ", beside a stable sort", ", by sequence")
+    },
+    "feature matrix, 8 x 20 features, one month": beside(0.60, _MATRICES),
+    "feature matrix, 8 x 20 features, all months": beside(0.63, _MATRICES),
+    "peak memory, feature matrix of all months": beside(
+        1.0, "The values once: what is read leaves the process's memory again, and nothing is made on the way."
+    ),
     "at_many, 10,000 random timestamps, each": absolute(
         0.1, "us", "For many small reads the batch calls are the answer: 0.1 us a timestamp or less."
     ),
@@ -86,6 +104,8 @@ GOALS = {
     "append at 10,000 chunks": beside(
         1.2, "Appending costs the same at any number of chunks; a fifth is left to the noise of the disk."
     ),
+    "all of 4,000 minutes by put": beside(2.0, _TIERS),
+    "one of 4,000 minutes by put": beside(2.0, _TIERS),
     "attach, 10,000 chunks": absolute(1_000, "us", "10,000 chunks attach in about a millisecond."),
     "fresh process to the first 1,024 rows": beside(
         1.35, "Most of it is the import of numpy, which both pay; the engine may add about 30 ms."

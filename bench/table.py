@@ -14,10 +14,13 @@ from typing import Any
 
 from bench.data import MONTHS, SYMBOLS, Market, temporary_market
 from bench.goals import GOALS, PLANS
+from bench.lifecycle import LIFECYCLE
+from bench.matrix import MATRICES, matrix_memory
 from bench.measure import LOADED, NEVER, Result, Workload, measure
 from bench.processes import PROCESSES, peak_memory
 from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
 from bench.reads import READS
+from bench.replay import REPLAYS
 from bench.writes import BULK_WRITES, OPENS, SMALL_WRITES
 
 Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
@@ -26,9 +29,12 @@ Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
 SECTIONS: list[Section] = [
     ("Reads", READS, 300, 60),
     ("Queries", QUERIES, 100, 25),
+    ("Replay", REPLAYS, 11, 3),
+    ("Matrices", MATRICES, 15, 7),
     ("Opening", OPENS, 60, 15),
     ("Appends and registration", SMALL_WRITES, 100, 25),
     ("Bulk writes", BULK_WRITES, 11, 5),
+    ("Written in small pieces", LIFECYCLE, 100, 15),
     ("Processes", PROCESSES, 15, 9),
 ]
 PLANS_TITLE = "Plans of queries"
@@ -50,7 +56,7 @@ def run() -> None:
             for title, section in zip(titles, SECTIONS, strict=True)
         }
         if not options.only:
-            results["Processes"].append(peak_memory(market, 3))
+            results["Processes"] += [peak_memory(market, 3), matrix_memory(market, 3)]
         plans = [] if options.only and options.only not in PLANS_TITLE else run_plans(market, modes, options)
     facts = machine_facts(options, time.perf_counter() - begin)
     results = {title: listed for title, listed in results.items() if listed}

@@ -6,6 +6,7 @@ from typing import Any
 
 from bench.by_pytest import parametrize, run
 from bench.data import Market
+from bench.lifecycle import LIFECYCLE
 from bench.writes import BULK_WRITES, OPENS, SMALL_WRITES
 
 
@@ -22,3 +23,8 @@ def test_small_write(benchmark: Any, market: Market, name: str, contender: str) 
 @parametrize(OPENS)
 def test_open(benchmark: Any, market: Market, name: str, contender: str) -> None:
     run(benchmark, OPENS[name], market, contender, rounds=20)
+
+
+@parametrize(LIFECYCLE)
+def test_small_pieces(benchmark: Any, market: Market, name: str, contender: str) -> None:
+    run(benchmark, LIFECYCLE[name], market, contender, rounds=10)

@@ -149,10 +149,11 @@ class HourlySeries:
 
 
 class Appender:
-    """Puts the next bars behind the last ones of a series at each call."""
+    """Puts the next bars behind the last ones of a series at each call, unmerged unless it ``merges``."""
 
-    def __init__(self, series: Any, start: int, rows: int) -> None:
+    def __init__(self, series: Any, start: int, rows: int, *, merges: bool = False) -> None:
         self._series = series
+        self._merges = merges
         self._next = start
         self._rows = rows
 
@@ -163,19 +164,20 @@ class Appender:
         return bars
 
     def put(self, bars: Columns) -> int:
-        """Append them; gives how many were accepted."""
-        accepted: int = self._series.put(bars).accepted
+        """Put them; gives how many were accepted."""
+        put = self._series.put if self._merges else self._series.append
+        accepted: int = put(bars).accepted
         return accepted
 
 
-def monthly_appender(market: Market, name: str) -> tuple[Appender, str]:
+def monthly_appender(market: Market, name: str, *, merges: bool = False) -> tuple[Appender, str]:
     """An appender to a kline series of one month, and the folder of the series."""
     root = FreshFolder(market.folder, name)()
     store = fastk.open(root)
     series = store.register_kline_series("SYM0USDT", TIMEFRAME, MINUTE)
     start = int(np.datetime64("2024-01-01", "ms").astype(np.int64))
     series.put(bars_from(start, market.rows_per_month // 2))
-    appender = Appender(series, start + MINUTE * (market.rows_per_month // 2), APPENDED)
+    appender = Appender(series, start + MINUTE * (market.rows_per_month // 2), APPENDED, merges=merges)
     appender.put(appender.bars())
     return appender, os.path.join(root, "series", "SYM0USDT", "kline", TIMEFRAME)
 
@@ -287,8 +289,8 @@ def append_at_many_chunks(market: Market, rounds: int) -> Workload:
 def hourly_appender(hourly: HourlySeries) -> Appender:
     """An appender of whole hours, warm: the first append lists the folder once."""
     series = fastk.open(hourly.root).series(HOURLY)
-    assert series.coverage
-    appender = Appender(series, series.coverage[1] + MINUTE, HOUR_ROWS)
+    assert series.span
+    appender = Appender(series, series.span[1] + MINUTE, HOUR_ROWS)
     appender.put(appender.bars())
     return appender
 

@@ -28,6 +28,12 @@ _HOMES = {
     "fastk.engine.lookup": "Matches RangesResult",
     "fastk.engine.compaction": "CompactionDecision CompactionPolicy",
     "fastk.engine.results": "GcReport MergeResult PutResult",
+    "fastk.registry.records": "DatasetManifestRecord DatasetRef FactorRegistryRecord FeatureRegistryRecord",
+    "fastk.registry.registry": "DatasetRegistry",
+    "fastk.registry.snapshots": "SnapshotResult",
+    "fastk.registry.verify": "DatasetCheck RegistryReport verify_datasets",
+    "fastk.registry.versions": "SeriesDigest versioned_dataset_root",
+    "fastk.store.datasets": "open_dataset",
     "fastk.store.reports": "ChunkMeta IndicatorInventoryEntry MonthInventoryEntry SeriesInventoryEntry StoreStats "
     "VerificationReport",
     "fastk.query.expressions": "Between CompareOp Eq Gt Gte InSet Lt Lte Ne NotInSet ScalarPredicate "
@@ -36,6 +42,19 @@ _HOMES = {
     "ScalarPredicateQueryResult ScalarQueryCapabilities ValueIndexEntry ZoneMapEntry",
     "fastk.query.stats": "ScalarIndexKind ScalarPredicateQueryStats",
     "fastk.query.results": "QueryResult",
+    "fastk.recovery.verdicts": "Verdict",
+    "fastk.recovery.reports": "LostRows ManifestValidation OrphanArtifact OverlapResolution RecoveryReport "
+    "ScrubSeriesReport SeriesOverlapExplanation StoreHealthSummary",
+    "fastk.replay.cursor": "ReplayCursor ReplayOptions",
+    "fastk.replay.merged": "MergedReplay",
+    "fastk.replay.batch": "ReplayBatch",
+    "fastk.replay.sequences": "SequenceDuplicate SequenceGap SequenceScanReport SequenceViolation",
+    "fastk.replay.coverage": "Coverage",
+    "fastk.store.merging": "merged_replay",
+    "fastk.matrix.fill": "ForwardFill ffill",
+    "fastk.matrix.dataset": "WindowDataset",
+    "fastk.matrix.matrix": "FeatureMatrix MatrixCoverage",
+    "fastk.matrix.request": "MatrixLabel",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }

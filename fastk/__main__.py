@@ -1,4 +1,4 @@
-"""`fastk`, also as `python -m fastk`. What follows `fastk bridge` goes to the bridge, which stands beside the rest."""
+"""`fastk`, also as `python -m fastk`. What follows `fastk bridge` or `fastk admin` goes to those, beside the rest."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["admin"]:
+        from fastk.cli.admin import main as admin
+
+        return admin(words[1:])
     if words[:1] != ["bridge"]:
         from fastk.cli.main import main as command_line
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ Column: TypeAlias = "NDArray[Any]"
 Int64Array: TypeAlias = "NDArray[np.int64]"
 Uint32Array: TypeAlias = "NDArray[np.uint32]"
 Uint8Array: TypeAlias = "NDArray[np.uint8]"
+Float64Array: TypeAlias = "NDArray[np.float64]"
 Words: TypeAlias = "NDArray[np.uint64]"
 
 # What a zone says of the rows of its block.
@@ -142,4 +145,108 @@ class Kernels(Protocol):
         """Write the values of the selected rows, in order, to `out`, which has as many and the column's dtype.
 
         `start` is the one of the selection. O(words + values).
+        """
+
+    # Replay.
+
+    def merge(
+        self,
+        ts: Int64Array,
+        stops: Int64Array,
+        final: Uint8Array,
+        labels: Column,
+        shifts: Int64Array,
+        positions: Int64Array,
+        out_labels: Column,
+        out_rows: Int64Array,
+        out_ts: Int64Array,
+        /,
+    ) -> int:
+        """Merge the runs ts[positions[i]:stops[i]], each sorted, until `out_ts` is full or a run that goes on is over.
+
+        Of equal ts the events of the lower run come first, and those of one run in its order. A run goes on where
+        final[i] is 0: more of it will be in `ts` in the next call, and it is not empty now. Writes of each event the
+        label of its run, its position plus shifts[i], and its ts; moves `positions` behind them, and gives how many
+        there are. `labels` and `out_labels` are uint16 or uint32. O(events log runs).
+        """
+
+    def sequence_breaks(
+        self,
+        values: Column,
+        counts: Int64Array,
+        gaps: Int64Array,
+        duplicates: Int64Array,
+        violations: Int64Array,
+        /,
+    ) -> None:
+        """Find the rows whose value is not 1 above the one before: further above, equal to it, or below.
+
+        Writes how many there are of these three kinds to `counts`, and the first rows of each kind to its list, as far
+        as the list is long. Integers only, at the ends of their dtype too. O(n).
+        """
+
+    # Matrices. A grid is ascending ts without repetition; row numbers of a series may begin at a `base`, and -1 says
+    # that there is none. `bundle` packs columns once for any number of calls of `spread` and `gather`, which write
+    # column j to places[j], places[j] + row_step, ... of a float64, float32 or int64 array: numbers of any dtype,
+    # divided as float64; int64 takes integers, and all divisors are 1.
+
+    def equal(self, one: Int64Array, other: Int64Array, /) -> bool:
+        """Tell whether two arrays of the same length hold the same. O(n), stops soon after a difference."""
+
+    def unite(self, one: Int64Array, other: Int64Array, out: Int64Array, /) -> int:
+        """Write the different values of two sorted arrays to `out`, ascending; gives their number.
+
+        `out` has room for all values of both. O(n).
+        """
+
+    def intersect(self, one: Int64Array, other: Int64Array, out: Int64Array, /) -> int:
+        """Write the different values that two sorted arrays share to `out`, ascending; gives their number.
+
+        `out` has room for the values of either. O(n).
+        """
+
+    def align(self, ts: Int64Array, grid: Int64Array, base: int, reach: int, rows: Int64Array, /) -> int:
+        """Write for each grid ts base + the last row at or before it, if no farther than `reach` behind it, else -1.
+
+        `ts` and `grid` are sorted. Gives how many were found. O(grid log(rows between two)).
+        """
+
+    def carry_forward(self, limit: int, last: int, age: int, rows: Int64Array, /) -> tuple[int, int]:
+        """Put the row before in the place of -1, up to `limit` times in a row; gives the state after the last one.
+
+        The state is the last row (-1: none) and how many -1 came after it: what a call for the rows that follow needs.
+        O(n).
+        """
+
+    def bundle(self, columns: Sequence[Column], /) -> Any:
+        """Pack columns of any dtypes but text. O(columns)."""
+
+    def spread(
+        self,
+        bundle: Any,
+        first: int,
+        count: int,
+        divisors: Float64Array,
+        places: Int64Array,
+        row_step: int,
+        out: Column,
+        /,
+    ) -> None:
+        """Set out[places[j] + i * row_step] = columns[j][first + i] / divisors[j] for i < count. O(values)."""
+
+    def gather(
+        self,
+        bundle: Any,
+        base: int,
+        rows: Int64Array,
+        divisors: Float64Array,
+        fill: Any,
+        places: Int64Array,
+        row_step: int,
+        out: Column,
+        /,
+    ) -> None:
+        """Set out[places[j] + i * row_step] = columns[j][rows[i] - base] / divisors[j], or `fill` where rows[i] is -1.
+
+        O(values).
         """

@@ -15,6 +15,14 @@ NUMBERS = DTYPES[1:]
 """The dtypes that the compiled `scan` and `index_bounds` serve."""
 ZONE_DTYPES = tuple(np.dtype(code) for code in ("i8", "u8", "f8"))
 """The dtypes that the compiled `prune` serves."""
+INTEGERS = tuple(dtype for dtype in NUMBERS if dtype.kind in "iu")
+"""The dtypes that the compiled `sequence_breaks` serves."""
+LABELS = tuple(np.dtype(code) for code in ("u2", "u4"))
+"""The dtypes of labels that the compiled `merge` serves."""
+
+INTEGERS = DTYPES[:-2]
+MATRIX_DTYPES = tuple(np.dtype(code) for code in ("f8", "f4", "i8"))
+"""The dtypes of matrices."""
 
 
 def read_only(array: Column) -> Column:
@@ -42,6 +50,8 @@ def sample_calls() -> Iterator[tuple[str, tuple[Any, ...]]]:
         yield "zones", (column, 2, target[:2], target[2:], np.empty(2, dtype=np.uint8))
         yield "compact", (column, read_only(np.ones(1, dtype=np.uint64)), 0, target[:1])
     yield from _selections(ts, out)
+    yield from _replays(ts, out)
+    yield from _matrices(ts, out)
 
 
 def _selections(bounds: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -56,3 +66,33 @@ def _selections(bounds: Column, out: Column) -> Iterator[tuple[str, tuple[Any, .
         yield "prune", (zones, zones, flags, zones[:1], zones[:1], False, np.empty(2, dtype=np.uint8))
     rows = read_only(np.arange(4, dtype=np.uint32))
     yield "mark", (rows, bounds[:1], bounds[1:2], 0, 4, False, words)
+
+
+def _replays(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    final = read_only(np.ones(1, dtype=np.uint8))
+    for dtype in LABELS:
+        label = read_only(np.zeros(1, dtype=dtype))
+        runs = (read_only(np.array([4])), final, label, read_only(np.zeros(1, dtype=np.int64)))
+        yield "merge", (ts, *runs, np.zeros(1, dtype=np.int64), np.empty(4, dtype=dtype), out, out.copy())
+    for dtype in INTEGERS:
+        rows = [np.empty(1, dtype=np.int64) for _ in range(3)]
+        yield "sequence_breaks", (read_only(np.ones(4, dtype=dtype)), np.empty(3, dtype=np.int64), *rows)
+
+
+def _matrices(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    yield "equal", (ts, ts)
+    yield "unite", (ts, ts, np.empty(8, dtype=np.int64))
+    yield "intersect", (ts, ts, out)
+    yield "align", (ts, ts, 0, 0, out)
+    yield "carry_forward", (1, -1, 0, out)
+    columns = [read_only(np.ones(4, dtype=dtype)) for dtype in INTEGERS]
+    yield "bundle", (columns,)
+    # Here, because what they take is what the kernels in force have packed.
+    from . import active
+
+    bundle, divisors = active.bundle(columns), read_only(np.ones(len(columns)))
+    places = read_only(np.arange(len(columns), dtype=np.int64))
+    for dtype in MATRIX_DTYPES:
+        target = np.empty(4 * len(columns), dtype=dtype)
+        yield "spread", (bundle, 0, 4, divisors, places, len(columns), target)
+        yield "gather", (bundle, 0, ts, divisors, dtype.type(0), places, len(columns), target)

@@ -25,7 +25,7 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if "CI" in os.environ else "default")
 
 # For laws that use a fixture: it stays the same over all examples of a test, which none of these tests minds.
-FIXED_FIXTURES = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+FIXED_FIXTURES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 # Every put syncs four times, which a disk answers in milliseconds and memory at once.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -267,7 +267,7 @@ def test_thousands_of_small_puts_with_the_real_limits():
     with temporary_store() as store:
         series = store.register_kline_series("BTC", "1m", MINUTE)
         for place in range(2_500):
-            series.put(bars(JANUARY + place * MINUTE, 1))
+            series.append(bars(JANUARY + place * MINUTE, 1))
         assert series.range().ts.tolist() == bars(JANUARY, 2_500)["ts"].tolist()
         manifest = series._reader.newest().manifest
         assert manifest.leaves.size == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.operations import JANUARY, KEY, NEIGHBOUR, bars, register
+from support.operations import JANUARY, KEY, NEIGHBOUR, bars, by_name, picture, register
 
 import fastk
 from fastk.format import chunk_tables
@@ -422,8 +422,6 @@ class TestContainment:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It says only what may be removed."""
-        from support.operations import by_name
-
         operation = by_name("spill_what_is_retired")
         operation.use_limits(monkeypatch)
         with operation.open(tmp_path / "root") as store:
@@ -431,7 +429,7 @@ class TestContainment:
             operation.perform(store)
         (file,) = (tmp_path / "root").rglob("retired.*.table")
         file.write_bytes(b"damaged")
-        operation.go_on(tmp_path / "root")
+        operation.go_on(tmp_path / "root", picture(tmp_path / "root"))
 
     def test_a_foreign_lock_file_hinders_nobody(self, root: Path) -> None:
         for content in (b"", b"\xff\xfe garbage", bytes(5000), b"crashes 99999999999999999999\nx", b"crashes -1\n"):
@@ -456,3 +454,23 @@ class TestVerifyOption:
             file.write_bytes(damaged)
             with fastk.FastKStore.open(root, "r", verify="never") as store, pytest.raises(fastk.InvalidData):
                 store.series(KEY).latest(1).ts  # noqa: B018
+
+
+def test_damaged_rows_get_no_new_checksum_by_a_merge(tmp_path: Path) -> None:
+    """Also where reads do not compare checksums: what is written anew must be what was once given."""
+    with fastk.FastKStore.open(tmp_path / "root") as store:
+        series = register(store)
+        series.append(bars(1))
+        series.append(bars(1, first_day=10))
+        path = Path(store.root, "series", *KEY, series.chunk_inventory()[0].relative_path)
+    data = bytearray(path.read_bytes())
+    data[-200] ^= 1
+    path.write_bytes(data)
+    with fastk.FastKStore.open(tmp_path / "root", verify="never") as store:
+        for change in (
+            lambda: store.series(KEY).merge(),
+            lambda: store.series(KEY).put(bars(1, first_day=1), on_conflict="replace"),
+            lambda: store.series(KEY).delete_range(bars(1)["ts"][1], bars(1)["ts"][1]),
+        ):
+            with pytest.raises(fastk.InvalidData, match="damaged"):
+                change()

@@ -1,39 +1,48 @@
-"""The power goes at any moment: the store is what it was, or what it was to become.
+"""The power goes at any moment, or the process is killed: the store is what it was, or what it was to become.
 
 Each mutation is recorded effect by effect. For every prefix of its effects, and every disk that a power cut there may
-leave (unsynced names and bytes lost, kept or torn, in any mixture), the store opens, verifies, and is exactly in the
-old or in the new state; a writer then goes on. Once a mutation has returned, only the new state is allowed.
+leave (unsynced names and bytes lost, kept, torn or with holes, in any mixture), the store opens, verifies, and each
+series is exactly in its old or in its new state; a writer then goes on. Once a mutation has returned, only the new
+state is allowed. The same holds for the rows by the chunk files alone, as if all manifests were lost as well.
+
+`make torture` tries the same at more moments and with more mixtures.
 """
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from builders import temporary_folder
+from support.crashes import Effort, Story, explained, killed_writers, power_cuts
 from support.disks import Image, Journal, Killed, RecordingDisk, read_image, write_image
-from support.operations import (
-    FEBRUARY,
-    JANUARY,
-    KEY,
-    OPERATIONS,
-    Operation,
-    Picture,
-    by_name,
-    columns,
-    picture,
-    register,
-)
+from support.operations import FEBRUARY, JANUARY, KEY, OPERATIONS, Operation, by_name, columns, picture, register
 
 import fastk.io.disk
 from fastk.io.disk import Disk
 
-QUICK = {"init", "register", "first_put", "append_a_delta"}
-EACH_OPERATION = [
-    pytest.param(operation, id=str(operation), marks=() if str(operation) in QUICK else pytest.mark.slow)
-    for operation in OPERATIONS
-]
+QUICK = {"register", "first_put", "put_among_stored_rows", "delete_everything_again", "merge_one_partition"}
+
+
+def each_story(quick: set[str]) -> pytest.MarkDecorator:
+    """Every operation; those that are not quick are left to the slow tests."""
+    return pytest.mark.parametrize(
+        "story",
+        [
+            pytest.param(operation, id=str(operation), marks=() if str(operation) in quick else pytest.mark.slow)
+            for operation in OPERATIONS
+        ],
+        indirect=True,
+    )
+
+
+@pytest.fixture
+def story(request: pytest.FixtureRequest) -> Iterator[Story]:
+    operation: Operation = request.param
+    with temporary_folder() as folder, operation.limits():
+        yield Story(operation, folder)
 
 
 @pytest.fixture
@@ -54,77 +63,21 @@ def bench(tmp_path: Path) -> Callable[[Image], Path]:
     return bring
 
 
-def recorded(operation: Operation, tmp_path: Path) -> tuple[Picture, Journal, Picture]:
-    """The old state, the effects of the mutation, and the new state."""
-    base = tmp_path / "before"
-    base.mkdir()
-    old = operation.make_old_state(base / "root")
-    journal = Journal(base)
-    with operation.open(base / "root", RecordingDisk(journal)) as store:
-        operation.perform(store)
-    assert journal.effects
-    return old, journal, picture(base / "root")
+@each_story(QUICK | {"init", "gc_of_a_chain", "remove_chunks_without_rows", "drop_series"})
+def test_a_power_cut_leaves_the_old_or_the_new_state_and_a_writer_can_go_on(story: Story) -> None:
+    tally = power_cuts(story, Effort.wanted())
+    assert tally.points == len(story.journal.effects) + 1
+    assert tally.images == sum(tally.outcomes.values()) == sum(tally.rebuilt.values()) > tally.points / 2
 
 
-def describe(journal: Journal, length: int, image: Image) -> str:
-    happened = "\n  ".join(map(str, journal.effects[:length]))
-    return f"after the effects\n  {happened}\nthe disk may hold {sorted(image)}"
+@each_story({"first_put", "delete_everything_again"})
+def test_a_killed_writer_and_its_successor_lose_nothing(story: Story) -> None:
+    assert killed_writers(story, Effort.wanted()).points == len(story.journal.effects)
 
 
 @pytest.mark.usefixtures("no_syncs")
-class TestPowerCut:
-    @pytest.mark.parametrize("operation", EACH_OPERATION)
-    def test_leaves_the_old_or_the_new_state_and_a_writer_can_go_on(
-        self, operation: Operation, tmp_path: Path, bench: Callable[[Image], Path], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        operation.use_limits(monkeypatch)
-        old, journal, new = recorded(operation, tmp_path)
-        allowed = (old, new, {}) if old is None else (old, new)  # a root that is a store already, without the series
-        seen = set()
-        for length in range(len(journal.effects) + 1):
-            for image in journal.images(length, seed=length):
-                key = frozenset(image.items())
-                if key in seen:
-                    continue
-                seen.add(key)
-                root = bench(image)
-                try:
-                    assert picture(root) in allowed
-                    operation.go_on(root)
-                except Exception as error:
-                    raise AssertionError(describe(journal, length, image)) from error
-
-    @pytest.mark.parametrize("operation", EACH_OPERATION)
-    def test_after_the_return_loses_nothing(
-        self, operation: Operation, tmp_path: Path, bench: Callable[[Image], Path], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        operation.use_limits(monkeypatch)
-        _, journal, new = recorded(operation, tmp_path)
-        for image in journal.images(len(journal.effects)):
-            assert picture(bench(image)) == new, describe(journal, len(journal.effects), image)
-
-    @pytest.mark.parametrize("operation", EACH_OPERATION)
-    @pytest.mark.slow
-    def test_after_a_killed_writer_and_its_successor_loses_nothing(
-        self, operation: Operation, tmp_path: Path, bench: Callable[[Image], Path], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What a killed process left unsynced is visible to the next one, which must not build upon it blindly."""
-        operation.use_limits(monkeypatch)
-        effects = len(recorded(operation, tmp_path)[1].effects)
-        for length in range(effects):
-            base = tmp_path / f"killed after {length}"
-            base.mkdir()
-            operation.make_old_state(base / "root")
-            journal = Journal(base)
-            with pytest.raises(Killed):
-                operation.perform(operation.open(base / "root", RecordingDisk(journal, stop_after=length)))
-            operation.go_on(base / "root", RecordingDisk(journal))
-            everything = columns_of(base / "root")
-            for image in journal.images(len(journal.effects), seed=length):
-                try:
-                    assert columns_of(bench(image)) == everything
-                except Exception as error:
-                    raise AssertionError(describe(journal, len(journal.effects), image)) from error
+class TestFolders:
+    """Names of folders are as easily lost as names of files."""
 
     def test_after_a_return_to_a_folder_that_another_writer_removed_loses_nothing(
         self, tmp_path: Path, bench: Callable[[Image], Path]
@@ -139,10 +92,8 @@ class TestPowerCut:
         second.drop_series(KEY)
         register(first).put(JANUARY)
         for image in journal.images(len(journal.effects)):
-            try:
+            with explained(journal, len(journal.effects), image):
                 assert columns_of(bench(image)) == {name: column.tolist() for name, column in JANUARY.items()}
-            except Exception as error:
-                raise AssertionError(describe(journal, len(journal.effects), image)) from error
 
     def test_after_a_return_to_a_folder_that_a_killed_writer_made_loses_nothing(
         self, tmp_path: Path, bench: Callable[[Image], Path]
@@ -160,10 +111,8 @@ class TestPowerCut:
                 register(fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal, stop_after=length)))
             register(first).put(JANUARY)
             for image in journal.images(len(journal.effects), seed=length):
-                try:
+                with explained(journal, len(journal.effects), image):
                     assert columns_of(bench(image)) == {name: column.tolist() for name, column in JANUARY.items()}
-                except Exception as error:
-                    raise AssertionError(describe(journal, len(journal.effects), image)) from error
 
     def test_after_a_registration_found_done_loses_nothing(
         self, tmp_path: Path, bench: Callable[[Image], Path]
@@ -175,13 +124,14 @@ class TestPowerCut:
         operation.make_old_state(base / "root")
         rehearsal = tmp_path / "rehearsal"
         rehearsal.mkdir()
-        length = len(recorded(operation, rehearsal)[1].effects)
+        length = len(Story(operation, rehearsal).journal.effects)
         journal = Journal(base)
         with pytest.raises(Killed):
             register(fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal, stop_after=length - 1)))
         register(fastk.FastKStore.open(base / "root", disk=RecordingDisk(journal)))
         for image in journal.images(len(journal.effects)):
-            assert KEY in (picture(bench(image)) or {}), describe(journal, len(journal.effects), image)
+            with explained(journal, len(journal.effects), image):
+                assert KEY in (picture(bench(image)) or {})
 
 
 def columns_of(root: Path) -> dict[str, list[int]]:
@@ -191,23 +141,6 @@ def columns_of(root: Path) -> dict[str, list[int]]:
 
 class TestKilledWriter:
     """A killed process loses nothing that reached the system, and cleans nothing up either."""
-
-    @pytest.mark.usefixtures("no_syncs")
-    @pytest.mark.parametrize("operation", EACH_OPERATION)
-    def test_leaves_a_store_that_a_successor_goes_on_with(
-        self, operation: Operation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        operation.use_limits(monkeypatch)
-        old, journal, new = recorded(operation, tmp_path)
-        for length in range(len(journal.effects)):
-            base = tmp_path / f"killed after {length}"
-            base.mkdir()
-            operation.make_old_state(base / "root")
-            store = operation.open(base / "root", RecordingDisk(Journal(base), stop_after=length))
-            with pytest.raises(Killed):
-                operation.perform(store)
-            assert picture(base / "root") in (old, new, {} if old is None else new)
-            operation.go_on(base / "root")
 
     @pytest.mark.usefixtures("no_syncs")
     def test_leaves_names_that_are_never_used_again(self, tmp_path: Path) -> None:

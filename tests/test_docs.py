@@ -2,11 +2,12 @@
 
 Every `python` block of README.md and docs/ is executed: the blocks of one file in order, in one namespace, in a new
 folder. An `output` block right after it must be what it prints, where `...` stands for anything. A block that cannot
-run is marked ```` ```python no-run: the reason ````. In `bash` blocks, each command of `fastk` and `fastk_bridge` must
-parse and each `make` target must exist; they are run only where they say so, as ```` ```bash run ````. `javascript`
-blocks are parts of programs in docs/examples, which have their own tests.
+run is marked ```` ```python no-run: the reason ````. In `bash` blocks, each command of `fastk`, `fastk_bridge` and
+`fastk_admin` must parse and each `make` target must exist; they are run only where they say so, as
+```` ```bash run ````. `javascript` blocks are parts of programs in docs/examples, which have their own tests.
 """
 
+import argparse
 import contextlib
 import doctest
 import io
@@ -27,6 +28,7 @@ from support import golden
 from fastk import InvalidInput
 from fastk.bridge import commands as bridge_commands
 from fastk.bridge import options as bridge_options
+from fastk.cli import admin
 from fastk.cli.main import build_parser
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -139,6 +141,8 @@ def check_command(words: list[str]) -> str | None:
         return check_fastk(words[1:])
     if Path(words[0]).name == "fastk_bridge":
         return check_bridge(words[1:])
+    if Path(words[0]).name == "fastk_admin":
+        return check_parse(admin.build_parser(), words[1:])
     if words[1:3] == ["-m", "fastk"]:
         return check_fastk(words[3:])
     return None
@@ -163,10 +167,16 @@ def check_bridge(arguments: list[str]) -> str | None:
 def check_fastk(arguments: list[str]) -> str | None:
     if arguments[:1] == ["bridge"]:
         return check_bridge(arguments[1:])
+    if arguments[:1] == ["admin"]:
+        return check_parse(admin.build_parser(), arguments[1:])
+    return check_parse(build_parser(), arguments)
+
+
+def check_parse(parser: argparse.ArgumentParser, arguments: list[str]) -> str | None:
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
         try:
-            build_parser().parse_args(arguments)
+            parser.parse_args(arguments)
         except SystemExit as stopped:
             return said.getvalue() if stopped.code else None
     return None
@@ -174,21 +184,22 @@ def check_fastk(arguments: list[str]) -> str | None:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A new current folder, from which `fastk_bridge` is found."""
+    """A new current folder, from which `fastk_bridge` and `fastk_admin` are found."""
     folder, programs = tmp_path / "folder", tmp_path / "programs"
     folder.mkdir()
-    offer_bridge(programs)
+    offer_programs(programs)
     monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     monkeypatch.chdir(folder)
     return folder
 
 
-def offer_bridge(programs: Path) -> None:
-    """Puts the `fastk_bridge` of this checkout, installed or not, into a new folder for PATH."""
+def offer_programs(programs: Path) -> None:
+    """Puts the programs of this checkout, installed or not, into a new folder for PATH."""
     programs.mkdir()
-    program = programs / "fastk_bridge"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastk bridge "$@"\n')
-    program.chmod(0o755)
+    for name in ("bridge", "admin"):
+        program = programs / f"fastk_{name}"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastk {name} "$@"\n')
+        program.chmod(0o755)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(CHECKOUT).as_posix() for page in PAGES])
@@ -333,6 +344,10 @@ def test_commands_are_found(text, commands):
         ("fastk bridge kline-inventory --root s --symbol A --timeframe 1m", True),
         ("fastk_bridge kline-inventory --root s --symbol A", False),
         ("fastk bridge brew", False),
+        ("fastk_admin scrub --root s --verbose", True),
+        ("fastk admin repair --root s --dry-run", True),
+        ("fastk_admin scrub", False),
+        ("fastk admin brew --root s", False),
         ("python -m fastk warmup", True),
         ("python -m fastk brew", False),
         ("pip install whatever", True),

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_docs import EXAMPLES, offer_bridge
+from test_docs import EXAMPLES, offer_programs
 
 LONGEST = 80
 STARTERS = {".py": sys.executable, ".sh": "sh", ".mjs": "node"}
@@ -38,7 +38,7 @@ def start(program: Path, tmp_path: Path) -> str:
         pytest.skip(f"{program.name} needs {starter}, which is not installed here")
     folder, programs = tmp_path / "folder", tmp_path / "programs"
     folder.mkdir()
-    offer_bridge(programs)
+    offer_programs(programs)
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "FASTK_KERNELS": "never"}  # loading them would be half of the time
     done = subprocess.run(

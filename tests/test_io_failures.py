@@ -11,163 +11,50 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.disks import FailingSystem, read_image
-from support.operations import (
-    FEBRUARY,
-    JANUARY,
-    KEY,
-    OPERATIONS,
-    SPRING,
-    Operation,
-    Picture,
-    by_name,
-    columns,
-    picture,
-    register,
-)
+from builders import temporary_folder
+from support.crashes import Story
+from support.failures import BROKEN, FORBIDDEN, NO_ROOM, FailingStory, Failures
+from support.operations import FEBRUARY, JANUARY, KEY, OPERATIONS, SPRING, by_name, columns, picture, register
 
 import fastk
 import fastk.io.disk
 import fastk.io.lock
 from fastk.io.disk import SyncFailed
 
-QUICK = {"register", "first_put", "drop_series"}
-EACH_OPERATION = [
+QUICK = {"register", "put_among_stored_rows", "drop_series"}
+SLOW = [
     pytest.param(operation, id=str(operation), marks=() if str(operation) in QUICK else pytest.mark.slow)
     for operation in OPERATIONS
 ]
-NO_ROOM, BROKEN, FORBIDDEN = errno.ENOSPC, errno.EIO, errno.EACCES
-FOUND_FULL = {"open", "mkdir", "writev", "fsync", "replace"}
 
 
-class Case:
-    """One mutation, ready to be performed on fresh copies of its old state under a system that fails."""
-
-    def __init__(self, operation: Operation, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.operation = operation
-        self.base = base
-        self._patch = monkeypatch
-        self._count = 0
-        monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # waiting for the real medium would only cost time
-        operation.use_limits(monkeypatch)
-        root = self.fresh()
-        self.old: Picture = picture(root)
-        self.calls = self.perform(root, FailingSystem()).calls
-        self.new = picture(root)
-        assert len(self.calls) > 5
-
-    def fresh(self) -> Path:
-        self._count += 1
-        folder = self.base / str(self._count)
-        folder.mkdir()
-        self.operation.make_old_state(folder / "root")
-        return folder / "root"
-
-    def perform(self, root: Path, system: FailingSystem) -> FailingSystem:
-        self.store = self.operation.open(root)
-        self.run(system)
-        return system
-
-    def run(self, system: FailingSystem) -> None:
-        with self._patch.context() as patch:
-            patch.setattr(fastk.io.disk, "os", system)
-            patch.setattr(fastk.io.lock, "os", system)
-            self.operation.perform(self.store)
-
-    def check_state(self, root: Path) -> bool:
-        """Whether the store is in its new state; neither old nor new fails the test."""
-        seen = picture(root)
-        assert seen in (self.old, self.new, {} if self.old is None else self.new)
-        return bool(seen == self.new)
-
-    def check_retry(self, root: Path, done: bool) -> None:
-        if not done:
-            self.run(FailingSystem())
-        assert picture(root) == self.new
-        self.store.close()
-        self.operation.go_on(root)
+@pytest.fixture(params=SLOW)
+def story(request: pytest.FixtureRequest) -> Iterator[FailingStory]:
+    with temporary_folder() as folder, request.param.limits():
+        yield FailingStory(Story(request.param, folder))
 
 
-@pytest.fixture(params=EACH_OPERATION)
-def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
-    return Case(request.param, tmp_path, monkeypatch)
-
-
-def files_in(root: Path) -> set[str]:
-    return {path for path, data in read_image(root).items() if data is not None and path != ".fastk.write.lock"}
+def check(found: Failures, story: FailingStory) -> None:
+    assert not found.problems, "\n".join([f"of the calls {' '.join(story.calls)}", *found.problems])
 
 
 @pytest.mark.parametrize("code", [NO_ROOM, BROKEN, FORBIDDEN], ids=["full", "broken", "forbidden"])
-def test_one_failing_call_changes_nothing_or_everything(case: Case, code: int) -> None:
-    problems = []
-    for number, call in enumerate(case.calls):
-        if code != NO_ROOM or call in FOUND_FULL:
-            try:
-                check_failing_call(case, number, code)
-            except (Exception, pytest.fail.Exception) as error:
-                problems.append(f"{call} (call {number}): {first_line(error)}")
-    assert not problems, "\n".join([f"of the calls {' '.join(case.calls)}", *problems])
-
-
-def check_failing_call(case: Case, number: int, code: int) -> None:
-    root = case.fresh()
-    before = files_in(root)
-    try:
-        case.perform(root, FailingSystem(number, OSError(code, os.strerror(code))))
-    except OSError as error:
-        failure = error
-    else:  # a call that may fail: information in the lock file, an empty folder that stays
-        assert case.check_state(root)
-        return
-    named = str(failure.filename)
-    assert named in str(failure), f"the error does not name the path: {failure}"
-    assert named.startswith(str(root)) or str(root).startswith(named), f"the error names another path: {failure}"
-    done = case.check_state(root)
-    if not done and case.calls[number] not in (
-        "unlink",
-        "replace",
-    ):  # whether a rename that failed took place is unknown
-        left = {path for path in files_in(root) - before if not path.endswith(("fastk.store", ".tmp"))}
-        assert not left, f"left behind: {left}"
-    if isinstance(failure, SyncFailed):
-        with pytest.raises(fastk.StoreClosed, match="open the store again"):
-            case.run(FailingSystem())
-        case.store = case.operation.open(root)
-    case.check_retry(root, done)
+def test_one_failing_call_changes_nothing_or_everything(story: FailingStory, code: int) -> None:
+    found = story.fail(code)
+    check(found, story)
+    assert found.outcomes["an error"] > 1
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the call", "behind the call"])
-def test_an_interrupt_at_any_call_changes_nothing_or_everything(case: Case, after: bool) -> None:
-    problems = []
-    for number, call in enumerate(case.calls):
-        root = case.fresh()
-        try:
-            with suppress(KeyboardInterrupt):
-                case.perform(root, FailingSystem(number, KeyboardInterrupt(), after=after))
-            case.check_state(root)
-            case.store.close()
-            case.operation.go_on(root)
-        except (Exception, pytest.fail.Exception) as error:
-            problems.append(f"{call} (call {number}): {first_line(error)}")
-    assert not problems, "\n".join([f"of the calls {' '.join(case.calls)}", *problems])
+def test_an_interrupt_at_any_call_changes_nothing_or_everything(story: FailingStory, after: bool) -> None:
+    check(story.interrupt(after=after), story)
 
 
-def first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
-
-
-def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    system = FailingSystem()
-    system.longest_write = 7
-    case = Case(by_name("put_many_partitions"), tmp_path, monkeypatch)
-    root = case.fresh()
-    case.perform(root, system)
-    assert picture(root) == case.new
-    assert system.calls.count("writev") > 300
+def test_short_writes_are_continued(story: FailingStory) -> None:
+    check(story.write_short(7), story)
 
 
 class TestFailedSync:
@@ -279,7 +166,7 @@ class TestFailedRemoval:
             patch.setattr(os, "unlink", refuse)
             operation.perform(store)
         assert removed
-        operation.go_on(tmp_path / "root")
+        operation.go_on(tmp_path / "root", picture(tmp_path / "root"))
 
 
 class TestFullDisk:

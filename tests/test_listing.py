@@ -346,7 +346,7 @@ def test_a_writer_notices_that_its_series_was_replaced(store):
         series.put(bars(JANUARY + HOUR))
     store.refresh()
     store.kline("BTC", "1m").put(bars(JANUARY + HOUR))
-    assert store.kline("BTC", "1m").coverage[0] == JANUARY + HOUR
+    assert store.kline("BTC", "1m").span[0] == JANUARY + HOUR
 
 
 def test_dropped_files_are_removed_after_the_grace_period():

@@ -359,3 +359,21 @@ def test_options_at_their_edges(root, options):
     with fastk.open(root, **options) as store:
         store.kline("BTC", "1m").put(bars(JANUARY + 10 * MINUTE))
         assert len(store.kline("BTC", "1m").range()) == 10
+
+
+class TestLostManifest:
+    """The chunks of a series are worth more than its manifest: nobody registers over them."""
+
+    def test_is_no_new_series(self, tmp_path):
+        with fastk.open(tmp_path / "root") as store:
+            series = store.register_kline_series("A", "1m", 60_000)
+            series.put({name: [1] for name in series.schema.names})
+        (manifest,) = (tmp_path / "root").rglob("series.meta")
+        manifest.unlink()
+        with fastk.open(tmp_path / "root") as store:
+            for _ in range(2):
+                with pytest.raises(fastk.InvalidData, match=r"series.meta is missing, but 1 chunks .*rebuild-manifest"):
+                    store.register_kline_series("A", "1m", 60_000)
+                (entry,) = store.list_series()
+                assert "is missing" in entry.problem
+                assert not manifest.exists()

@@ -158,7 +158,7 @@ class TestReaderAndWriter:
             writer.ask(f"store.register_trade_series('{SYMBOL}', '{CHANNEL}').put(hours(5)).accepted")
             check(series.range())
             assert series.refresh()
-            assert series.coverage[0] == START + 5 * HOUR
+            assert series.span[0] == START + 5 * HOUR
             check(rows)
 
     @pytest.mark.slow

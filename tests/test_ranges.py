@@ -278,6 +278,6 @@ def test_finer_units_count_in_themselves(store, unit):
 
 
 def test_coverage_and_length(klines, ticks):
-    assert klines.coverage == (JANUARY, FEBRUARY + HOUR - MINUTE)
+    assert klines.span == (JANUARY, FEBRUARY + HOUR - MINUTE)
     assert len(klines) == 4380
-    assert (ticks.coverage, len(ticks)) == ((0, 10_800_001), len(TS))
+    assert (ticks.span, len(ticks)) == ((0, 10_800_001), len(TS))

@@ -326,7 +326,7 @@ def test_the_rows_of_a_series_without_rows():
         series = store.register_kline_series("BTC", "1m", MINUTE)
         assert len(series) == 0
         assert bool(series)
-        assert series.coverage is None
+        assert series.span is None
         assert series.at(5) is None
         for rows in (series.range(), series.latest(3), series.at_many([1, 2]).rows, series.ranges([1], [2])[0]):
             assert_rows(rows, part(bars(), 0, 0))

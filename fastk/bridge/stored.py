@@ -47,7 +47,7 @@ def find(store: FastKStore, key: SeriesKey | ScalarSeriesKey, schema: Schema) ->
 
 def coverage(series: Series | None) -> dict[str, int | None]:
     """First and last ts, null without rows."""
-    start, end = (series.coverage if series is not None else None) or (None, None)
+    start, end = (series.span if series is not None else None) or (None, None)
     return {"coverage_start_ts": start, "coverage_end_ts": end}
 
 

@@ -10,25 +10,23 @@ import argparse
 import functools
 import importlib
 import importlib.util
-import io
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from fastk.cli import registry
+from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, show_any_letter
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-INTERRUPTED = 130  # as shells report SIGINT
-PIPE_CLOSED = 141  # and SIGPIPE
 DEMO_NEEDS = ("pandas", "rich", "bokeh_sampledata")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
-    _show_any_letter()
+    show_any_letter()
     options = build_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -38,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _discard_output()
+        discard_output()
         return PIPE_CLOSED
     except (FastKError, OSError) as error:
-        print(f"fastk: {_one_line(error)}", file=sys.stderr)
+        print(f"fastk: {one_line(error)}", file=sys.stderr)
         return 1
 
 
@@ -61,7 +59,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_warmup(commands)
-    _add_bridge(commands)
+    _add_elsewhere(commands)
+    registry.add_parser(commands)
     return parser
 
 
@@ -78,39 +77,33 @@ def _add_warmup(commands: argparse._SubParsersAction[Parser]) -> None:
     warmup.set_defaults(command=_run_warmup)
 
 
-def _add_bridge(commands: argparse._SubParsersAction[Parser]) -> None:
-    """For the list only: `fastk.__main__` hands it on before this module is imported."""
+def _add_elsewhere(commands: argparse._SubParsersAction[Parser]) -> None:
+    """For the list only: `fastk.__main__` hands these on before this module is imported."""
+    admin = commands.add_parser("admin", help="validate, scrub, repair and look at a store; the same as fastk_admin")
     bridge = commands.add_parser("bridge", help="JSON commands for callers in any language; the same as fastk_bridge")
-    bridge.set_defaults(command=_run_elsewhere)
+    for name, parser in (("fastk_admin", admin), ("fastk_bridge", bridge)):
+        parser.set_defaults(command=functools.partial(_run_elsewhere, name))
 
 
-def _run_elsewhere(options: argparse.Namespace) -> int:
-    raise FastKError("the bridge is not run from here; call fastk_bridge")
+def _run_elsewhere(program: str, options: argparse.Namespace) -> int:
+    raise FastKError(f"it is not run from here; call {program}")
 
 
 def _run_demo(options: argparse.Namespace) -> int:
     missing = [name for name in DEMO_NEEDS if importlib.util.find_spec(name) is None]
     if missing:
         raise FastKError(f"the demo needs {', '.join(missing)}: pip install 'fastk-engine[demo]'")
-    _check_environment()
+    check_environment()
     from fastk.cli import demo
 
     return demo.run(options)
 
 
 def _run_warmup(options: argparse.Namespace) -> int:
-    _check_environment()
+    check_environment()
     from fastk.cli import warmup
 
     return warmup.run(options)
-
-
-def _check_environment() -> None:
-    """A wrong FASTK_KERNELS shows at import, before there is an error of the library's own."""
-    try:
-        importlib.import_module("fastk.kernels")
-    except ValueError as error:
-        raise FastKError(str(error)) from None
 
 
 def _without_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
@@ -123,25 +116,5 @@ def _without_command(parser: argparse.ArgumentParser, options: argparse.Namespac
     return 0
 
 
-def _show_any_letter() -> None:
-    """Names of symbols and files may hold letters that the terminal's encoding lacks: they are shown escaped."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
 def _path(text: str) -> Path:
     return Path(text).expanduser()
-
-
-def _one_line(error: Exception) -> str:
-    """The message without line breaks and control characters. The system's errors: what they concern, then why."""
-    text = str(error)
-    if isinstance(error, OSError) and not isinstance(error, FastKError) and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
-    line = " ".join(text.split()) or type(error).__name__
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
-
-
-def _discard_output() -> None:
-    """Whoever read the output has gone; without this, the interpreter complains at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

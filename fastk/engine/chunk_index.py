@@ -164,7 +164,7 @@ class ChunkIndex:
         return int(self.manifest.leaves["chunks"].sum()) + self.manifest.chunks.size
 
     @property
-    def coverage(self) -> tuple[int, int] | None:
+    def span(self) -> tuple[int, int] | None:
         """First and last stored ts; None while there are no rows."""
         return (self.leaf_starts[0], self.leaf_ends[-1]) if self.leaf_ends else None
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os.path
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fastk.errors import InvalidData, SnapshotExpired
-from fastk.format import names, retired, sidecars, tables
+from fastk.format import names, retired, tables
 
 if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
@@ -16,19 +17,20 @@ if TYPE_CHECKING:
 
 
 class Garbage(NamedTuple):
-    """Files that exist and may go: ``expired`` ones of old states, ``strays`` that have no place in the store.
+    """Files that exist and may go: ``expired`` ones of old states, and ``waves`` of those that nothing names.
 
-    ``waiting`` is how many retired files have to wait for the end of the grace period.
+    What one wave removes must be gone for good before the next one begins. ``waiting`` is how many retired files have
+    to wait for the end of the grace period.
     """
 
     expired: list[str]
-    strays: list[str]
+    waves: list[list[str]]
     waiting: int
 
     @property
     def paths(self) -> list[str]:
         """All of them."""
-        return self.expired + self.strays
+        return [*self.expired, *chain.from_iterable(self.waves)]
 
 
 def find_garbage(disk: Disk, newest: Snapshot, now: int, grace_ms: int) -> Garbage:
@@ -38,19 +40,33 @@ def find_garbage(disk: Disk, newest: Snapshot, now: int, grace_ms: int) -> Garba
     named = (path for item in edit.expired for path in files.retired(item, manifest.settings.partition))
     expired = [path for path in named if disk.exists(path)]
     waiting = _entries_of(newest, edit)
-    strays = [path for path in _unnamed(disk, newest, waiting) if path not in set(expired)]
-    return Garbage(expired, strays, waiting.size)
+    strays = sorted(set(_unnamed(disk, newest, waiting)) - set(expired), key=_commit_of)
+    waves = [list(wave) for _, wave in groupby(strays, _commit_of)]
+    return Garbage(expired, waves, waiting.size)
+
+
+def _commit_of(path: str) -> int:
+    """The commit by which a file without a place is removed: a chunk names chunks of earlier commits only.
+
+    What was never part of a commit, and what are no chunks, may go with the first.
+    """
+    chunk_id = names.chunk_of_file(os.path.basename(path))
+    if chunk_id is None or path.endswith(names.ORPHAN_SUFFIX):
+        return 0
+    return names.sequence_and_part(chunk_id)[0]
 
 
 def _entries_of(newest: Snapshot, edit: retired.RetiredEdit) -> tables.Table:
     """All entries that the next manifest remembers."""
     entries = edit.inline
     for reference in edit.table:
-        entries = tables.joined(entries, _load(newest, reference))
+        entries = tables.joined(entries, _load(newest, edit, reference))
     return entries
 
 
-def _load(newest: Snapshot, reference: np.void) -> tables.Table:
+def _load(newest: Snapshot, edit: retired.RetiredEdit, reference: np.void) -> tables.Table:
+    for table_id, data in edit.files:  # not written yet
+        return tables.parse_table(data, tables.RETIRED, newest.settings.series_id, table_id, "memory")
     try:
         return newest.chunks.load_retired(reference)
     except (InvalidData, SnapshotExpired):
@@ -69,7 +85,7 @@ def _unnamed(disk: Disk, newest: Snapshot, waiting: tables.Table) -> list[str]:
     }
     found = []
     for name in disk.list(files.chunks):
-        chunk_id = _chunk_id(name)
+        chunk_id = names.chunk_of_file(name)
         if chunk_id is not None and (name.endswith(names.ORPHAN_SUFFIX) or chunk_id not in chunk_ids):
             found.append(os.path.join(files.chunks, name))
     for name in disk.list(files.folder):
@@ -77,11 +93,3 @@ def _unnamed(disk: Disk, newest: Snapshot, waiting: tables.Table) -> list[str]:
         if name == names.MANIFEST_TEMPORARY or (identity is not None and identity not in table_ids):
             found.append(os.path.join(files.folder, name))
     return found
-
-
-def _chunk_id(name: str) -> int | None:
-    """The chunk that a file in ``chunks/`` is, or belongs to; None for other files."""
-    for kind in sidecars.KINDS:
-        name = name.removesuffix(kind.suffix)
-    chunk = names.parse_chunk_file_name(name.removesuffix(names.ORPHAN_SUFFIX))
-    return None if chunk is None else chunk.identity

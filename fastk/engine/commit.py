@@ -1,14 +1,15 @@
 """One series on its way from a planned edit to its next committed state, step by step.
 
-Order of effects: chunks, then each synced; their folder synced; table files, synced with theirs; the manifest under a
-temporary name, synced; renamed; the series folder synced. Until the rename nothing names the new files, so a crash
-leaves the old state; after it, all that the manifest names is durable. Several series take each step together, so that
-the system writes them in one go.
+Order of effects: chunks written; files removed that were retired long ago; chunks synced, and their folder; table
+files, synced with theirs; the manifest under a temporary name, synced; renamed; the series folder synced. Until the
+rename nothing names the new files, so a crash leaves the old state; after it, all that the manifest names is durable.
+Several series take each step together, so that the system writes them in one go.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastk.format import chunk_tables, names, retired, tables
 from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.format.sidecars import SidecarOwner, encode_sidecars
 from fastk.format.tables import ChunkKind, Supersedes
+from fastk.io.disk import SyncFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +38,6 @@ class Commit:
         self.files: SeriesFiles = edit.newest.chunks.files
         self.old: Manifest = edit.newest.manifest
         self.created: list[str] = []
-        self.expired: list[np.void] = []
         self.sequence = sequence
         self._disk = disk
         self._edit = edit
@@ -95,31 +96,60 @@ class Commit:
         self.created.append(path)
         return item
 
-    def sync_chunks(self) -> None:
-        """Make the chunks durable, and then their names."""
-        for path in self.created:
-            self._disk.sync_file(path)
-        if self.created:
-            self._disk.sync_folder(self.files.chunks)
+    def remove_expired(self, grace_ms: int) -> None:
+        """Remove files wave by wave, while the manifest still names them; the last wave is not yet durable.
 
-    def write_manifest(self, grace_ms: int) -> None:
-        """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
-        items = tables.joined(tables.empty(tables.CHUNK), *self._items)
-        has_rows = items["rows"] > 0
-        added, empty = (tables.select(items, np.flatnonzero(which)) for which in (has_rows, ~has_rows))
+        Those that cannot be removed stay retired, and wait for a later commit.
+        """
+        self._plan_tables(grace_ms)
+        waves = retired.removal_waves(self._gone.expired)
+        self._unlinked = bool(waves)
+        try:
+            while waves:
+                self._remove(waves[0])
+                waves.pop(0)
+                if waves:
+                    self._disk.sync_folder(self.files.chunks)
+        except SyncFailed:
+            raise
+        except OSError:
+            self._gone.keep(list(chain(*waves)))
+
+    def _plan_tables(self, grace_ms: int) -> None:
+        """The tables of the next manifest; nothing is written yet."""
+        added, empty = (tables.joined(tables.empty(tables.CHUNK), *items) for items in self._with_and_without_rows())
         newest = self._edit.newest
-        change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
-        newly = [*self._retire(self._removed, empty), *map(self._retire_table, change.left)]
-        gone = retired.advance(self.old, newest.chunks.load_retired, newly, self._now, grace_ms, self.sequence)
-        self._write_tables("chunks", change.files)
-        self._write_tables("retired", gone.files)
-        if change.files or gone.files:
+        self._change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
+        newly = [*self._retire(self._removed, empty), *map(self._retire_table, self._change.left)]
+        load = newest.chunks.load_retired
+        self._gone = retired.advance(self.old, load, newly, self._now, grace_ms, self.sequence)
+
+    @property
+    def changes_chunk_names(self) -> bool:
+        """Whether chunk files came or went."""
+        return bool(self.created) or self._unlinked
+
+    def write_manifest(self) -> None:
+        """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
+        self._write_tables("chunks", self._change.files)
+        self._write_tables("retired", self._gone.files)
+        if self._change.files or self._gone.files:
             self._disk.sync_folder(self.files.folder)
-        self.expired = gone.expired
-        self._write_root(change, gone)
+        self._write_root(self._change, self._gone)
+
+    def _with_and_without_rows(self) -> tuple[list[tables.Table], list[tables.Table]]:
+        """The items of the chunks that the tables name, and that of a chunk which only tells what is gone."""
+        if self.chunk_count:
+            return self._items, []
+        return [], self._items
+
+    def _remove(self, wave: list[np.void]) -> None:
+        for entry in wave:
+            for path in self.files.retired(entry, self.old.settings.partition):
+                self._disk.remove(path)
 
     def _retire(self, *chunks: tables.Table) -> list[tables.Table]:
-        return [retired.chunk_items(each, self._now, self.sequence) for each in chunks]
+        return [retired.chunk_items(each, self._now, self.sequence) for each in chunks if each.size]
 
     def _retire_table(self, table_id: int) -> tables.Table:
         return retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, self._now, self.sequence)
@@ -144,7 +174,3 @@ class Commit:
             path = self.files.table(kind, table_id)
             self._disk.create(path, [data])
             self.created.append(path)
-
-    def sync_manifest(self) -> None:
-        """Make the temporary manifest durable."""
-        self._disk.sync_file(self.files.manifest_temporary)

@@ -39,6 +39,8 @@ class CompactionPolicy:
         for name in ("delta_chunk_threshold", "delta_total_bytes_threshold", "append_count_threshold", "tier_bytes"):
             _check_count(name, getattr(self, name), 1)
         _check_count("tier_fanout", self.tier_fanout, 0)
+        if not isinstance(self.auto_merge, bool):
+            raise InvalidInput(f"auto_merge must be True or False, not {self.auto_merge!r}")
         if self.tier_fanout == 1:
             raise InvalidInput("tier_fanout=1 would rewrite everything at each put: give 2 or more, or 0 for never")
 
@@ -79,6 +81,13 @@ class CompactionPolicy:
         while end <= rows:
             end *= self.tier_fanout
         return end
+
+
+def checked_policy(policy: object) -> CompactionPolicy | None:
+    """A policy as it was given, or None; InvalidInput if it is something else."""
+    if policy is not None and not isinstance(policy, CompactionPolicy):
+        raise InvalidInput(f"policy must be a fastk.CompactionPolicy, not {policy!r}")
+    return policy
 
 
 def _check_count(name: str, value: object, least: int) -> None:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 OnConflict = Literal["error", "skip_identical", "replace"]
 POLICIES: tuple[OnConflict, ...] = ("error", "skip_identical", "replace")
+_REPLACING = "on_conflict='replace' takes the new ones"
+_WAYS_OUT = {
+    "error": f"on_conflict='skip_identical' passes over rows that are stored just so, {_REPLACING}",
+    "skip_identical": _REPLACING,
+}
 
 
 class Meeting(NamedTuple):
@@ -114,15 +119,22 @@ def check_allowed(meeting: Meeting, ts: NDArray[np.int64], policy: OnConflict, s
         return
     row = int(refused.argmax())
     kind = "other values" if meeting.conflicting[row] else "the same values"
-    advice = "on_conflict='replace' takes the new ones"
-    if policy == "error":
-        advice = f"on_conflict='skip_identical' passes over rows that are stored already, {advice}"
     raise Conflict(
-        f"{settings.key}: {int(refused.sum()):,} of the rows overlap existing coverage: their keys are stored already; "
-        f"the first is ts {int(ts[row])} ({format_ts(int(ts[row]), settings.time_unit)}), stored with {kind}. "
-        f"Nothing was written; {advice}",
+        f"{settings.key}: rows overlap existing coverage: the key of ts {int(ts[row])} "
+        f"({format_ts(int(ts[row]), settings.time_unit)}) is stored already, with {kind}",
         identical=int(meeting.identical.sum()),
         conflicting=int(meeting.conflicting.sum()),
+    )
+
+
+def refusal(first: Conflict, policy: OnConflict, rows: int, identical: int, conflicting: int) -> Conflict:
+    """What a put of so many rows says of itself: what was found first, the counts of the whole, and the way out."""
+    return Conflict(
+        f"{first}. Of {rows:,} rows, {identical:,} are stored just so and {conflicting:,} with other values. "
+        f"Nothing was written; {_WAYS_OUT[policy]}",
+        rows=rows,
+        identical=identical,
+        conflicting=conflicting,
     )
 
 

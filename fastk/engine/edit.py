@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from fastk import kernels
 from fastk.engine import conflicts
 from fastk.engine.partition_edit import Counts, PartitionEdit
-from fastk.errors import Conflict, InvalidInput
+from fastk.errors import Conflict, InvalidData, InvalidInput
 from fastk.format.sidecars import ZONE_ROWS
 from fastk.partition import split
 from fastk.times import check_storable, format_ts
@@ -77,7 +78,7 @@ class SeriesEdit:
             except Conflict as error:
                 refused.append(error)
         if refused:
-            raise _summed(refused, len(columns[0]), counts)
+            raise _summed(refused, on_conflict or "error", len(columns[0]), counts)
         self._keep(changed)
         total = Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts()
         self.changes_rows |= total.accepted + total.replaced > 0
@@ -88,9 +89,14 @@ class SeriesEdit:
             counts = partition.append(rows)
         else:
             counts = partition.insert(rows, on_conflict, self._policy)
-        if self._policy.auto_merge and partition.decide(self._policy).should_merge:
-            partition.merge()
+        if self._policy.auto_merge and counts.accepted + counts.replaced:
+            self._merge_if_advised(partition)
         return counts
+
+    def _merge_if_advised(self, partition: PartitionEdit) -> None:
+        if partition.decide(self._policy).should_merge:
+            with suppress(InvalidData):  # a damaged chunk stays as it is, and keeps nobody from writing
+                partition.merge()
 
     def _keep(self, changed: Iterable[PartitionEdit]) -> None:
         for partition in changed:
@@ -112,8 +118,7 @@ class SeriesEdit:
 
     def replace(self, start: int, end: int, columns: Columns) -> tuple[int, int]:
         """Put rows in the place of all between two times; returns rows put and taken out, none if they are the same."""
-        stored = self._rows_between(start, end)
-        if conflicts.same_rows(stored, columns):
+        if self._holds(start, end, columns):
             return 0, 0
         before = dict(self._partitions)
         try:
@@ -122,6 +127,13 @@ class SeriesEdit:
         except BaseException:
             self._partitions = before
             raise
+
+    def _holds(self, start: int, end: int, columns: Columns) -> bool:
+        """Whether these very rows stand between two times; False where what stands there is damaged."""
+        try:
+            return conflicts.same_rows(self._rows_between(start, end), columns)
+        except InvalidData:
+            return False
 
     def _rows_between(self, start: int, end: int) -> Columns:
         empty = [np.empty(0, field.dtype) for field in self.newest.settings.schema.fields]
@@ -162,10 +174,7 @@ class SeriesEdit:
         return (self._partitions[ordinal] for ordinal in sorted(self._partitions))
 
 
-def _summed(refused: list[Conflict], rows: int, accepted: list[Counts]) -> Conflict:
+def _summed(refused: list[Conflict], policy: OnConflict, rows: int, accepted: list[Counts]) -> Conflict:
     """The first refusal, with the counts of the whole put."""
-    first = refused[0]
-    first.identical = sum(error.identical for error in refused) + sum(counts.identical for counts in accepted)
-    first.conflicting = sum(error.conflicting for error in refused)
-    first.rows = rows
-    return first
+    identical = sum(error.identical for error in refused) + sum(counts.identical for counts in accepted)
+    return conflicts.refusal(refused[0], policy, rows, identical, sum(error.conflicting for error in refused))

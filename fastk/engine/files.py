@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os.path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,45 @@ from fastk.format import names, sidecars, tables
 from fastk.format.manifest import parse_manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
 
     from fastk.format.manifest import Manifest
+    from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
     from fastk.partition import PartitionUnit
+
+
+# A folder above a store that was there before may be another user's, or of a file system without such syncs.
+_UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
+
+
+def make_folders(disk: Disk, path: str) -> None:
+    """Create a folder and those above it, and make all their names durable: who made them may not have."""
+    parent = os.path.dirname(path)
+    if parent == path:
+        return
+    make_folders(disk, parent)
+    created = not disk.is_folder(path) and disk.make_folder(path)
+    try:
+        disk.sync_folder(parent)
+    except OSError as error:
+        if created or error.errno not in _UNSYNCABLE:
+            raise
+
+
+def series_folders(disk: Disk, root: str) -> Iterator[tuple[SeriesKey, str]]:
+    """Key and path of every folder of a store that is named like a series."""
+    top = os.path.join(root, names.SERIES_FOLDER)
+    for symbol in disk.list(top):
+        for category in disk.list(os.path.join(top, symbol)):
+            for name in disk.list(os.path.join(top, symbol, category)):
+                try:
+                    key = names.parse_series_path(symbol, category, name)
+                except InvalidData:
+                    continue
+                yield key, os.path.join(top, symbol, category, name)
 
 
 class SeriesFiles:
@@ -34,6 +69,21 @@ class SeriesFiles:
         self.chunks = os.path.join(folder, names.CHUNKS_FOLDER)
         self.manifest = os.path.join(folder, names.MANIFEST_FILE)
         self.manifest_temporary = os.path.join(folder, names.MANIFEST_TEMPORARY)
+
+    def check_plain(self, disk: Disk) -> None:
+        """Raise InvalidData if any folder of the series is a symbolic link: what it names may lie outside the store."""
+        for folder in (*self.parents, self.folder, self.chunks):
+            if disk.is_link(folder):
+                raise InvalidData(f"{folder} is a symbolic link; the folders of a store are plain ones: copy it in")
+
+    def check_not_lost(self, disk: Disk) -> None:
+        """Raise InvalidData if there are chunks in the place of a series that has no manifest."""
+        chunks = [name for name in disk.list(self.chunks) if names.parse_chunk_file_name(name) is not None]
+        if chunks:
+            raise InvalidData(
+                f"{self.manifest} is missing, but {len(chunks):,} chunks of the series are there: restore it from a "
+                f"copy, or rebuild it from them with fastk_admin rebuild-manifest"
+            )
 
     def parse_manifest(self, data: bytes) -> Manifest:
         """Read the content of ``series.meta``; InvalidData also if it is the manifest of another series."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import os.path
 import threading
 from contextlib import contextmanager, nullcontext
@@ -27,6 +28,7 @@ class WriteGate:
         self._timeout = timeout
         self._threads = threading.RLock()
         self._depth = 0
+        self._pid = 0
         self._shut = ""
         self.crashes = 0
         self._leftovers = False
@@ -37,6 +39,16 @@ class WriteGate:
             raise StoreClosed(f"{self._root}: {self._shut}")
         if not self._writable:
             raise InvalidInput(f"{self._root} was opened with mode='r'; open it with mode='rw' to write")
+        if self._depth and self._pid != os.getpid():  # what the parent holds, this copy of it must not use
+            raise StoreClosed(f"{self._root}: this process was forked while its parent was writing; open it again")
+
+    def check_mutable(self) -> None:
+        """Raise if a version of a dataset lies here, which may have got its name since the store was opened."""
+        if self._disk.exists(os.path.join(self._root, names.DATASET_FILE)):
+            raise InvalidInput(
+                f"{self._root} is a version of a dataset, and never changes: open it with mode='r', or write to the "
+                f"store that it was made from and make another version"
+            )
 
     def leave_files(self) -> None:
         """Say that files of an unfinished commit may stay: other writers then look before they give names."""
@@ -58,6 +70,7 @@ class WriteGate:
                 f"another thread of this process has been writing to {self._root} for {self._timeout:g} s"
             )
         self._depth += 1
+        self._pid = os.getpid()
         try:
             self.check_open()
             with self.shutting(), self._locked() if self._depth == 1 else nullcontext():
@@ -80,6 +93,7 @@ class WriteGate:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
+        self.check_mutable()
         lock = self._disk.lock(os.path.join(self._root, names.LOCK_FILE), self._timeout)
         self.crashes = lock.crashes
         try:

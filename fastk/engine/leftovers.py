@@ -10,7 +10,7 @@ import os.path
 from typing import TYPE_CHECKING
 
 from fastk.errors import FastKError, InvalidData
-from fastk.format import names, sidecars
+from fastk.format import names
 from fastk.format.chunk import parse_chunk
 
 if TYPE_CHECKING:
@@ -22,39 +22,54 @@ if TYPE_CHECKING:
 def set_aside(disk: Disk, files: SeriesFiles, manifest: Manifest) -> int:
     """Clear the way for the next commit; returns the highest sequence that any file bears.
 
+    The manifest is made durable first: its writer may have ended before that, and the next chunks will say that they
+    were made upon it.
+
     Raises InvalidData if a chunk was made upon a later commit than the manifest's: then that is an old copy.
     """
-    highest = manifest.sequence
-    moved = []
-    for name in disk.list(files.chunks):
-        sequence = _sequence_of(name)
-        highest = max(highest, sequence)
-        if sequence > manifest.sequence and not name.endswith(names.ORPHAN_SUFFIX):
-            moved.append(os.path.join(files.chunks, name))
-    for path in moved:
-        _check_base(disk, path, manifest, files)
-    for path in moved:
+    disk.sync_folder(files.folder)
+    listed = disk.list(files.chunks)
+    left = _left(listed, files, manifest)
+    _check_bases(disk, left, files, manifest)
+    for path in left:
         _move(disk, path)
-    if moved:
+    if left:
         disk.sync_folder(files.chunks)
-    return max(highest, _clear_tables(disk, files, manifest))
+    highest = max(map(_sequence_of, listed), default=0)
+    return max(manifest.sequence, highest, _clear_tables(disk, files, manifest))
+
+
+def check_newest(disk: Disk, files: SeriesFiles, manifest: Manifest) -> None:
+    """Raise InvalidData if a chunk was made upon a later commit than the manifest's."""
+    _check_bases(disk, _left(disk.list(files.chunks), files, manifest), files, manifest)
+
+
+def _left(listed: list[str], files: SeriesFiles, manifest: Manifest) -> list[str]:
+    """The files in ``chunks/`` that bear a later commit than the manifest, and were not set aside yet."""
+    return [
+        os.path.join(files.chunks, name)
+        for name in listed
+        if _sequence_of(name) > manifest.sequence and not name.endswith(names.ORPHAN_SUFFIX)
+    ]
 
 
 def _sequence_of(name: str) -> int:
     """The commit that a file in ``chunks/`` bears in its name; 0 for other files."""
-    for suffix in (names.ORPHAN_SUFFIX, *(kind.suffix for kind in sidecars.KINDS)):
-        name = name.removesuffix(suffix)
-    chunk = names.parse_chunk_file_name(name)
-    return 0 if chunk is None else names.sequence_and_part(chunk.identity)[0]
+    chunk_id = names.chunk_of_file(name)
+    return 0 if chunk_id is None else names.sequence_and_part(chunk_id)[0]
 
 
 def _is_sidecar(path: str) -> bool:
-    return path.endswith(tuple(kind.suffix for kind in sidecars.KINDS))
+    return path.endswith((names.ZONE_MAP_SUFFIX, names.VALUE_INDEX_SUFFIX))
 
 
-def _check_base(disk: Disk, path: str, manifest: Manifest, files: SeriesFiles) -> None:
-    if _is_sidecar(path):
-        return
+def _check_bases(disk: Disk, paths: list[str], files: SeriesFiles, manifest: Manifest) -> None:
+    for path in paths:
+        if not _is_sidecar(path):
+            _check_base(disk, path, files, manifest)
+
+
+def _check_base(disk: Disk, path: str, files: SeriesFiles, manifest: Manifest) -> None:
     try:
         identity = parse_chunk(disk.map(path), path).identity
     except (FastKError, OSError):  # not written to its end

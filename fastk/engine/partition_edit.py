@@ -5,7 +5,7 @@ Stored chunks are looked at from the last one backwards, as far as a change reac
 
 from __future__ import annotations
 
-from contextlib import suppress
+from itertools import islice, takewhile, tee
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from fastk.format.tables import ChunkKind, ChunkState
 from fastk.times import format_ts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from fastk.engine.compaction import CompactionDecision, CompactionPolicy
     from fastk.engine.conflicts import OnConflict
@@ -107,7 +107,8 @@ class PartitionEdit:
             return piece.columns
         assert piece.stored is not None
         chunk = self._newest.open_chunk(*piece.stored)
-        return [chunk.column(place, 0, chunk.rows) for place in range(len(chunk.columns))]
+        # Also where the store was opened with verify="never": what is damaged must not get a new checksum.
+        return [chunk.ensure_verified(place, 0, chunk.rows) for place in range(len(chunk.columns))]
 
     def _joined(self, low: int, high: int) -> Columns:
         """The rows of a run of pieces."""
@@ -131,7 +132,13 @@ class PartitionEdit:
         if self.pieces and new[0][0] <= self.pieces[-1].end:
             self._check_continuation(self.pieces[-1].end, new)
         self._replace(len(self.pieces), len(self.pieces), new, sealed=not self.pieces)
+        self._fold_last()
         return Counts(len(new[0]))
+
+    def _fold_last(self) -> None:
+        """Join pieces at the end that become one chunk anyway, like to like: so a batch of many appends has few."""
+        while len(self.pieces) > 1 and self.pieces[-2].columns and self.pieces[-2].rows <= self.pieces[-1].rows:
+            self._replace(len(self.pieces) - 2, len(self.pieces), self._joined(len(self.pieces) - 2, len(self.pieces)))
 
     def _check_continuation(self, end: int, new: Columns) -> None:
         """Rows may go on at the last stored ts if the sequence field tells them from the stored ones."""
@@ -171,28 +178,45 @@ class PartitionEdit:
         return Counts(len(new[0]))
 
     def _insert_between(self, index: int, new: Columns, policy: CompactionPolicy) -> None:
-        """Put rows before the piece at ``index``, together with small neighbours."""
+        """Put rows before the piece at ``index``, together with small neighbours on one side of it."""
         behind = len(self.pieces) - index
         self._replace(index, index, new, sealed=not self.pieces)
-        with suppress(InvalidData):  # a damaged neighbour stays as it is, and keeps nobody from writing
-            self._take_neighbours(behind, policy)
-
-    def _take_neighbours(self, behind: int, policy: CompactionPolicy) -> None:
-        rows, row_bytes = self.pieces[-1 - behind].rows, self._settings.schema.dtype.itemsize
-        before = policy.neighbours_to_take(rows, self._sizes_before(behind), row_bytes)
+        rows = len(new[0])
+        before = self._count_to_take(rows, self._pieces_before(behind), policy)
         later = self.pieces[len(self.pieces) - behind :] if not before else []
-        after = policy.neighbours_to_take(rows, (piece.rows for piece in later), row_bytes)
+        after = self._count_to_take(rows, later, policy)
         if before or after:
             index = len(self.pieces) - 1 - behind
             low, high = index - before, index + 1 + after
             self._replace(low, high, self._joined(low, high))
 
-    def _sizes_before(self, behind: int) -> Iterator[int]:
-        """Rows of the pieces before the one that has so many behind it, nearest first; pulled as they are wanted."""
+    def _pieces_before(self, behind: int) -> Iterator[Piece]:
+        """The pieces before the one that has so many behind it, nearest first; pulled as they are wanted."""
         step = behind + 2
         while step <= len(self.pieces) or self._pull():
-            yield self.pieces[-step].rows
+            yield self.pieces[-step]
             step += 1
+
+    def _count_to_take(self, rows: int, neighbours: Iterable[Piece], policy: CompactionPolicy) -> int:
+        """How many neighbours (nearest first) new rows are merged with.
+
+        One that cannot be read ends the row of them: it stays as it is, and keeps nobody from writing.
+        """
+        row_bytes = self._settings.schema.dtype.itemsize
+        looked_at, again = tee(neighbours)
+        wanted = policy.neighbours_to_take(rows, (piece.rows for piece in looked_at), row_bytes)
+        sound = list(takewhile(self._is_sound, islice(again, wanted)))
+        if len(sound) == wanted:
+            return wanted
+        return policy.neighbours_to_take(rows, (piece.rows for piece in sound), row_bytes)
+
+    def _is_sound(self, piece: Piece) -> bool:
+        """Whether the rows can be read; what was verified once costs nothing the next time."""
+        try:
+            self._columns(piece)
+        except (InvalidData, OSError):
+            return False
+        return True
 
     def _insert_among(
         self, low: int, high: int, new: Columns, on_conflict: OnConflict, policy: CompactionPolicy
@@ -209,37 +233,35 @@ class PartitionEdit:
             outdated = np.zeros(len(stored[0]), bool)
             outdated[begin:end] = meeting.outdated
             places = np.where(meeting.conflicting, meeting.places + begin, -1)[kept]
-            self._interleave(low, [column[kept] for column in new], outdated, places, policy)
+            self._interleave(low, high, [column[kept] for column in new], outdated, places, policy)
         return counts
 
     def _interleave(
         self,
         low: int,
+        high: int,
         new: Columns,
         outdated: conflicts.Mask,
         places: conflicts.Places,
         policy: CompactionPolicy,
     ) -> None:
-        """Rewrite the pieces that the rows interleave with, or that lose rows; ``outdated`` and ``places`` count rows
-        from the piece at ``low`` on."""
-        first, last = int(new[0][0]), int(new[0][-1])
-        touched: list[int] = []
-        base, position = 0, 0
-        while position < outdated.size:
-            piece = self.pieces[low]
-            loses = outdated[position : position + piece.rows].any()
-            if loses or (piece.end > first and piece.start <= last):
-                base = base if touched else position
-                touched.append(low)
-            position += piece.rows
-            low += 1
-        if not touched:
-            self._insert_between(sum(piece.end <= first for piece in self.pieces), new, policy)
+        """Rewrite the pieces up to ``high`` from the first one that loses rows, or has any behind the first new one.
+
+        Those before it end at the first new ts at the latest, so that the new rows go behind them. ``outdated`` and
+        ``places`` count rows from the piece at ``low`` on.
+        """
+        begin, base, first = low, 0, int(new[0][0])
+        while begin < high and not self._is_touched(self.pieces[begin], first, outdated[base:]):
+            base += self.pieces[begin].rows
+            begin += 1
+        if begin == high:
+            self._insert_between(high, new, policy)
             return
-        begin, stop = touched[0], touched[-1] + 1
-        stored = self._joined(begin, stop)
-        lost = outdated[base : base + len(stored[0])]
-        self._replace(begin, stop, conflicts.interleave(stored, lost, new, np.where(places < 0, -1, places - base)))
+        places = np.where(places < 0, -1, places - base)
+        self._replace(begin, high, conflicts.interleave(self._joined(begin, high), outdated[base:], new, places))
+
+    def _is_touched(self, piece: Piece, first: int, outdated: conflicts.Mask) -> bool:
+        return piece.end > first or bool(outdated[: piece.rows].any())
 
     # Other changes
 
@@ -271,7 +293,10 @@ class PartitionEdit:
         return deleted
 
     def merge(self) -> int:
-        """Make one sealed chunk of all; returns how many there were (1 or 0: nothing to do)."""
+        """Make one sealed chunk of all; returns how many there were (1 or 0: nothing to do).
+
+        InvalidData if a stored one is damaged; then nothing changes.
+        """
         pieces = self.pull_all()
         count = len(pieces)
         if count > 1:
@@ -291,17 +316,19 @@ class PartitionEdit:
     # The result
 
     def settle(self) -> None:
-        """Chunk tables order by the first ts, and of equal ones the stored chunk comes first: where rows that are to be
-        written come before a stored chunk of the same first ts, both become one."""
-        for index in reversed(range(len(self.pieces) - 1)):
-            piece, after = self.pieces[index : index + 2]
-            if piece.columns is not None and piece.start == after.start:
-                self._replace(index, index + 2, self._joined(index, index + 2))
+        """Chunk tables order by the first ts, and of equal ones the stored chunk comes first: rows that are to be
+        written before stored chunks of the same first ts become one with these."""
+        for index in reversed(range(len(self.pieces))):
+            stop = index + 1
+            while stop < len(self.pieces) and self.pieces[stop].start == self.pieces[index].start:
+                stop += 1
+            if stop > index + 1 and self.pieces[index].columns is not None:
+                self._replace(index, stop, self._joined(index, stop))
 
     @property
     def changes_files(self) -> bool:
         """Whether chunks are taken out or rows are to be written."""
-        return bool(self.removed) or any(piece.columns is not None for piece in self.pieces)
+        return any(piece.columns is not None for piece in self.pieces) or bool(self.removed)
 
     @property
     def removed(self) -> list[ChunkRef]:
@@ -312,12 +339,15 @@ class PartitionEdit:
     @property
     def added(self) -> list[NewChunk]:
         """The chunks to be written: neighbouring pieces without a file become one."""
-        chunks = []
-        replaces = bool(self.removed)
-        for sealed, columns in self._unwritten():
-            kind = (ChunkKind.MERGED if replaces else ChunkKind.FIRST) if sealed else ChunkKind.DELTA
-            chunks.append(NewChunk(self.partition, columns, kind, self._generation))
-        return chunks
+        return [
+            NewChunk(self.partition, columns, self._kind(sealed), self._generation)
+            for sealed, columns in self._unwritten()
+        ]
+
+    def _kind(self, sealed: bool) -> ChunkKind:
+        if not sealed:
+            return ChunkKind.DELTA
+        return ChunkKind.MERGED if self.removed else ChunkKind.FIRST
 
     def _unwritten(self) -> Iterator[tuple[bool, Columns]]:
         run: list[Piece] = []
@@ -341,5 +371,5 @@ def _without(columns: Columns, start: int, end: int) -> Columns:
 
 def _stored_piece(ref: ChunkRef) -> Piece:
     (leaf, place), item = ref, ref.item
-    sealed = bool(item["state"] == ChunkState.SEALED)
+    sealed = int(item["state"]) == ChunkState.SEALED
     return Piece(leaf.starts[place], leaf.ends[place], leaf.rows[place], sealed, int(item["generation"]), ref)

@@ -43,6 +43,7 @@ class SeriesReader:
         """Pin the newest committed state, unless one is pinned."""
         with self._lock:
             if self.pinned is None:
+                self.files.check_plain(self._disk)
                 self._pin(self._read_manifest())
             assert self.pinned is not None
             return self.pinned
@@ -70,6 +71,7 @@ class SeriesReader:
 
     def newest(self) -> Snapshot:
         """The newest committed state, sharing the pinned one's maps; the pin stays."""
+        self.files.check_plain(self._disk)
         return self._snapshot_of(self.files.parse_manifest(self._read_manifest()))
 
     def move(self, manifest: Manifest, data: bytes) -> None:

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, TypeVar
 from fastk.engine.collect import Garbage, find_garbage
 from fastk.engine.commit import Commit
 from fastk.engine.edit import SeriesEdit, check_order
-from fastk.engine.leftovers import set_aside
+from fastk.engine.leftovers import check_newest, set_aside
 from fastk.engine.results import GcReport, MergeResult, PutResult
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
-from fastk.format import names, retired
+from fastk.format import names
 from fastk.format.manifest import Manifest
 from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import numpy as np
 
     from fastk.engine.compaction import CompactionPolicy
     from fastk.engine.conflicts import OnConflict
@@ -39,6 +37,11 @@ if TYPE_CHECKING:
 def now_ms() -> int:
     """Wall-clock time in ms."""
     return time.time_ns() // 1_000_000
+
+
+def _time_of(newest: Snapshot) -> int:
+    """The time of the next commit of a series, which never goes back: what was retired first is to be over first."""
+    return max(now_ms(), newest.manifest.updated_at)
 
 
 class Writer:
@@ -70,6 +73,7 @@ class Writer:
     def register(self, files: SeriesFiles, wanted: SeriesSettings) -> bool:
         """Create a series; False if it exists with these settings. InvalidInput if it exists with others."""
         with self._held():
+            files.check_plain(self._disk)
             if self._disk.exists(files.manifest):
                 self._disk.sync_folder(files.folder)  # its writer may have ended between the rename and this
                 stored = files.parse_manifest(self._disk.read(files.manifest)).settings
@@ -80,6 +84,7 @@ class Writer:
                         f"Use those, or another name"
                     )
                 return False
+            files.check_not_lost(self._disk)
             self._make_folders(files)
             settings = wanted.changed(series_id=int.from_bytes(os.urandom(8), "little"), created_at=now_ms())
             SeriesSettings.from_json(settings.json)  # what could not be read again is not written
@@ -100,16 +105,18 @@ class Writer:
     def drop(self, files: SeriesFiles) -> None:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""
         with self._held():
-            if self._batch is not None:
-                self._batch = {reader: edit for reader, edit in self._batch.items() if reader.files.key != files.key}
             series_id = self._series_id(files)
             aside = os.path.join(self._root, names.DROPPED_FOLDER)
+            if self._disk.is_link(aside):
+                raise InvalidData(f"{aside} is a symbolic link; the folders of a store are plain ones: remove it")
             self._disk.make_folder(aside)
             self._disk.sync_folder(self._root)
             dropped_at = now_ms()
             while self._disk.exists(target := os.path.join(aside, names.dropped_folder_name(series_id, dropped_at))):
                 dropped_at += 1  # damaged series share the id 0
             self._disk.rename(files.folder, target)
+            if self._batch is not None:
+                self._batch = {reader: edit for reader, edit in self._batch.items() if reader.files.key != files.key}
             self._disk.sync_folder(aside)
             self._disk.sync_folder(files.parents[-1])
             self._durable_folders.discard(files.folder)
@@ -136,19 +143,22 @@ class Writer:
         return [os.path.join(aside, name) for name, dropped in found if dropped is not None and dropped[1] <= before]
 
     def _files_below(self, folder: str) -> list[str]:
-        """What lies in a dropped series' folder, in the order in which it can be removed."""
+        """The files of a dropped series; others in its folders are somebody else's."""
         below = (os.path.join(folder, names.CHUNKS_FOLDER), folder)
-        return [os.path.join(place, name) for place in below for name in self._disk.list(place)]
+        return [
+            os.path.join(place, name) for place in below for name in self._disk.list(place) if names.is_of_series(name)
+        ]
 
     def _purge_dropped(self, grace_ms: int) -> None:
         for folder in self._dropped(grace_ms):
             for path in self._files_below(folder):
                 self._disk.remove_file_or_folder(path)
+            self._disk.remove_folder(os.path.join(folder, names.CHUNKS_FOLDER))
             self._disk.remove_folder(folder)
 
     def collect_dropped(self, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove the files of series that were dropped longer than the grace period ago."""
-        with nullcontext() if dry_run else self._held():
+        with nullcontext() if dry_run else self.alone("gc"):
             every = (path for folder in self._dropped(grace_ms) for path in self._files_below(folder))
             paths = [path for path in every if not self._disk.is_folder(path)]
             size = sum(map(self._disk.size, paths))
@@ -236,26 +246,40 @@ class Writer:
                 edits = self._batch
             finally:
                 self._batch = None
+            self._gate.check_open()  # the block may have closed the store, or caught a failed sync
             self._commit(edits)
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Hold the lock for what commits at once; InvalidInput within a batch, whose edits know the state before."""
+        with self._held():
+            if self._batch is not None:
+                raise InvalidInput(
+                    f"{what} commits at once, which a batch must not: call it before or behind the batch"
+                )
+            yield
 
     def collect(self, reader: SeriesReader, grace_ms: int, *, dry_run: bool) -> GcReport:
         """Remove what no snapshot younger than the grace period can need; with ``dry_run`` say only what that is."""
-        with nullcontext() if dry_run else self._held():
+        with nullcontext() if dry_run else self.alone("gc"):
             newest = reader.newest()
-            if not dry_run:
-                self._next_sequence(newest)  # sets leftovers aside
-            garbage = find_garbage(self._disk, newest, now_ms(), grace_ms)
+            if dry_run:
+                check_newest(self._disk, newest.chunks.files, newest.manifest)
+            else:
+                self._look_at_leftovers(newest)
+            garbage = find_garbage(self._disk, newest, _time_of(newest), grace_ms)
             size = sum(map(self._disk.size, garbage.paths))
             if not dry_run:
                 self._remove_garbage(reader, newest, garbage, grace_ms)
             return GcReport(dry_run, len(garbage.paths), size, garbage.waiting, garbage.paths)
 
     def _remove_garbage(self, reader: SeriesReader, newest: Snapshot, garbage: Garbage, grace_ms: int) -> None:
-        if garbage.expired:
-            self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
-        for path in garbage.strays:
+        for wave in garbage.waves:
+            for path in wave:
+                self._disk.remove(path)
             self._disk.sync_folder(newest.chunks.files.chunks)
-            self._disk.remove(path)
+        if garbage.expired:  # later, because these may name some of the others
+            self._carry_out({reader: self._begin(SeriesEdit(newest, self.policy))}, grace_ms)
 
     # Commits
 
@@ -271,32 +295,32 @@ class Writer:
         ]
 
     def _begin(self, edit: SeriesEdit) -> Commit:
-        return Commit(self._disk, edit, self._next_sequence(edit.newest), now_ms())
+        return Commit(self._disk, edit, self._next_sequence(edit.newest), _time_of(edit.newest))
 
     def _carry_out(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> None:
         try:
             self._write(list(commits.values()), grace_ms)
             for commit in commits.values():
                 self._publish(commit.files, commit.created)
+            self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                self._disk.sync_folder(commit.files.folder)
                 reader.move(commit.manifest, commit.data)
         except BaseException:
+            self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
             raise
-        for commit in commits.values():
-            self._remove_expired(commit.files, commit.manifest, commit.expired)
 
     def _write(self, commits: list[Commit], grace_ms: int) -> None:
         """Everything before the rename, each step for all series."""
         for commit in commits:
             commit.write_chunks()
         for commit in commits:
-            commit.sync_chunks()
+            commit.remove_expired(grace_ms)
+        self._disk.sync_files([path for commit in commits for path in commit.created])
+        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
         for commit in commits:
-            commit.write_manifest(grace_ms)
-        for commit in commits:
-            commit.sync_manifest()
+            commit.write_manifest()
+        self._disk.sync_files([commit.files.manifest_temporary for commit in commits])
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:
         """The commit point.
@@ -311,37 +335,25 @@ class Writer:
         except OSError:  # it did not take place
             created += written
             raise
-        except BaseException:  # it may have
-            self._gate.leave_files()
-            raise
 
     def _next_sequence(self, newest: Snapshot) -> int:
         """A commit number above all that files bear, so that the leftovers of a crashed writer never share one.
 
         The folders are listed at the first write of this store object, and again after any writer left files.
         """
-        manifest = newest.manifest
-        highest = self._highest.get(manifest.settings.series_id)
-        if highest is None:
-            highest = set_aside(self._disk, newest.chunks.files, manifest)
-        sequence = max(highest, manifest.sequence) + 1
-        self._highest[manifest.settings.series_id] = sequence
-        return sequence
+        series_id = newest.settings.series_id
+        if series_id not in self._highest:
+            self._look_at_leftovers(newest)
+        self._highest[series_id] = max(self._highest[series_id], newest.manifest.sequence) + 1
+        return self._highest[series_id]
+
+    def _look_at_leftovers(self, newest: Snapshot) -> None:
+        found = set_aside(self._disk, newest.chunks.files, newest.manifest)
+        series_id = newest.settings.series_id
+        self._highest[series_id] = max(self._highest.get(series_id, 0), found)
 
     def _remove_unnamed(self, paths: list[str]) -> None:
         """Remove what an unfinished commit wrote, as far as the disk lets."""
         for path in paths:
-            try:
+            with suppress(OSError):
                 self._disk.remove(path)
-            except OSError:
-                self._gate.leave_files()
-
-    def _remove_expired(self, files: SeriesFiles, manifest: Manifest, expired: list[np.void]) -> None:
-        """Nothing names these files any more, and a failure leaves no more than stray files."""
-        with suppress(OSError):
-            for number, wave in enumerate(retired.removal_waves(expired)):
-                if number:
-                    self._disk.sync_folder(files.chunks)
-                for item in wave:
-                    for path in files.retired(item, manifest.settings.partition):
-                        self._disk.remove(path)

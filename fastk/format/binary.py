@@ -31,7 +31,7 @@ def check_magic(data: bytes, magic: bytes, path: str) -> None:
     """Tell foreign files and other versions apart. All magics end in the three digits of the format's version."""
     if data[:8] == magic:
         return
-    if data[:5] == magic[:5] and data[5:8].isdigit():
+    if len(data) >= 8 and data[:5] == magic[:5] and data[5:8].isdigit():
         raise UnsupportedVersion(
             f"{path} is of format {int(data[5:8])}; this library reads format {VERSION}: "
             f"use a version of fastk that reads it"

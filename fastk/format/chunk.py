@@ -223,6 +223,13 @@ def parse_chunk(data: NDArray[np.uint8], path: str) -> ChunkHeader:
 
     Raises InvalidData if the file is damaged, truncated or foreign, UnsupportedVersion if it is another format's.
     """
+    parsed = parse_header(data, path)
+    check_end(data, parsed, path)
+    return parsed
+
+
+def parse_header(data: NDArray[np.uint8], path: str) -> ChunkHeader:
+    """Verify and read the header alone, also of a file that was torn behind it. Raises as :func:`parse_chunk`."""
     check_magic(data[:8].tobytes(), CHUNK_MAGIC, path)
     length = int(data[12:16].view("<u4")[0]) if data.size >= _SMALLEST else 0
     if not _HEAD.size < length <= data.size - TRAILER_BYTES:
@@ -230,14 +237,17 @@ def parse_chunk(data: NDArray[np.uint8], path: str) -> ChunkHeader:
     header = data[:length].tobytes()
     check_seal(header, path, "header")
     try:
-        parsed = _parse_header(header, path)
+        return _parse_header(header, path)
     except ValueError as error:
         raise InvalidData(f"{path}: {error}") from error
+
+
+def check_end(data: NDArray[np.uint8], parsed: ChunkHeader, path: str) -> None:
+    """Raise InvalidData unless the file is as long as its verified header says, and ends as it should."""
     if parsed.file_length != data.size:
         raise InvalidData(f"{path} has {data.size:,} bytes, but its header says {parsed.file_length:,}")
     if data[-TRAILER_BYTES:].tobytes() != _TRAILER.pack(parsed.crc, VERSION, TRAILER_MAGIC):
         raise InvalidData(f"{path}: its end does not belong to its header: the file was not written to its end")
-    return parsed
 
 
 def _parse_header(header: bytes, path: str) -> ChunkHeader:

@@ -73,8 +73,8 @@ def _edit_tables(
     leaves = manifest.leaves
     if not leaves.size:
         return added
-    behind = added["start_ts"] >= leaves["end_ts"][-1]
-    early = added[~behind]
+    behind = int(added["start_ts"].searchsorted(leaves["end_ts"][-1]))
+    early = added[:behind]
     homes = np.maximum(np.searchsorted(leaves["start_ts"], early["start_ts"], "right") - 1, 0)
     for index, leaf in enumerate(leaves):
         mine, stored = early[homes == index], None
@@ -86,11 +86,13 @@ def _edit_tables(
         else:
             change.left.append(int(leaf["table_id"]))
             change.write_table(_merged(kept, mine))
-    return tables.select(added, np.flatnonzero(behind))
+    return added[behind:]
 
 
 def _may_hold(leaf: np.void, chunks: tables.Table) -> bool:
     """Whether any of the chunks starts within the leaf's span."""
+    if not chunks.size:
+        return False
     return bool(((chunks["start_ts"] >= leaf["start_ts"]) & (chunks["start_ts"] <= leaf["end_ts"])).any())
 
 

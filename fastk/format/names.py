@@ -15,6 +15,8 @@ from fastk.keys import SeriesKey
 
 STORE_FILE = "fastk.store"
 STORE_TEMPORARY = "fastk.store.tmp"
+DATASET_FILE = "fastk.dataset"
+"""In the root of a dataset version: says what it is, and that nothing may be written there."""
 LOCK_FILE = ".fastk.write.lock"
 DROPPED_FOLDER = ".fastk.dropped"
 QUARANTINE_FOLDER = ".fastk.quarantine"
@@ -24,10 +26,19 @@ MANIFEST_FILE = "series.meta"
 MANIFEST_TEMPORARY = "series.meta.tmp"
 ORPHAN_SUFFIX = ".orphan"
 """Behind the name of a chunk file: it is of a commit that was never finished."""
+ZONE_MAP_SUFFIX, VALUE_INDEX_SUFFIX = ".zmap", ".vix"
+"""Behind the name of a chunk file: its sidecars."""
+
+DATASETS_FOLDER = "datasets"
+REGISTRY_FILE = "registry.sqlite"
+BUILDING_PREFIX = ".fastk.building-"
+"""Before the name of a folder in which a dataset version is being built; no id of a dataset begins so."""
+BUILDING_LOCK_FILE = ".fastk.building.lock"
 
 MAX_COMPONENT_BYTES = 240
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@+=#,!$()")
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-.@+=#,!$()")
+_PLAIN = {True: _UPPER, False: _LOWER, None: _UPPER | _LOWER}
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\.|$)")
 # Controls, marks of direction and joining, line separators, lone surrogates. A fixed set, because str.isprintable()
 # changes with the version of Unicode, and a name that one Python stores another must read.
@@ -35,13 +46,13 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069
 _ESCAPE = re.compile(r"%([0-9A-F]{2})")
 
 
-def encode_component(text: str, what: str, *, upper: bool) -> str:
-    """Folder name of one part of a key. ``upper`` says which letter case stands as it is (symbols: upper).
+def encode_component(text: str, what: str, *, upper: bool | None) -> str:
+    """Folder name of one part of a key. ``upper`` says which letter case stands as it is (symbols: upper; None: both).
 
     Raises :class:`InvalidInput` for a part that is blank, holds control characters, or is too long to be a name.
     """
     raw = _checked(text, what)
-    plain = _UPPER if upper else _LOWER
+    plain = _PLAIN[upper]
     pieces = [chr(byte) if byte in plain else f"%{byte:02X}" for byte in raw]
     if pieces[0] == "." or _RESERVED.match(text):
         pieces[0] = f"%{raw[0]:02X}"
@@ -64,7 +75,7 @@ def _checked(text: str, what: str) -> bytes:
     return text.encode()
 
 
-def decode_component(name: str, *, upper: bool) -> str:
+def decode_component(name: str, *, upper: bool | None) -> str:
     """The part of a key that a folder name stands for; InvalidData for a folder that no key encodes to."""
     try:
         raw = b"".join(_unescape(piece) for piece in re.split(r"(%..)", name))
@@ -96,6 +107,18 @@ def parse_series_path(symbol: str, category: str, name: str) -> SeriesKey:
         decode_component(symbol, upper=True),
         decode_component(category, upper=False),
         decode_component(name, upper=False),
+    )
+
+
+def dataset_path(dataset_id: str, version: str) -> tuple[str, str]:
+    """The two folder names of a dataset version, below ``datasets/``.
+
+    Both letter cases stand as they are, as people write such ids: on a case-insensitive disk ids that differ by case
+    only meet, which the file :data:`DATASET_FILE` in the folder tells.
+    """
+    return (
+        encode_component(dataset_id, "dataset_id", upper=None),
+        encode_component(version, "version", upper=None),
     )
 
 
@@ -150,6 +173,23 @@ def parse_chunk_file_name(name: str) -> ChunkName | None:
     if found is None:
         return None
     return ChunkName(found[1], found[2] or "", chunk_id(int(found[3]), int(found[4])))
+
+
+def chunk_of_file(name: str) -> int | None:
+    """The chunk that a file in ``chunks/`` is or belongs to, as an orphan or a sidecar; None for other files."""
+    for suffix in (ORPHAN_SUFFIX, ZONE_MAP_SUFFIX, VALUE_INDEX_SUFFIX):
+        name = name.removesuffix(suffix)
+    chunk = parse_chunk_file_name(name)
+    return None if chunk is None else chunk.identity
+
+
+def is_of_series(name: str) -> bool:
+    """Whether a file in a series' folders bears a name that FastK gives."""
+    return (
+        name in (MANIFEST_FILE, MANIFEST_TEMPORARY)
+        or parse_table_file_name(name) is not None
+        or chunk_of_file(name) is not None
+    )
 
 
 def table_file_name(kind: str, identity: int) -> str:

@@ -1,5 +1,8 @@
 """Files that no newer state names: remembered for the grace period of readers, then removed by a later writer. Pure.
 
+They are removed before the manifest that forgets them is written, so that no crash leaves a chunk file of old rows that
+nobody knows of: what took its place names it, but will go itself one day.
+
 The newest entries stand inline in the manifest; when they are too many they move to a table file of their own, so that
 the manifest stays small. A table is forgotten as a whole, when its newest entry is over.
 
@@ -26,12 +29,16 @@ INLINE_MAX = 256
 
 @dataclass
 class RetiredEdit:
-    """What the next manifest remembers, the table file to write first (if any), and what may be removed after it."""
+    """What the next manifest remembers, the table file to write first (if any), and what is to be removed before it."""
 
     inline: tables.Table
     table: tables.Table
     files: list[tuple[int, bytes]] = field(default_factory=list)
     expired: list[np.void] = field(default_factory=list)
+
+    def keep(self, entries: list[np.void]) -> None:
+        """Remember some after all: their files could not be removed."""
+        self.inline = tables.joined(self.inline, np.array(entries, tables.RETIRED))
 
 
 def item(identity: int, kind: int, now: int, sequence: int) -> tables.Table:
@@ -53,14 +60,17 @@ def chunk_items(chunks: tables.Table, now: int, sequence: int) -> tables.Table:
 def advance(
     manifest: Manifest, load: LoadTable, newly: list[tables.Table], now: int, grace_ms: int, sequence: int
 ) -> RetiredEdit:
-    """Add what this commit retires, and let go of what was retired longer than ``grace_ms`` ago."""
+    """Add what this commit retires, and let go of what was retired longer than ``grace_ms`` ago.
+
+    ``now`` must not fall from commit to commit: what was retired first is over first.
+    """
     over = _is_over(manifest.retired, now - grace_ms, manifest.content_sequence)
-    inline = tables.joined(manifest.retired[~over], *newly)
-    edit = RetiredEdit(inline, manifest.retired_table, expired=list(manifest.retired[over]))
+    inline = tables.joined(tables.where(manifest.retired, ~over), *newly)
+    edit = RetiredEdit(inline, manifest.retired_table, expired=list(tables.where(manifest.retired, over)))
     if edit.table.size and int(edit.table["end_ts"][0]) <= now - grace_ms:
         _expire_table(edit, manifest, load, now, sequence)
     if edit.inline.size > INLINE_MAX:
-        _spill(edit, manifest.settings.series_id, load, now, sequence)
+        _spill(edit, manifest, load, now, now - grace_ms, sequence)
     return edit
 
 
@@ -70,6 +80,8 @@ def _is_over(entries: tables.Table, before: int, content_sequence: int) -> np.nd
     A chunk without rows stays while its commit is the last one that changed rows: nothing else proves to a rebuild from
     files that the commits before it counted.
     """
+    if not entries.size:  # most often; four operations on arrays cost 10 us
+        return np.empty(0, bool)
     is_proof = (entries["supersedes"] == tables.Supersedes.ONLY) & (entries["retired_by"] == content_sequence)
     over: np.ndarray[tuple[int], np.dtype[np.bool_]] = (entries["retired_at"] <= before) & ~is_proof
     return over
@@ -79,12 +91,10 @@ def _expire_table(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: i
     reference = edit.table[0]
     entries = _load(load, reference)
     over = _is_over(entries, now, manifest.content_sequence)
-    edit.expired += [
-        *entries[over],
-        item(int(reference["table_id"]), tables.RetiredKind.RETIRED_TABLE, now, sequence)[0],
-    ]
+    edit.expired += [*tables.where(entries, over)]
     edit.table = edit.table[:0]
-    edit.inline = tables.joined(entries[~over], edit.inline)
+    left = item(int(reference["table_id"]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
+    edit.inline = tables.joined(tables.where(entries, ~over), edit.inline, left)
 
 
 def removal_waves(entries: list[np.void]) -> list[list[np.void]]:
@@ -103,14 +113,20 @@ def removal_waves(entries: list[np.void]) -> list[list[np.void]]:
     return waves
 
 
-def _spill(edit: RetiredEdit, series_id: int, load: LoadTable, now: int, sequence: int) -> None:
-    """Move the inline entries, and those of an earlier table, to a new table."""
+def _spill(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: int, before: int, sequence: int) -> None:
+    """Move the inline entries, and those of an earlier table that are not over, to a new table.
+
+    A series that is written all the time spills before its table is over as a whole: nothing else would empty it.
+    """
     entries, kept = edit.inline, edit.inline[:0]
     if edit.table.size:
-        entries = tables.joined(_load(load, edit.table[0]), entries)
+        earlier = _load(load, edit.table[0])
+        over = _is_over(earlier, before, manifest.content_sequence)
+        edit.expired.extend(tables.where(earlier, over))
+        entries = tables.joined(tables.where(earlier, ~over), entries)
         kept = item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
     table_id = names.chunk_id(sequence, 0)
-    data = tables.encode_table(entries, series_id, table_id)
+    data = tables.encode_table(entries, manifest.settings.series_id, table_id)
     reference = np.zeros(1, tables.LEAF)
     reference[0] = (
         table_id,

@@ -18,6 +18,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.errors import InvalidData
+from fastk.format import names
 from fastk.format.binary import CRC_BYTES, VERSION, check_magic, check_version, padding
 from fastk.format.chunk import ALIGNMENT, block_count, write_zones, zone_dtype
 
@@ -44,8 +45,8 @@ class SidecarKind(NamedTuple):
     magic: bytes
 
 
-ZONE_MAP = SidecarKind(".zmap", 1, b"FKZMP003")
-VALUE_INDEX = SidecarKind(".vix", 2, b"FKVIX003")
+ZONE_MAP = SidecarKind(names.ZONE_MAP_SUFFIX, 1, b"FKZMP003")
+VALUE_INDEX = SidecarKind(names.VALUE_INDEX_SUFFIX, 2, b"FKVIX003")
 KINDS = (ZONE_MAP, VALUE_INDEX)
 
 
@@ -194,6 +195,18 @@ def parse_value_index(
         numbers = np.dtype(np.uint8) if dtype.kind == "b" else dtype
         indexes[place] = ValueIndex(reader.take(numbers, items), reader.take(np.dtype("<u4"), items))
     return indexes
+
+
+def read_owner(data: NDArray[np.uint8], kind: SidecarKind, path: str) -> tuple[SidecarOwner, int]:
+    """Whose sidecar a file says to be, and the rows of its zones; nothing is verified but its magic and version."""
+    check_magic(data[:8].tobytes(), kind.magic, path)
+    if data.size < _HEAD.size + CRC_BYTES:
+        raise InvalidData(f"{path} is truncated to {data.size} bytes")
+    _, version, crc, series_id, chunk_id, length, rows, block_rows, _ = _HEAD.unpack_from(data.data)
+    check_version(version, path)
+    if length != data.size:
+        raise InvalidData(f"{path} has {data.size:,} bytes, but its head says {length:,}")
+    return SidecarOwner(series_id, chunk_id, crc, rows), block_rows
 
 
 class _Head(NamedTuple):

@@ -9,27 +9,39 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
 
 from fastk.errors import InvalidData
 from fastk.io.lock import FileLock
 from fastk.io.mapping import map_descriptor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
-_MOST_UNSYNCED = 16  # descriptors; more are no faster
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_MOST_UNSYNCED = 64  # descriptors, of which a process may have as few as 256
+# Syncs that run at the same time share the file system's own commits: 50 files and their folders took 430 ms one after
+# the other, and 12 ms in 8 threads. Starting threads costs more than it spares where there are few.
+_SYNCING_THREADS, _FEWEST_FOR_THREADS = 8, 4
+# No symbolic links: a store's own files are plain ones, and what a planted link names lies outside of it.
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
 _READ = os.O_RDONLY | _FLAGS
 
 
 class SyncFailed(OSError):
     """The system could not make written bytes durable; what is on the medium is unknown from here on."""
+
+
+class Entry(NamedTuple):
+    """What a name in a folder stands for, a symbolic link for itself, and its size in bytes."""
+
+    kind: Literal["file", "folder", "link", "other"]
+    size: int
 
 
 class Disk:
@@ -65,14 +77,47 @@ class Disk:
             finally:
                 os.close(descriptor)
 
+    def pieces(self, path: str, offset: int, length: int, size: int) -> Iterator[NDArray[np.uint8]]:
+        """A stretch of a file in pieces of ``size`` bytes, the last one shorter; less where the file ends before.
+
+        All are views of one buffer, which the next piece overwrites. A medium that cannot give its bytes raises OSError
+        here, where the first touch of a map would be a SIGBUS.
+        """
+        with _naming(path):
+            descriptor = os.open(path, _READ)
+            try:
+                length = min(length, max(0, os.fstat(descriptor).st_size - offset))
+                buffer = np.empty(min(size, length), np.uint8)
+                for start in range(offset, offset + length, size):
+                    wanted = buffer[: min(size, offset + length - start)]
+                    found = _read_into(descriptor, wanted, start)
+                    if found:
+                        yield wanted[:found]
+            finally:
+                os.close(descriptor)
+
     def create(self, path: str, buffers: Sequence[Any], *, sync: bool = True) -> None:
         """Write a new file. FileExistsError if the name is taken; on failure nothing is left behind.
 
-        Durable on return; with ``sync=False`` only after :meth:`sync_file`: many files are written, then synced, in
-        about half the time of one after the other. The descriptor stays open until then, because an error of writing
-        back is only sure to reach a descriptor that was open when it happened.
+        Durable on return; with ``sync=False`` only after :meth:`sync_file`: many files are written, then synced
+        together, in a fraction of the time of one after the other. The descriptor stays open until then, because an
+        error of writing back is only sure to reach a descriptor that was open when it happened.
         """
         self._finish(self._write(path, buffers, os.O_EXCL), path, sync)
+
+    def create_streamed(self, path: str, pieces: Iterable[Any]) -> None:
+        """Write a new file piece by piece, each as it is made; durable on return. As :meth:`create` otherwise."""
+        descriptor = self._write(path, (), os.O_EXCL)
+        try:
+            with _naming(path):
+                for piece in pieces:
+                    _write_all(descriptor, (piece,))
+        except BaseException:
+            os.close(descriptor)
+            with suppress(OSError):
+                os.unlink(path)
+            raise
+        self._sync_and_close(descriptor, path)
 
     def create_derived(self, path: str, buffers: Sequence[Any]) -> None:
         """Write a new file that is never synced: one which can be made again, and is not trusted unread."""
@@ -101,13 +146,33 @@ class Disk:
         else:
             self._unsynced[path] = descriptor
             if len(self._unsynced) > _MOST_UNSYNCED:
-                self.sync_file(next(iter(self._unsynced)))
+                self.sync_files(list(self._unsynced))
 
     def sync_file(self, path: str) -> None:
         """Make the bytes of a file durable that was created without; no effect if it is durable already."""
         descriptor = self._unsynced.pop(path, None)
         if descriptor is not None:
             self._sync_and_close(descriptor, path)
+
+    def sync_files(self, paths: Sequence[str]) -> None:
+        """:meth:`sync_file` of several, in no particular order."""
+        self._at_once(self.sync_file, paths)
+
+    def sync_folders(self, paths: Sequence[str]) -> None:
+        """:meth:`sync_folder` of several, in no particular order."""
+        self._at_once(self.sync_folder, paths)
+
+    def _at_once(self, sync: Callable[[str], None], paths: Sequence[str]) -> None:
+        if len(paths) < _FEWEST_FOR_THREADS:
+            for path in paths:
+                sync(path)
+            return
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(_SYNCING_THREADS) as threads:
+            syncs = [threads.submit(sync, path) for path in paths]
+        for each in syncs:
+            each.result()
 
     def _sync_and_close(self, descriptor: int, path: str) -> None:
         """After a failure the file is removed: what it holds is unknown."""
@@ -145,6 +210,10 @@ class Disk:
         """Atomically give a file or folder another name, replacing a file of that name."""
         os.replace(source, target)
 
+    def link(self, source: str, target: str) -> None:
+        """Give a file a second name. OSError where the file system or its owner does not allow that."""
+        os.link(source, target)
+
     def remove(self, path: str) -> None:
         """Remove a file; no error if it is gone already."""
         descriptor = self._unsynced.pop(path, None)
@@ -177,6 +246,14 @@ class Disk:
         except (FileNotFoundError, NotADirectoryError):
             return []
 
+    def entries(self, path: str) -> dict[str, Entry]:
+        """What a folder holds, by name in order, no link followed; empty if there is no such folder."""
+        try:
+            with os.scandir(path) as found:
+                return {each.name: _entry(each) for each in sorted(found, key=lambda each: each.name)}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+
     def exists(self, path: str) -> bool:
         """Whether anything has this name."""
         return os.path.lexists(path)
@@ -188,6 +265,10 @@ class Disk:
         except FileNotFoundError:
             return 0
 
+    def is_link(self, path: str) -> bool:
+        """Whether this is a symbolic link."""
+        return os.path.islink(path)
+
     def is_folder(self, path: str) -> bool:
         """Whether this is a folder."""
         return os.path.isdir(path)
@@ -195,6 +276,19 @@ class Disk:
     def lock(self, path: str, timeout: float) -> FileLock:
         """An exclusive lock that the system frees with the process; see :class:`fastk.io.lock.FileLock`."""
         return FileLock(path, timeout)
+
+
+def _entry(found: os.DirEntry[str]) -> Entry:
+    if found.is_symlink():
+        return Entry("link", 0)
+    if found.is_dir(follow_symlinks=False):
+        return Entry("folder", 0)
+    if not found.is_file(follow_symlinks=False):
+        return Entry("other", 0)
+    try:
+        return Entry("file", found.stat(follow_symlinks=False).st_size)
+    except FileNotFoundError:  # removed since it was listed
+        return Entry("other", 0)
 
 
 @contextmanager
@@ -214,6 +308,14 @@ def _read_all(descriptor: int) -> bytes:
     while piece := os.read(descriptor, max(size, 1) + 1):
         pieces.append(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _read_into(descriptor: int, buffer: NDArray[np.uint8], offset: int) -> int:
+    """Fill a buffer from a place of a file; how many bytes there were."""
+    found = 0
+    while found < buffer.size and (count := os.preadv(descriptor, [buffer[found:].data], offset + found)):
+        found += count
+    return found
 
 
 def _write_all(descriptor: int, buffers: Sequence[Any]) -> None:

@@ -15,6 +15,7 @@ import time
 
 from fastk.errors import LockTimeout
 
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _FIRST_WAIT, _LONGEST_WAIT = 0.0005, 0.05
 _TEXT_BYTES = 320
 
@@ -24,7 +25,8 @@ class FileLock:
 
     def __init__(self, path: str, timeout: float) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        self._pid = os.getpid()
+        self._descriptor = os.open(path, _FLAGS, 0o644)
         try:
             self._acquire(timeout)
             self.crashes = self._count_crashes()
@@ -37,8 +39,12 @@ class FileLock:
     def release(self, *, leftovers: bool = False) -> None:
         """Free the lock; ``leftovers`` counts this holder among those that may have left files behind.
 
-        Explicit, so that a forked child's copy of the descriptor does not keep it.
+        Explicit, so that a forked child's copy of the descriptor does not keep it. The child's own release, as it
+        leaves the block in which it was forked, must not take the lock from its parent.
         """
+        if os.getpid() != self._pid:
+            os.close(self._descriptor)
+            return
         self.crashes += leftovers
         try:
             self._write_text("")

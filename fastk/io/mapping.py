@@ -16,6 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_DONTNEED = getattr(mmap, "MADV_DONTNEED", 4)
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -32,6 +33,25 @@ def map_descriptor(descriptor: int, length: int) -> NDArray[np.uint8]:
     if sys.platform == "win32":
         return np.frombuffer(mmap.mmap(descriptor, length, access=mmap.ACCESS_READ), np.uint8)
     return np.asarray(_LibcMap(descriptor, length))
+
+
+def drop_pages(view: NDArray[Any]) -> None:
+    """Take the pages of a map out of this process's memory, given any view of it; reading brings them back.
+
+    They stay in the system's cache of files. The whole map, because a system that keeps files in large folios counts,
+    maps and unmaps megabytes around each byte that is touched. Does nothing for memory that is no map.
+    """
+    if sys.platform != "linux":  # elsewhere the advice means something else, or nothing
+        return
+    owner: Any = view
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, _LibcMap):
+        owner.drop_pages()
+    elif isinstance(owner, memoryview) and isinstance(owner.obj, mmap.mmap):
+        owner.obj.madvise(mmap.MADV_DONTNEED)
+    elif isinstance(owner, mmap.mmap):
+        owner.madvise(mmap.MADV_DONTNEED)
 
 
 class _LibcMap:
@@ -51,6 +71,10 @@ class _LibcMap:
         self._address, self._length = address, length
         self.__array_interface__ = {"data": (address, True), "shape": (length,), "typestr": "|u1", "version": 3}
 
+    def drop_pages(self) -> None:
+        """Unmap the pages for now; bytes of a file only, so that nothing is lost."""
+        _libc().madvise(self._address, self._length, _DONTNEED)
+
     def __del__(self) -> None:
         if self._length:
             _libc().munmap(self._address, self._length)
@@ -67,5 +91,6 @@ def _libc() -> Any:
         library.mmap.argtypes = (pointer, size, number, number, number, offset)
         library.mmap.restype = pointer
         library.munmap.argtypes = (pointer, size)
+        library.madvise.argtypes = (pointer, size, number)
         _library = library
     return _library

@@ -205,7 +205,7 @@ class OriginalNames:
         from fastk.store import reports
 
         key = keys.ScalarSeriesKey.of(series.key)
-        start, end = series.coverage or (None, None)
+        start, end = series.span or (None, None)
         return reports.IndicatorInventoryEntry(
             key.symbol,
             key.timeframe,

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from fastk.query.planner import PlanName
     from fastk.query.results import QueryResult
     from fastk.query.scalars import ScalarQueryCapabilities, ValueIndexEntry, ZoneMapEntry
+    from fastk.replay.coverage import Coverage
+    from fastk.replay.cursor import ReplayCursor
+    from fastk.replay.sequences import SequenceScanReport
     from fastk.schema.columns import Columns
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     Times = NDArray[np.int64] | NDArray[np.datetime64] | Sequence[TimeLike]
 
 DEFAULT_SCALAR_ZMAP_BLOCK_SIZE = 256
+DEFAULT_SEQUENCE_LIMIT = 10_000
+DEFAULT_COVERAGE_LIMIT = 100_000
 _MOST_ZONE_ROWS = 1 << 20
 _NARROWING = {"both": (0, 0), "left": (0, 1), "right": (1, 0), "neither": (1, 1)}
 
@@ -79,9 +84,9 @@ class Series:
         return self._reader.is_registered()
 
     @property
-    def coverage(self) -> tuple[int, int] | None:
+    def span(self) -> tuple[int, int] | None:
         """First and last stored ts; None while there are no rows."""
-        return self._reader.snapshot.coverage
+        return self._reader.snapshot.span
 
     @property
     def sequence(self) -> int:
@@ -195,6 +200,77 @@ class Series:
 
         return results.value_index(self._reader.snapshot, column)
 
+    # Replay
+
+    def replay(
+        self, start: TimeLike | None = None, end: TimeLike | None = None, *, batch_rows: int | None = None
+    ) -> ReplayCursor:
+        """A cursor over the rows between two times in stored order, of the snapshot as it is now.
+
+        ``cursor.next_batch(n)``, or ``for batch in cursor`` in batches of ``batch_rows`` (65,536); batches are
+        :class:`fastk.Rows`. InvalidInput if start > end.
+        """
+        from fastk.replay.cursor import DEFAULT_BATCH_ROWS, ReplayCursor, ReplayOptions
+
+        low, high = self._window(start, end, "replay")
+        rows = DEFAULT_BATCH_ROWS if batch_rows is None else batch_rows
+        return ReplayCursor(self._reader.snapshot, ReplayOptions(low, high, rows))
+
+    def _window(self, start: TimeLike | None, end: TimeLike | None, what: str) -> tuple[int, int]:
+        """Both ends as ints within int64; InvalidInput if start > end, also where there is no such series."""
+        check_order(start, end, what)
+        start, end = (None if time is None else self._ts(time) for time in (start, end))
+        check_order(start, end, what)
+        return max(INT64_MIN if start is None else start, INT64_MIN), min(INT64_MAX if end is None else end, INT64_MAX)
+
+    def scan_sequence(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        field: str | None = None,
+        limit: int = DEFAULT_SEQUENCE_LIMIT,
+    ) -> SequenceScanReport:
+        """Compare the sequence numbers of adjacent rows: gaps, duplicates and violations, with their true totals.
+
+        ``field`` is any integer column (default: the schema's sequence field). Each of the three lists holds the first
+        ``limit`` findings. InvalidInput if start > end. Cost: one pass over the column.
+        """
+        from fastk.replay import sequences
+
+        low, high = self._window(start, end, "scan")
+        return sequences.scan_sequence(self._reader.snapshot, low, high, field, limit)
+
+    def coverage(
+        self,
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        step: int | None = None,
+        origin: TimeLike | None = None,
+        sessions: tuple[Times, Times] | None = None,
+        expected: Times | None = None,
+        buckets: bool = False,
+        limit: int = DEFAULT_COVERAGE_LIMIT,
+    ) -> Coverage:
+        """Which expected times between two times (both included) have rows, as intervals and holes.
+
+        Expected is every ``step`` (default: the timeframe; in the series' unit) from ``origin`` on, in both directions
+        (default: the first stored ts); or every step of ``sessions=(opens, closes)``, closes excluded; or each of the
+        times in ``expected``. Open ends are those of the series, of the sessions or of the list. With ``buckets`` any
+        row from one expected time to before the next fills it, which suits trades; sessions of a series without a
+        timeframe are filled by any row. ``limit`` bounds the lists, never the totals. Cost: one pass over ts.
+        """
+        from fastk.replay import coverage, slots
+
+        low, high = self._window(start, end, "coverage")
+        phase = None if origin is None else self._ts(origin)
+        snapshot = self._reader.snapshot
+        expected_slots = slots.expected_slots(
+            snapshot, low, high, step=step, origin=phase, sessions=sessions, expected=expected, buckets=buckets
+        )
+        return coverage.coverage(snapshot, expected_slots, limit)
+
     # Writes
 
     def put(
@@ -282,8 +358,8 @@ class Series:
         return writer.replace(self._reader, *window, columns, _checked_zone_rows(zone_rows))
 
     def _clamped(self, start: TimeLike | None, end: TimeLike | None, closed: str) -> tuple[int, int]:
-        low, high = self._bounds(start, end, "both")
-        check_order(low, high, "range")
+        start, end = (None if time is None else self._ts(time) for time in (start, end))
+        check_order(start, end, "range")
         low, high = self._bounds(start, end, closed)
         return max(low, INT64_MIN), min(high, INT64_MAX)
 
@@ -299,10 +375,10 @@ class Series:
 
     def compaction_advice(self, policy: CompactionPolicy | None = None) -> list[CompactionDecision]:
         """For each partition, whether a policy (default: the original's thresholds) advises merging it, and why."""
-        from fastk.engine.compaction import CompactionPolicy
+        from fastk.engine.compaction import CompactionPolicy, checked_policy
         from fastk.engine.edit import SeriesEdit
 
-        edit = SeriesEdit(self._reader.snapshot, policy or CompactionPolicy())
+        edit = SeriesEdit(self._reader.snapshot, checked_policy(policy) or CompactionPolicy())
         return edit.decide(edit.stored_partitions())
 
     def _partitions(self, edit: SeriesEdit, partition_key: str | None) -> list[int]:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os.path
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.engine.cache import MapCache, default_budget
-from fastk.engine.files import SeriesFiles
+from fastk.engine.files import SeriesFiles, make_folders, series_folders
 from fastk.engine.gate import WriteGate
 from fastk.engine.reader import SeriesReader
 from fastk.errors import FastKError, InvalidData, InvalidInput, NotFound, StoreClosed, UnsupportedVersion
 from fastk.format import names
 from fastk.format.binary import VERSION
+from fastk.format.store_file import ORIGINAL_MANIFEST, check_store_file, encode_store_file
 from fastk.io.disk import Disk
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
+from fastk.store.datasets import Datasets
+from fastk.store.matrix_names import MatrixNames
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
+from fastk.store.recovery_names import RecoveryNames
+from fastk.store.replay_names import ReplayNames
 from fastk.store.series import Series
 from fastk.store.upkeep import Upkeep
 from fastk.times import TimeUnit
@@ -39,12 +42,8 @@ if TYPE_CHECKING:
     Mode = Literal["rw", "r"]
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
 
-_ORIGINAL_MANIFEST = b"FKMETA0"
-# A folder above the root that was there before may be another user's, or of a file system without such syncs.
-_UNSYNCABLE = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EROFS})
 
-
-class FastKStore(OriginalNames, QueryNames, Upkeep):
+class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, MatrixNames, Upkeep, Datasets):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.
@@ -69,6 +68,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         self._maps = MapCache(default_budget() if max_maps is None else max_maps)
         self._gate = WriteGate(disk, root, writable=mode == "rw", timeout=lock_timeout)
         self._grace_ms = int(grace_seconds * 1000)
+        self._lock_timeout = lock_timeout
         self._given_policy = policy
         self._series: dict[SeriesKey, Series] = {}
         self._readers: dict[SeriesKey, SeriesReader] = {}
@@ -117,6 +117,10 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         for name, seconds in (("lock_timeout", lock_timeout), ("grace_seconds", grace_seconds)):
             if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < 1e9:
                 raise InvalidInput(f"{name} must be a number of seconds from 0 to 10**9, not {seconds!r}")
+        if policy is not None:
+            from fastk.engine.compaction import checked_policy
+
+            checked_policy(policy)
         path = _checked_path(root)
         return cls(
             path,
@@ -125,12 +129,14 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
             lock_timeout=lock_timeout,
             max_maps=max_maps,
             grace_seconds=grace_seconds,
-            policy=_checked_policy(policy),
+            policy=policy,
             disk=disk or Disk(),
         )
 
     def _check_root(self) -> bool:
         """Whether the root is a store already; errors if it is something else."""
+        if self.mode == "rw":
+            self._gate.check_mutable()
         store_file = os.path.join(self.root, names.STORE_FILE)
         try:
             content = self._disk.read(store_file)
@@ -139,7 +145,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         except FileNotFoundError:
             self._check_may_become_store()
             return False
-        _check_store_file(content, store_file)
+        check_store_file(content, store_file)
         return True
 
     def _check_may_become_store(self) -> None:
@@ -159,7 +165,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         if foreign and self._disk.list(os.path.join(self.root, names.SERIES_FOLDER)):
             raise InvalidData(
                 f"{self.root} looks like a store whose file {names.STORE_FILE} is missing; restore it with "
-                f"the content {_store_file().decode().strip()}"
+                f"the content {encode_store_file().decode().strip()}"
             )
         if self.mode == "r":
             raise NotFound(f"there is no store at {self.root}; check the path, or open it with mode='rw' to create it")
@@ -167,7 +173,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
     def _is_of_original(self) -> bool:
         for _, path in self._series_folders():
             try:
-                return self._disk.read(os.path.join(path, names.MANIFEST_FILE))[:7] == _ORIGINAL_MANIFEST
+                return self._disk.read(os.path.join(path, names.MANIFEST_FILE))[:7] == ORIGINAL_MANIFEST
             except OSError:
                 continue
         return False
@@ -177,30 +183,17 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         self._gate.check_open()
         if not self._initialized:
             with self._gate.shutting():
-                self._make_root(self.root)
+                make_folders(self._disk, self.root)
             with self._gate.hold():
                 self._disk.make_folder(os.path.join(self.root, names.SERIES_FOLDER))
                 store_file = os.path.join(self.root, names.STORE_FILE)
                 temporary = os.path.join(self.root, names.STORE_TEMPORARY)
                 if not self._disk.exists(store_file):
-                    self._disk.replace_unnamed(temporary, [_store_file()])
+                    self._disk.replace_unnamed(temporary, [encode_store_file()])
                     self._disk.rename(temporary, store_file)
                 self._disk.sync_folder(self.root)
             self._initialized = True
         return self
-
-    def _make_root(self, path: str) -> None:
-        """Create the folder and those above it, and make all their names durable: who made them may not have."""
-        parent = os.path.dirname(path)
-        if parent == path:
-            return
-        self._make_root(parent)
-        created = not self._disk.is_folder(path) and self._disk.make_folder(path)
-        try:
-            self._disk.sync_folder(parent)
-        except OSError as error:
-            if created or error.errno not in _UNSYNCABLE:
-                raise
 
     def close(self) -> None:
         """Let go of all maps; further use raises StoreClosed.
@@ -281,6 +274,7 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
         series_key = as_series_key(key)
         self._gate.check_open()
         files = SeriesFiles(self.root, series_key)
+        files.check_plain(self._disk)
         if not self._disk.exists(files.manifest):
             raise NotFound(f"series {series_key} is not in the store; see list_series()")
         self._writer.drop(files)
@@ -336,21 +330,22 @@ class FastKStore(OriginalNames, QueryNames, Upkeep):
             self.series(key)
             return reports.inventory_entry(self._readers[key].newest())
         except NotFound:
-            return None
+            return self._entry_without_manifest(key)
         except (FastKError, OSError) as error:
             return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
 
+    def _entry_without_manifest(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
+        from fastk.store import reports
+
+        try:
+            self._readers[key].files.check_not_lost(self._disk)
+        except InvalidData as error:
+            return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
+        return None
+
     def _series_folders(self) -> Iterator[tuple[SeriesKey, str]]:
         """Key and path of every folder that is named like a series."""
-        root = os.path.join(self.root, names.SERIES_FOLDER)
-        for symbol in self._disk.list(root):
-            for category in self._disk.list(os.path.join(root, symbol)):
-                for name in self._disk.list(os.path.join(root, symbol, category)):
-                    try:
-                        key = names.parse_series_path(symbol, category, name)
-                    except InvalidData:
-                        continue
-                    yield key, os.path.join(root, symbol, category, name)
+        return series_folders(self._disk, self.root)
 
     def store_stats(self) -> reports.StoreStats:
         """Sums over all readable series. Linear in series and chunks."""
@@ -373,35 +368,8 @@ def open_store(root: str | os.PathLike[str], mode: Mode = "rw", **options: Any) 
     return FastKStore.open(root, mode, **options)
 
 
-def _checked_policy(policy: object) -> CompactionPolicy | None:
-    if policy is not None:
-        from fastk.engine.compaction import CompactionPolicy
-
-        if not isinstance(policy, CompactionPolicy):
-            raise InvalidInput(f"policy must be a fastk.CompactionPolicy, not {policy!r}")
-    return policy
-
-
 def _checked_path(root: str | os.PathLike[str]) -> str:
     path = os.fspath(root) if isinstance(root, (str, os.PathLike)) else None
     if not isinstance(path, str) or not path.strip() or "\0" in path:
         raise InvalidInput(f"{root!r} is no path of a folder")
     return os.path.abspath(path)
-
-
-def _store_file() -> bytes:
-    return json.dumps({"format": "fastk", "version": VERSION}).encode() + b"\n"
-
-
-def _check_store_file(content: bytes, path: str) -> None:
-    try:
-        stored = json.loads(content)
-        is_ours, version = stored["format"] == "fastk" and type(stored["version"]) is int, stored["version"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        is_ours, version = False, 0
-    if not is_ours:
-        raise InvalidData(f"{path} is damaged or foreign; a store's holds {_store_file().decode().strip()}")
-    if version != VERSION:
-        raise UnsupportedVersion(
-            f"{path} says format {version}; this library reads format {VERSION}: use a version of fastk that reads it"
-        )

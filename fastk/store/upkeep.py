@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fastk.errors import FastKError, InvalidInput, NotFound
+from fastk.errors import FastKError, InvalidInput, LockTimeout, NotFound, StoreClosed
+from fastk.io.disk import SyncFailed
 from fastk.keys import KLINE_CATEGORY
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Upkeep:
         init: Callable[[], Any]
         _given_policy: CompactionPolicy | None
         _grace_ms: int
+        _check_open: Callable[[], None]
         _open_writer: Callable[[], Writer]
         _readers: dict[SeriesKey, SeriesReader]
         _series_folders: Callable[[], Iterator[tuple[SeriesKey, str]]]
@@ -87,7 +89,10 @@ class Upkeep:
         from fastk.engine.results import GcReport
 
         grace_ms = self._grace_ms if grace_seconds is None else _checked_grace(grace_seconds)
+        self._check_open()
         writer = self._writer if dry_run else self._open_writer()
+        if not dry_run:
+            self.init()
         reports, problems = [], []
         for key, _ in self._series_folders():
             try:
@@ -95,6 +100,8 @@ class Upkeep:
                 reports.append(writer.collect(self._readers[key], grace_ms, dry_run=dry_run))
             except NotFound:
                 continue
+            except (LockTimeout, StoreClosed, SyncFailed, InvalidInput):  # true of every series
+                raise
             except (FastKError, OSError) as error:
                 problems.append(str(error))
         reports.append(writer.collect_dropped(grace_ms, dry_run=dry_run))

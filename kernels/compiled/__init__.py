@@ -5,30 +5,45 @@ from typing import Any
 from numba import config
 
 from .checksum import crc32c_blocks
+from .matrix import align, carry_forward, equal, intersect, unite
+from .merge import merge
 from .order import first_disorder
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
+from .sequence import sequence_breaks
 from .zones import zones
 
 _config: Any = config
 if _config.DISABLE_JIT:  # Python itself cannot run the instructions
+    from ..plain.matrix import bundle, gather, spread
     from ..plain.selection import compact, index_bounds, mark, prune, scan
 else:
     from .compact import compact
+    from .matrix import bundle, gather, spread
     from .selection import index_bounds, mark, prune, scan
 
 __all__ = [
+    "align",
     "bounds",
+    "bundle",
+    "carry_forward",
     "compact",
     "copy_ranges",
     "crc32c_blocks",
+    "equal",
     "find",
     "first_disorder",
+    "gather",
     "index_bounds",
+    "intersect",
     "lower_bounds",
     "mark",
+    "merge",
     "prune",
     "scan",
+    "sequence_breaks",
+    "spread",
     "take",
+    "unite",
     "upper_bounds",
     "zones",
 ]

@@ -37,7 +37,7 @@ def point_kernel(*argument_types: types.Type) -> Callable[[Callable[Parameters, 
     return decorate
 
 
-class KernelByDtype(dict[np.dtype[Any], Callable[..., None]]):
+class KernelByDtype(dict[np.dtype[Any], Callable[..., Any]]):
     """Entry points of one kernel by the column's dtype, compiled at first use; for S<n>, its twin in numpy.
 
     `argument_types` gives the kernel's argument types for a value type. The kernel releases the GIL while it runs.
@@ -45,15 +45,15 @@ class KernelByDtype(dict[np.dtype[Any], Callable[..., None]]):
 
     def __init__(
         self,
-        function: Callable[..., None],
-        twin: Callable[..., None],
+        function: Callable[..., Any],
+        twin: Callable[..., Any],
         argument_types: Callable[[types.Type], tuple[types.Type, ...]],
     ) -> None:
         self._dispatcher = kernel(function)
         self._twin = twin
         self._argument_types = argument_types
 
-    def __missing__(self, dtype: np.dtype[Any]) -> Callable[..., None]:
+    def __missing__(self, dtype: np.dtype[Any]) -> Callable[..., Any]:
         entry = self._twin
         if dtype.kind != "S":
             entry = _entry_point(self._dispatcher, self._argument_types(from_dtype(dtype)))

@@ -1,24 +1,37 @@
 """The kernels in numpy: always available, and what serves until the compiled ones are loaded."""
 
 from .checksum import crc32c_blocks
+from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
+from .merge import merge
 from .order import first_disorder
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
 from .selection import compact, index_bounds, mark, prune, scan
+from .sequence import sequence_breaks
 from .zones import zones
 
 __all__ = [
+    "align",
     "bounds",
+    "bundle",
+    "carry_forward",
     "compact",
     "copy_ranges",
     "crc32c_blocks",
+    "equal",
     "find",
     "first_disorder",
+    "gather",
     "index_bounds",
+    "intersect",
     "lower_bounds",
     "mark",
+    "merge",
     "prune",
     "scan",
+    "sequence_breaks",
+    "spread",
     "take",
+    "unite",
     "upper_bounds",
     "zones",
 ]

@@ -2,8 +2,8 @@
 
 :class:`RecordingDisk` performs on a real folder and writes each effect down. :class:`Journal` then answers: had the
 power gone after effect n, what could the disk hold? The model is the pessimist's: whatever was not synced may be
-there, be missing, or (the bytes of a file) be torn; a name is synced with its folder and bytes with their file; only a
-rename is atomic. :class:`FailingSystem` stands below the real disk in the place of the module ``os``.
+there, be missing, or (the bytes of a file) be torn or have a hole; a name is synced with its folder and bytes with
+their file; only a rename is atomic. :class:`FailingSystem` stands below the real disk, in the place of ``os``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any
 from fastk.io.disk import Disk
 from fastk.io.lock import FileLock
 
-MOST_IMAGES = 48
+MOST_IMAGES = 16
+FATES = ("kept", "lost", "torn", "holed")
 Image = dict[str, bytes | None]
 """What a disk holds: path below the base -> bytes of a file, or None for a folder."""
 
@@ -33,7 +34,7 @@ class Killed(BaseException):
 class Effect:
     """One effect on the disk; paths are below the journal's base."""
 
-    kind: str  # make, create, write, sync, sync_folder, rename, remove, remove_folder
+    kind: str  # make, create, link, write, sync, sync_folder, rename, remove, remove_folder
     path: str
     target: str = ""
     data: bytes = b""
@@ -70,13 +71,16 @@ class Journal:
         self.start: Image = read_image(base)
         self.effects: list[Effect] = []
 
-    def images(self, length: int, seed: int = 0) -> Iterator[Image]:
-        """The possible contents of the disk after a power cut behind the first ``length`` effects, each once."""
+    def images(self, length: int, seed: int = 0, most: int = MOST_IMAGES) -> Iterator[Image]:
+        """The possible contents of the disk after a power cut behind the first ``length`` effects, each once.
+
+        All of them if they are no more than ``most``, else the extremes and as many by chance.
+        """
         world = _World(self.start)
         for effect in self.effects[:length]:
             world.apply(effect)
         seen = set()
-        for names, bytes_kept in _choices(len(world.pending), len(world.unsynced_files()), seed):
+        for names, bytes_kept in _choices(len(world.pending), len(world.unsynced_files()), seed, most):
             image = world.image(names, bytes_kept)
             key = frozenset(image.items())
             if key not in seen:
@@ -84,23 +88,22 @@ class Journal:
                 yield image
 
 
-def _choices(names: int, files: int, seed: int) -> Iterator[tuple[tuple[bool, ...], tuple[str, ...]]]:
+def _choices(names: int, files: int, seed: int, most: int) -> Iterator[tuple[tuple[bool, ...], tuple[str, ...]]]:
     """Which unsynced names and bytes survive: all combinations if they are few, else the extremes and a sample."""
-    fates = ("kept", "lost", "torn")
-    if 2**names * 3**files <= MOST_IMAGES:
-        yield from product(product((True, False), repeat=names), product(fates, repeat=files))
+    if 2**names * len(FATES) ** files <= most:
+        yield from product(product((True, False), repeat=names), product(FATES, repeat=files))
         return
     for kept in (True, False):
-        for fate in fates:
+        for fate in FATES:
             yield (kept,) * names, (fate,) * files
     for odd in range(names):
         for kept in (True, False):
             yield tuple((place == odd) != kept for place in range(names)), ("kept",) * files
     chance = random.Random(seed)
-    for _ in range(MOST_IMAGES):
+    for _ in range(most):
         yield (
             tuple(chance.random() < 0.5 for _ in range(names)),
-            tuple(chance.choice(fates) for _ in range(files)),
+            tuple(chance.choice(FATES) for _ in range(files)),
         )
 
 
@@ -171,6 +174,9 @@ class _World:
             parts = [(folder, name, self.files[-1])]
         elif effect.kind == "make":
             parts = [(folder, name, _Folder())]
+        elif effect.kind == "link":
+            target_folder, target_name = self._place(effect.target)
+            parts = [(target_folder, target_name, folder.entries[name])]
         elif effect.kind == "rename":
             target_folder, target_name = self._place(effect.target)
             parts = [(target_folder, target_name, folder.entries[name]), (folder, name, None)]
@@ -215,9 +221,18 @@ class _World:
                 image[path] = None
                 self._collect(id(node), f"{path}/", entries, fate_of, image)
             else:
-                fate = fate_of.get(id(node), "kept")
-                half = (len(node.durable) + len(node.current)) // 2
-                image[path] = {"kept": node.current, "lost": node.durable, "torn": node.current[:half]}[fate]
+                image[path] = _survived(node, fate_of.get(id(node), "kept"))
+
+
+def _survived(file: _File, fate: str) -> bytes:
+    """The bytes of a file after a fate: a hole is what was written out of order, and reads as zeros."""
+    if fate in ("kept", "lost"):
+        return file.current if fate == "kept" else file.durable
+    half = (len(file.durable) + len(file.current)) // 2
+    if fate == "torn":
+        return file.current[:half]
+    end = (half + len(file.current)) // 2
+    return file.current[:half] + bytes(end - half) + file.current[end:]
 
 
 def _set(entries: dict[str, Any], name: str, node: Any) -> None:
@@ -304,6 +319,11 @@ class RecordingDisk(Disk):
         if not os.path.relpath(path, self.journal.base).startswith(".."):  # what lies above the base is durable
             self._effect("sync_folder", path)
 
+    def _at_once(self, sync: Callable[[str], None], paths: Sequence[str]) -> None:
+        """One after the other, so that the journal of a run is that of every run."""
+        for path in paths:
+            sync(path)
+
     def make_folder(self, path: str) -> bool:
         if os.path.isdir(path):
             return False
@@ -313,6 +333,12 @@ class RecordingDisk(Disk):
     def rename(self, source: str, target: str) -> None:
         self._effect("rename", source, target)
         super().rename(source, target)
+
+    def link(self, source: str, target: str) -> None:
+        if not os.path.lexists(source):
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", source)
+        self._effect("link", source, target)
+        super().link(source, target)
 
     def remove(self, path: str) -> None:
         if os.path.lexists(path):
@@ -352,7 +378,7 @@ class ForbiddenDisk(Disk):
         raise AssertionError(f"this must change nothing, but tried {arguments}")
 
     create = create_derived = replace_unnamed = sync_file = sync_folder = make_folder = _refuse
-    rename = remove = remove_folder = lock = _refuse
+    rename = link = remove = remove_folder = lock = _refuse
 
 
 class HookedDisk(Disk):
@@ -381,7 +407,7 @@ class FailingSystem:
     """
 
     FALLIBLE = frozenset(
-        {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "unlink", "rmdir", "listdir"}
+        {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "link", "unlink", "rmdir", "listdir"}
         | {"pread", "pwrite", "ftruncate"}
     )
 

@@ -1,0 +1,1 @@
+"""Series as aligned arrays: feature matrices, windows of them, and files that machine learning maps."""

@@ -1,0 +1,129 @@
+"""The times of a matrix's rows: ascending, each once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastk import kernels
+from fastk.arrays import is_integer, read_only
+from fastk.errors import InvalidInput
+from fastk.matrix import memory
+from fastk.matrix.request import span_of
+from fastk.times import INT64_MAX, INT64_MIN, format_ts, to_ts_array
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from fastk.matrix.timeline import Timeline
+    from fastk.times import TimeUnit
+
+    Int64 = NDArray[np.int64]
+
+NAMES = ("union", "intersection", "first")
+
+
+def is_named(grid: Any) -> bool:
+    """Whether a grid is made from the times of the series; InvalidInput for a name that there is not."""
+    if isinstance(grid, str):
+        if grid not in NAMES:
+            raise InvalidInput(
+                f"grid={grid!r} is unknown: give {', '.join(map(repr, NAMES))}, an array of times or a step"
+            )
+        return True
+    return False
+
+
+def given_grid(grid: Any, unit: TimeUnit, start: int, end: int) -> Int64 | None:
+    """A grid that the caller gives as an array, as far as it lies between two times; None if it is another one."""
+    if isinstance(grid, str) or is_step(grid):
+        return None
+    ts = read_only(to_ts_array(grid, unit, zoneless_is_utc=True))
+    kernels.load()
+    row = kernels.active.first_disorder(ts, True)
+    if row >= 0:
+        raise InvalidInput(
+            f"the grid does not ascend: row {row:,} ({format_ts(int(ts[row]), unit)}) comes not after row {row - 1:,} "
+            f"({format_ts(int(ts[row - 1]), unit)}); sort it, each time once"
+        )
+    low, high = kernels.active.bounds(ts, start, end)
+    return ts[low:high]
+
+
+def is_step(grid: Any) -> bool:
+    """Whether a grid is given by the distance of its rows."""
+    if is_integer(grid) or isinstance(grid, np.timedelta64):
+        return True
+    from datetime import timedelta
+
+    return isinstance(grid, timedelta)
+
+
+def step_grid(step: Any, unit: TimeUnit, start: int, end: int, timelines: list[Timeline]) -> Int64:
+    """A row each step: from the start, if there is one, or from the multiple of the step at or before the first row."""
+    width = span_of(step, unit, "grid")
+    if width < 1:
+        raise InvalidInput(f"a step of the grid must be 1 or more, not {step!r}")
+    spans = [span for timeline in timelines if (span := timeline.span()) is not None]
+    if start == INT64_MIN:
+        start = min((first for first, _ in spans), default=0) // width * width
+        if not spans:
+            return read_only(np.empty(0, np.int64))
+    if end == INT64_MAX:
+        end = max((last for _, last in spans), default=start - 1)
+    rows = max(0, (end - start) // width + 1)
+    memory.check(rows * 8, f"the grid with a step of {step!r} from {start} to {end}")
+    ts = np.arange(rows, dtype=np.int64)
+    ts *= width
+    ts += start
+    return read_only(ts)
+
+
+def named_grid(name: str, timelines: list[Timeline]) -> Int64:
+    """The times that the series have: those of all, those that they share, or those of the first."""
+    kernels.load()
+    if name == "first":
+        return _unique(timelines[0].all_ts())
+    columns = [_unique(timeline.all_ts()) for timeline in timelines]
+    combine = _united if name == "union" else _shared
+    while len(columns) > 1:  # in pairs, so that no ts is copied more often than there are doublings
+        pairs = [combine(one, other) for one, other in zip(columns[::2], columns[1::2], strict=False)]
+        columns = pairs + columns[len(pairs) * 2 :]
+    if name == "intersection" and not columns[0].size:
+        raise InvalidInput(_nothing_shared(timelines))
+    return columns[0]
+
+
+def _unique(ts: Int64) -> Int64:
+    if kernels.active.first_disorder(ts, True) < 0:
+        return ts
+    return _combined(kernels.active.unite, ts, ts[:0], ts.size)
+
+
+def _united(one: Int64, other: Int64) -> Int64:
+    return _combined(kernels.active.unite, one, other, one.size + other.size)
+
+
+def _shared(one: Int64, other: Int64) -> Int64:
+    return _combined(kernels.active.intersect, one, other, min(one.size, other.size))
+
+
+def _combined(kernel: Callable[[Int64, Int64, Int64], int], one: Int64, other: Int64, room: int) -> Int64:
+    out = np.empty(room, np.int64)
+    count = kernel(one, other, out)
+    if count < room:
+        out.resize(count, refcheck=False)  # gives the rest of the memory back
+    return read_only(out)
+
+
+def _nothing_shared(timelines: list[Timeline]) -> str:
+    lines = []
+    for timeline in timelines[:4]:
+        source, _ = timeline.members[0]
+        unit, span = source.snapshot.settings.time_unit, timeline.span()
+        text = "no rows" if span is None else " to ".join(format_ts(ts, unit) for ts in span)
+        lines.append(f"{source.key}: {text}")
+    return f"the series share no time ({'; '.join(lines)}): take grid='union', or series and a range that overlap"

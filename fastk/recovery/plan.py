@@ -1,0 +1,330 @@
+"""What a repair would do with one series: read only, and the same for a dry run and a real one.
+
+From the manifest where it is sound, else from the chunk files. What verifies stays; of damaged chunks the sound rows go
+into new ones; what nobody can read is let go and its rows are named. All of it becomes one commit.
+"""
+
+from __future__ import annotations
+
+import os.path
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastk.errors import InvalidInput
+from fastk.format import names, retired, sidecars, tables
+from fastk.recovery.adoption import Adoption, SoundFile, adopt, highest_base
+from fastk.recovery.chunk_file import read_chunk_file
+from fastk.recovery.examine import BadChunk, BadSidecar, Examiner, NamedChunk, item_of, named_chunks
+from fastk.recovery.reports import LostRows, OverlapResolution
+from fastk.recovery.scan import sequence_of_file
+from fastk.recovery.strays import unnamed_chunk_files
+from fastk.recovery.verdicts import Code, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastk.format.manifest import Manifest
+    from fastk.io.disk import Disk
+    from fastk.recovery.chunk_file import ChunkFile
+    from fastk.recovery.overlaps import Choice
+    from fastk.recovery.scan import SeriesScan
+    from fastk.schema.schema import Schema
+    from fastk.schema.settings import SeriesSettings
+
+_UNTOUCHABLE = (Code.NEWER_FORMAT, Code.SYMBOLIC_LINK, Code.INACCESSIBLE)
+
+
+@dataclass
+class SeriesPlan:
+    """The next state of a series, and what becomes of its files.
+
+    ``base`` is the highest commit that was published. ``chunks`` are those of the next state, in order: the
+    ``salvages`` among them are replaced by their sound rows, the ``dropped`` ones go. ``retired`` are the entries of
+    files that stay for the grace period. ``gone`` are ids of other chunks that the commit takes out. File names in
+    ``set_aside`` (of ``chunks/``) and paths in ``quarantine``. ``settings`` are None where nothing tells them.
+    """
+
+    scan: SeriesScan
+    settings: SeriesSettings | None = None
+    base: int = 0
+    chunks: list[NamedChunk] = field(default_factory=list)
+    retired: tables.Table = field(default_factory=lambda: tables.empty(tables.RETIRED))
+    is_rebuilt: bool = False
+    salvages: list[BadChunk] = field(default_factory=list)
+    dropped: list[BadChunk] = field(default_factory=list)
+    bad_sidecars: list[BadSidecar] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
+    quarantine: list[str] = field(default_factory=list)
+    lost: list[LostRows] = field(default_factory=list)
+    resolutions: list[OverlapResolution] = field(default_factory=list)
+    unrepaired: list[str] = field(default_factory=list)
+
+    @property
+    def needs_commit(self) -> bool:
+        """Whether the series gets a new manifest."""
+        return self.settings is not None and (self.is_rebuilt or bool(self.salvages or self.dropped))
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether there is nothing to do but to remove a temporary file."""
+        return not (self.needs_commit or self.quarantine or self.bad_sidecars or self.unrepaired)
+
+    @property
+    def has_temporary(self) -> bool:
+        """Whether there is a temporary manifest to be removed."""
+        entry = self.scan.folder.get(names.MANIFEST_TEMPORARY)
+        return entry is not None and entry.kind == "file" and not self.scan.is_newer
+
+    @property
+    def superseded(self) -> list[int]:
+        """The ids of all chunks that the commit takes out without retiring them."""
+        return sorted({*(bad.chunk.chunk_id for bad in (*self.salvages, *self.dropped)), *self.gone})
+
+    def lose(self, path: str, reason: str, span: Span) -> None:
+        """Report rows as lost."""
+        place = self.scan.place
+        self.lost.append(LostRows(str(place.key), *span, f"{place.series_dir}/{place.within(path)}", reason))
+
+
+def plan_series(
+    disk: Disk, scan: SeriesScan, *, rebuild: bool = False, count: Callable[[int], None] = lambda size: None
+) -> SeriesPlan:
+    """Plan the repair of a series; ``rebuild`` makes its manifest anew even if that is sound.
+
+    ``count`` is told the bytes of each file behind it. Cost: one pass over all chunks and sidecars.
+    """
+    plan = SeriesPlan(scan)
+    if scan.is_newer or scan.is_unreadable:
+        plan.unrepaired += [str(verdict) for verdict in scan.verdicts]
+    elif scan.manifest is not None and not (rebuild or needs_rebuild(disk, scan)):
+        _keep(disk, plan, scan.manifest, count)
+    elif scan.has_manifest or scan.chunk_names:
+        _rebuild(disk, plan, count)
+    return plan
+
+
+def needs_rebuild(disk: Disk, scan: SeriesScan) -> bool:
+    """Whether the manifest or a table is damaged, or an old copy."""
+    return bool(scan.verdicts) or stale_base(disk, scan) is not None
+
+
+def stale_base(disk: Disk, scan: SeriesScan) -> int | None:
+    """The commit that a chunk file was made upon, where the manifest is older than that; else None."""
+    if scan.manifest is None:
+        return None
+    files = unnamed_chunk_files(disk, scan)
+    sound = [SoundFile(file, file.head) for file in files if file.head is not None and file.has_own_name]
+    series_id = scan.manifest.settings.series_id
+    base = highest_base([each for each in sound if each.head.settings.series_id == series_id])
+    return base if base > scan.manifest.sequence else None
+
+
+# From a sound manifest
+
+
+def _keep(disk: Disk, plan: SeriesPlan, manifest: Manifest, count: Callable[[int], None]) -> None:
+    scan = plan.scan
+    plan.settings, plan.base = manifest.settings, manifest.sequence
+    plan.chunks, plan.retired = named_chunks(scan), _retired_chunks(scan)
+    found = Examiner(disk, scan, manifest.settings, thorough=True, count=count).examine(plan.chunks)
+    if _is_wrong_about_chunks(scan, found.bad_chunks):
+        _rebuild(disk, plan, count)
+        return
+    plan.set_aside = [name for name in scan.unnamed_chunks if sequence_of_file(name) > manifest.sequence]
+    _take_damage(plan, found.bad_chunks, found.bad_sidecars)
+
+
+def _is_wrong_about_chunks(scan: SeriesScan, bad_chunks: list[BadChunk]) -> bool:
+    """Whether the manifest itself is to blame: it contradicts a sound header, or gives a file another name."""
+    parsed = map(names.parse_chunk_file_name, scan.unnamed_chunks)
+    elsewhere = {each.identity for each in parsed if each is not None}
+    return any(
+        bad.problem.code is Code.METADATA_MISMATCH
+        or (bad.problem.code is Code.MISSING_FILE and bad.chunk.chunk_id in elsewhere)
+        for bad in bad_chunks
+    )
+
+
+def _retired_chunks(scan: SeriesScan) -> tables.Table:
+    is_chunk = scan.retired["kind"] < tables.RetiredKind.CHUNK_TABLE
+    return tables.select(scan.retired, np.flatnonzero(is_chunk))
+
+
+def _take_damage(plan: SeriesPlan, bad_chunks: list[BadChunk], bad_sidecars: list[BadSidecar]) -> None:
+    """Decide what becomes of each damaged file; all or nothing where one of them must not be touched."""
+    untouchable = [bad for bad in bad_chunks if bad.problem.code in _UNTOUCHABLE]
+    for bad in untouchable:
+        plan.unrepaired.append(str(plan.scan.place.verdict(bad.problem, bad.file.path, bad.chunk.span)))
+    if untouchable:
+        plan.settings = None
+        return
+    for bad in bad_chunks:
+        (plan.salvages if bad.kept_rows else plan.dropped).append(bad)
+        for span in bad.lost:
+            plan.lose(bad.file.path, bad.problem.code, span)
+        if bad.problem.code is not Code.MISSING_FILE:
+            plan.quarantine.append(bad.file.path)
+    plan.bad_sidecars = [bad for bad in bad_sidecars if bad.problem.code not in _UNTOUCHABLE]
+
+
+# From the chunk files
+
+
+def _rebuild(disk: Disk, plan: SeriesPlan, count: Callable[[int], None]) -> None:
+    scan = plan.scan
+    every = [*scan.chunk_names, *scan.orphan_names]
+    files = [read_chunk_file(disk, scan.place.chunk(name), scan.chunks[name]) for name in every]
+    hindrance = _hindrance(scan, files)
+    is_complete = scan.manifest is not None and not scan.lost_tables
+    named = frozenset(scan.items["chunk_id"].tolist()) if is_complete else None
+    adoption = None if hindrance else adopt(files, scan.place.key, scan.manifest, _retired_by(scan), named)
+    if hindrance:
+        plan.unrepaired.append(f"{scan.place.series_dir}: {hindrance}")
+    elif adoption is None:
+        _give_up(plan, files)
+    else:
+        _follow(plan, adoption)
+        assert plan.settings is not None
+        found = Examiner(disk, scan, plan.settings, thorough=True, count=count).examine(plan.chunks)
+        _take_damage(plan, found.bad_chunks, found.bad_sidecars)
+
+
+def _hindrance(scan: SeriesScan, files: list[ChunkFile]) -> str | None:
+    """Why a series must be left alone."""
+    for file in files:
+        if file.problem is not None and file.problem.code in _UNTOUCHABLE:
+            return f"{os.path.basename(file.path)}: {file.problem.detail}"
+    others = {file.head.settings.key for file in files if file.head is not None} - {scan.place.key}
+    own = any(file.head is not None and file.head.settings.key == scan.place.key for file in files)
+    if (others and not own) or (scan.is_moved and not own):
+        whose = ", ".join(map(str, others)) or "another series"
+        return f"its files are those of {whose}: the folder was moved or copied by hand; move it back"
+    return None
+
+
+def _retired_by(scan: SeriesScan) -> dict[int, int]:
+    """The chunks that a sound manifest let go, and the commits that did so."""
+    entries = _retired_chunks(scan)
+    return dict(zip(entries["identity"].tolist(), entries["retired_by"].tolist(), strict=True))
+
+
+def _give_up(plan: SeriesPlan, files: list[ChunkFile]) -> None:
+    """Nothing tells what the series was: all of it is moved aside, so that it can be registered again."""
+    scan = plan.scan
+    for file in files:
+        plan.lose(file.path, file.problem.code if file.problem is not None else Code.CORRUPT_MANIFEST, Span())
+    plan.quarantine += [scan.place.chunk(name) for name in (*scan.chunk_names, *scan.orphan_names, *scan.sidecar_names)]
+    plan.quarantine += [os.path.join(scan.place.folder, name) for name in scan.table_ids]
+    if scan.has_manifest:
+        plan.quarantine.append(scan.place.manifest)
+    plan.unrepaired.append(f"{scan.place.series_dir}: no sound chunk tells what the series was; register it again")
+
+
+def _follow(plan: SeriesPlan, adoption: Adoption) -> None:
+    """Take over what the chunk files tell."""
+    scan, settings = plan.scan, adoption.settings
+    plan.settings, plan.base, plan.is_rebuilt = settings, adoption.published, True
+    plan.chunks = [NamedChunk(_item_with_sidecars(each, settings.schema), each.name) for each in adoption.live]
+    plan.set_aside = adoption.unpublished
+    plan.gone = [each.head.chunk_id for each in adoption.stray]
+    dead = [_retire(each, adoption.dead_by[each.head.chunk_id]) for each in adoption.dead]
+    new = [_retire(each, NEXT_COMMIT) for each in (*adoption.empty, *adoption.stray)]
+    plan.retired = tables.joined(tables.empty(tables.RETIRED), *dead, *new)
+    if scan.has_manifest and scan.manifest is None:
+        plan.quarantine.append(scan.place.manifest)
+    plan.quarantine += _damaged_tables(scan)
+    for file in adoption.unsound:
+        _take_out(plan, adoption, file)
+    plan.quarantine += [file.path for file in adoption.foreign if os.path.basename(file.path) in scan.named_chunks]
+    for choice in adoption.choices:
+        _take_choice(plan, choice)
+    if adoption.is_by_manifest:
+        _lose_what_is_missing(plan, adoption)
+
+
+def _item_with_sidecars(sound: SoundFile, schema: Schema) -> np.void:
+    """The item of a chunk, with the sidecars that its series asks for: those that are missing are made anew."""
+    item: np.void = item_of(sound.head)[0]
+    if schema.zone_maps:
+        item["sidecars"] |= sidecars.ZONE_MAP.bit
+    if schema.value_indexes and sound.head.header.rows <= sidecars.MAX_INDEXED_ROWS:
+        item["sidecars"] |= sidecars.VALUE_INDEX.bit
+    return item
+
+
+def _retire(sound: SoundFile, sequence: int) -> tables.Table:
+    """The entry of a chunk that a commit took out.
+
+    A chunk without rows is the next commit's: it stays until rows change again, and proves that those before counted.
+    """
+    return retired.chunk_items(item_of(sound.head), 0, sequence)
+
+
+NEXT_COMMIT = 0
+"""Stands for the number of the commit that is planned."""
+
+
+def _damaged_tables(scan: SeriesScan) -> list[str]:
+    damaged = {verdict.path for verdict in scan.verdicts}
+    paths = [os.path.join(scan.place.folder, name) for name in scan.table_ids]
+    return [path for path in paths if f"{scan.place.series_dir}/{scan.place.within(path)}" in damaged]
+
+
+def _take_out(plan: SeriesPlan, adoption: Adoption, file: ChunkFile) -> None:
+    """A chunk file without a sound header. Its rows are lost, unless other chunks had taken its place."""
+    name = os.path.basename(file.path)
+    parsed = names.parse_chunk_file_name(name)
+    assert parsed is not None
+    plan.quarantine.append(file.path)
+    plan.gone.append(parsed.identity)
+    if parsed.identity not in adoption.dead_by and name not in plan.scan.named_chunks:
+        with suppress(InvalidInput):
+            ordinal = adoption.settings.partition.parse_key(parsed.partition_key)
+            start, end = adoption.settings.partition.bounds(ordinal, adoption.settings.time_unit)
+            assert file.problem is not None
+            plan.lose(file.path, file.problem.code, Span(start, end, 0))
+
+
+def _take_choice(plan: SeriesPlan, choice: Choice) -> None:
+    place, settings = plan.scan.place, plan.settings
+    assert settings is not None
+    for loser in choice.losers:
+        plan.quarantine.append(place.chunk(loser.name))
+        plan.gone.append(loser.chunk_id)
+        plan.lose(place.chunk(loser.name), Code.OVERLAP, Span(loser.start_ts, loser.end_ts, loser.rows))
+    plan.resolutions.append(resolution_of(choice))
+
+
+def resolution_of(choice: Choice) -> OverlapResolution:
+    """A choice as it is reported."""
+    everyone = [f"{names.CHUNKS_FOLDER}/{each.name}" for each in (*choice.winners, *choice.losers)]
+    month = choice.winners[0].name.partition(".")[0][:7]
+    return OverlapResolution(month, everyone[0], sorted(everyone), choice.reason)
+
+
+def _lose_what_is_missing(plan: SeriesPlan, adoption: Adoption) -> None:
+    """Rows that a manifest or its tables knew of, and that no file has."""
+    scan = plan.scan
+    kept = {chunk.chunk_id for chunk in plan.chunks} | {loser.chunk_id for loser in adoption.losers}
+    codes = {file.path: Code.FOREIGN_FILE for file in adoption.foreign}
+    codes |= {file.path: file.problem.code for file in adoption.unsound if file.problem is not None}
+    for chunk in named_chunks(scan):
+        if chunk.chunk_id not in kept and chunk.chunk_id not in adoption.dead_by:
+            path = scan.place.chunk(chunk.name)
+            plan.gone.append(chunk.chunk_id)
+            plan.lose(path, codes.get(path, Code.MISSING_FILE), chunk.span)
+    for span in scan.lost_tables:
+        _lose_from_table(plan, span)
+
+
+def _lose_from_table(plan: SeriesPlan, table: Span) -> None:
+    assert table.start_ts is not None
+    assert table.end_ts is not None
+    spans = [chunk.span for chunk in plan.chunks if table.start_ts <= int(chunk.item["start_ts"]) <= table.end_ts]
+    missing = table.rows - sum(span.rows for span in spans)
+    if missing > 0:
+        plan.lose(plan.scan.place.folder, Code.MISSING_FILE, table._replace(rows=missing))

@@ -1,0 +1,90 @@
+"""One sidecar, compared with the chunk that it should have been made from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastk import kernels
+from fastk.errors import InvalidData, UnsupportedVersion
+from fastk.format.binary import CRC_BYTES, check_seal
+from fastk.format.sidecars import ZONE_MAP, ZONE_ROWS, parse_value_index, parse_zone_map, read_owner
+from fastk.recovery.chunk_file import not_a_file, unreadable
+from fastk.recovery.verdicts import Code, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fastk.format.sidecars import SidecarKind, SidecarOwner
+    from fastk.io.disk import Disk, Entry
+    from fastk.schema.schema import Schema
+
+
+def problem_of_sidecar(
+    disk: Disk,
+    path: str,
+    entry: Entry | None,
+    kind: SidecarKind,
+    owner: SidecarOwner,
+    schema: Schema,
+    *,
+    thorough: bool,
+) -> Problem | None:
+    """What is wrong with a sidecar; None for a sound one. Never raises. ``thorough`` compares the checksum as well."""
+    if entry is None:
+        return Problem(Code.MISSING_SIDECAR, "it is missing; queries compare rows instead")
+    problem = not_a_file(entry)
+    if problem is not None:
+        return Problem(Code.DAMAGED_SIDECAR, problem.detail)
+    if not entry.size:
+        return Problem(Code.DAMAGED_SIDECAR, "the file is empty", 0)
+    try:
+        if thorough:
+            _read_through(disk, path, entry.size)
+        return _compare(disk.map(path), path, kind, owner, schema, thorough)
+    except UnsupportedVersion as error:
+        return Problem(Code.NEWER_FORMAT, str(error))
+    except InvalidData as error:
+        return Problem(Code.DAMAGED_SIDECAR, str(error))
+    except OSError as error:
+        return unreadable(error)
+
+
+def _read_through(disk: Disk, path: str, size: int) -> None:
+    """Read all of it once, so that a failing medium is an error here and not a SIGBUS of the map."""
+    for _ in disk.pieces(path, 0, size, 1 << 18):
+        pass
+
+
+def _compare(
+    data: NDArray[np.uint8], path: str, kind: SidecarKind, owner: SidecarOwner, schema: Schema, thorough: bool
+) -> Problem | None:
+    found, _ = read_owner(data, kind, path)
+    if found != owner:
+        _check_crc(data, path)
+        if (found.series_id, found.chunk_id) == (owner.series_id, owner.chunk_id):
+            return Problem(Code.STALE_SIDECAR, "it was made from an earlier content of its chunk")
+        return Problem(Code.FOREIGN_FILE, f"it belongs to chunk {found.chunk_id} of series {found.series_id:016x}")
+    if thorough and kind is ZONE_MAP:
+        parse_zone_map(data, owner, schema, path)
+    elif thorough:
+        parse_value_index(data, owner, schema, path)
+    return None
+
+
+def _check_crc(data: NDArray[np.uint8], path: str) -> None:
+    """A damaged owner is no other owner."""
+    if kernels.crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:].tobytes(), "little"):
+        raise InvalidData(f"{path} is damaged: its checksum differs")
+
+
+def zone_rows_of(disk: Disk, path: str, entry: Entry | None) -> int:
+    """The rows of a zone in a zone map that was there, as far as it can be told; else what is usual."""
+    if entry is None or entry.kind != "file" or not entry.size:
+        return ZONE_ROWS
+    try:
+        data = disk.map(path)
+        check_seal(data.tobytes(), path, "content")
+        return read_owner(data, ZONE_MAP, path)[1] or ZONE_ROWS
+    except (InvalidData, OSError):
+        return ZONE_ROWS

@@ -1,0 +1,422 @@
+"""Aligning times, and the fill of a matrix from columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from ..interface import Column, Int64Array
+from ..plain import matrix as plain
+from .compile import KernelByDtype, array_type, instruction, kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+# Values of up to so many columns and rows are laid side by side before they are written: 4 KiB, a part of the
+# first-level cache, and each line of the output is written while it is there. Measured: 32 to 256 rows do alike.
+_TILE_COLUMNS = 8
+_TILE_ROWS = 64
+_EIGHT, _TILE_STEP = np.uint64(_TILE_COLUMNS), np.uint64(_TILE_ROWS)
+_STRIDE = 4_096
+
+_INT64S = array_type(types.int64)
+
+# How a column is read: narrow integers as unsigned ones, whose sign bit two shifts spread (by 0 if they have none).
+_BYTES, _WORDS, _HALVES, _INTS, _UNSIGNED, _SINGLES, _DOUBLES = range(7)
+_READINGS = {
+    "?": (_BYTES, 0),
+    "i1": (_BYTES, 56),
+    "u1": (_BYTES, 0),
+    "i2": (_WORDS, 48),
+    "u2": (_WORDS, 0),
+    "i4": (_HALVES, 32),
+    "u4": (_HALVES, 0),
+    "i8": (_INTS, 0),
+    "u8": (_UNSIGNED, 0),
+    "f4": (_SINGLES, 0),
+    "f8": (_DOUBLES, 0),
+}
+_READING = {np.dtype(code): reading for code, reading in _READINGS.items()}
+
+
+class Bundle(NamedTuple):
+    """Columns by their addresses: so one call reads any number of any dtypes. `columns` keeps their memory alive."""
+
+    columns: Sequence[Column]
+    addresses: NDArray[np.uint64]
+    readings: NDArray[np.uint8]
+    shifts: NDArray[np.int64]
+
+
+def bundle(columns: Sequence[Column]) -> Any:
+    """Pack columns for `spread` and `gather`. About a microsecond a column."""
+    addresses = [column.__array_interface__["data"][0] for column in columns]
+    readings = [_READING[column.dtype] for column in columns]
+    return Bundle(
+        columns,
+        np.array(addresses, np.uint64),
+        np.array([reading for reading, _ in readings], np.uint8),
+        np.array([shift for _, shift in readings], np.int64),
+    )
+
+
+def _reader(value: types.Type) -> Any:
+    """An instruction that reads a value of a type at a row of the array that begins at an address."""
+
+    @instruction
+    def read(typing_context: Any, address: Any, row: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            kind = context.get_data_type(value)
+            start = builder.inttoptr(arguments[0], ir.PointerType(kind))
+            value_read = builder.load(builder.gep(start, [arguments[1]]))
+            # Nothing that a kernel writes is what it reads: only so do the loops become vector instructions.
+            value_read.set_metadata("invariant.load", builder.module.add_metadata([]))
+            return value_read
+
+        return value(types.uint64, types.uint64), generate
+
+    return read
+
+
+_read_byte = _reader(types.uint8)
+_read_word = _reader(types.uint16)
+_read_half = _reader(types.uint32)
+_read_int = _reader(types.int64)
+_read_unsigned = _reader(types.uint64)
+_read_single = _reader(types.float32)
+_read_double = _reader(types.float64)
+
+
+@kernel
+def _widen(value: int, shift: int) -> int:
+    """A narrow integer that was read without a sign, with it."""
+    signed: int = np.int64(value) << shift  # type: ignore[assignment]
+    return signed >> shift
+
+
+@kernel
+def _read_run(address: np.uint64, reading: int, shift: int, row: np.uint64, tile: Column) -> None:
+    """Read as many values as the tile has room for, from a row on."""
+    rows = np.uint64(len(tile))
+    if reading == _INTS:
+        for index in range(rows):
+            tile[index] = _read_int(address, row + index)
+    elif reading == _DOUBLES:
+        for index in range(rows):
+            tile[index] = _read_double(address, row + index)
+    elif reading == _SINGLES:
+        for index in range(rows):
+            tile[index] = _read_single(address, row + index)
+    elif reading == _HALVES:
+        for index in range(rows):
+            tile[index] = _widen(_read_half(address, row + index), shift)
+    elif reading == _WORDS:
+        for index in range(rows):
+            tile[index] = _widen(_read_word(address, row + index), shift)
+    elif reading == _BYTES:
+        for index in range(rows):
+            tile[index] = _widen(_read_byte(address, row + index), shift)
+    else:
+        for index in range(rows):
+            tile[index] = _read_unsigned(address, row + index)
+
+
+@kernel
+def _read_rows(address: np.uint64, reading: int, shift: int, rows: Int64Array, tile: Column) -> None:
+    """Read the values at some rows."""
+    if reading == _INTS:
+        for index in range(len(rows)):
+            tile[np.uint64(index)] = _read_int(address, np.uint64(rows[index]))
+    elif reading == _DOUBLES:
+        for index in range(len(rows)):
+            tile[np.uint64(index)] = _read_double(address, np.uint64(rows[index]))
+    elif reading == _SINGLES:
+        for index in range(len(rows)):
+            tile[np.uint64(index)] = _read_single(address, np.uint64(rows[index]))
+    elif reading == _HALVES:
+        for index in range(len(rows)):
+            tile[np.uint64(index)] = _widen(_read_half(address, np.uint64(rows[index])), shift)
+    elif reading == _WORDS:
+        for index in range(len(rows)):
+            tile[np.uint64(index)] = _widen(_read_word(address, np.uint64(rows[index])), shift)
+    elif reading == _BYTES:
+        for index in range(len(rows)):
+            tile[np.uint64(index)] = _widen(_read_byte(address, np.uint64(rows[index])), shift)
+    else:
+        for index in range(len(rows)):
+            tile[np.uint64(index)] = _read_unsigned(address, np.uint64(rows[index]))
+
+
+@kernel
+def _divide(tile: Column, divisor: float) -> None:
+    if divisor != 1.0:
+        for index in range(len(tile)):
+            tile[index] = np.true_divide(tile[index], divisor)
+
+
+@kernel
+def equal(one: Int64Array, other: Int64Array) -> bool:
+    """Tell whether two int64 arrays of the same length hold the same. One vectorised pass that stops soon."""
+    for start in range(0, len(one), _STRIDE):
+        stop = min(start + _STRIDE, len(one))
+        different = np.int64(0)
+        for row in range(start, stop):
+            different |= one[np.uint64(row)] ^ other[np.uint64(row)]
+        if different != 0:
+            return False
+    return True
+
+
+@kernel
+def unite(one: Int64Array, other: Int64Array, out: Int64Array) -> int:
+    """Write the different values of two sorted int64 arrays to `out`, ascending; gives their number."""
+    left, right, count = 0, 0, 0
+    while left < len(one) or right < len(other):
+        if right == len(other) or (left < len(one) and one[left] <= other[right]):
+            value = one[left]
+            left += 1
+        else:
+            value = other[right]
+            right += 1
+        if count == 0 or out[count - 1] != value:
+            out[count] = value
+            count += 1
+    return count
+
+
+@kernel
+def intersect(one: Int64Array, other: Int64Array, out: Int64Array) -> int:
+    """Write the different values that two sorted int64 arrays share to `out`, ascending; gives their number."""
+    left, right, count = 0, 0, 0
+    while left < len(one) and right < len(other):
+        if one[left] < other[right]:
+            left += 1
+        elif one[left] > other[right]:
+            right += 1
+        else:
+            if count == 0 or out[count - 1] != one[left]:
+                out[count] = one[left]
+                count += 1
+            left += 1
+            right += 1
+    return count
+
+
+@kernel
+def _last_upto(ts: Int64Array, key: int, row: int) -> int:
+    """Last row from `row` on that is not behind the key, in growing steps; `row` itself is not behind it, or is -1."""
+    step = 1
+    while row + step < len(ts) and ts[row + step] <= key:
+        row += step
+        step *= 2
+    while step > 0:
+        if row + step < len(ts) and ts[row + step] <= key:
+            row += step
+        step >>= 1
+    return row
+
+
+@kernel
+def align(ts: Int64Array, grid: Int64Array, base: int, reach: int, rows: Int64Array) -> int:
+    """Write base + the last row at or before each grid ts, no farther than `reach` behind; -1 where there is none."""
+    row, found = -1, 0
+    for index in range(len(grid)):
+        row = _last_upto(ts, grid[index], row)
+        # As unsigned numbers, because the distance of two int64 may be beyond them.
+        if row >= 0 and np.uint64(grid[index]) - np.uint64(ts[row]) <= np.uint64(reach):
+            rows[index] = base + row
+            found += 1
+        else:
+            rows[index] = -1
+    return found
+
+
+@kernel
+def carry_forward(limit: int, last: int, age: int, rows: Int64Array) -> tuple[int, int]:
+    """Put the row before in the place of -1, up to `limit` times in a row; gives the state after the last one."""
+    for index in range(len(rows)):
+        if rows[index] >= 0:
+            last, age = rows[index], 0
+        else:
+            age += 1
+            if last >= 0 and age <= limit:
+                rows[index] = last
+    return last, age
+
+
+@kernel
+def _write_eight(tile: Column, rows: int, place: int, row_step: int, out: Column) -> None:
+    """Write eight columns that lie side by side, row by row: what the processor does best."""
+    target, step = np.uint64(place), np.uint64(row_step)
+    for row in range(np.uint64(rows)):
+        for column in range(_EIGHT):
+            out[target + column] = tile[column * _TILE_STEP + row]
+        target += step
+
+
+@kernel
+def _write_any(tile: Column, rows: int, places: Int64Array, offset: int, row_step: int, out: Column) -> None:
+    """Write up to eight columns, one after the other."""
+    for column in range(len(places)):
+        target, step = np.uint64(places[column] + offset), np.uint64(row_step)
+        source = np.uint64(column) * _TILE_STEP
+        if row_step == 1:
+            for row in range(np.uint64(rows)):
+                out[target + row] = tile[source + row]
+        else:
+            for row in range(np.uint64(rows)):
+                out[target + row * step] = tile[source + row]
+
+
+@kernel
+def _are_neighbours(places: Int64Array) -> bool:
+    for column in range(1, len(places)):
+        if places[column] != places[0] + column:
+            return False
+    return len(places) == _TILE_COLUMNS
+
+
+@kernel
+def _write(tile: Column, rows: int, places: Int64Array, offset: int, row_step: int, out: Column) -> None:
+    if row_step > 1 and _are_neighbours(places):
+        _write_eight(tile, rows, places[0] + offset, row_step, out)
+    else:
+        _write_any(tile, rows, places, offset, row_step, out)
+
+
+def _spread(
+    addresses: NDArray[np.uint64],
+    readings: NDArray[np.uint8],
+    shifts: Int64Array,
+    first: int,
+    count: int,
+    divisors: NDArray[np.float64],
+    places: Int64Array,
+    row_step: int,
+    tile: Column,
+    out: Column,
+) -> None:
+    for start in range(0, count, _TILE_ROWS):
+        rows = min(_TILE_ROWS, count - start)
+        for group in range(0, len(addresses), _TILE_COLUMNS):
+            columns = min(_TILE_COLUMNS, len(addresses) - group)
+            for column in range(columns):
+                source = group + column
+                part = tile[column * _TILE_ROWS : column * _TILE_ROWS + rows]
+                _read_run(addresses[source], readings[source], shifts[source], np.uint64(first + start), part)
+                _divide(part, divisors[source])
+            _write(tile, rows, places[group : group + columns], start * row_step, row_step, out)
+
+
+def _gather(
+    addresses: NDArray[np.uint64],
+    readings: NDArray[np.uint8],
+    shifts: Int64Array,
+    base: int,
+    rows: Int64Array,
+    divisors: NDArray[np.float64],
+    fill: Any,
+    places: Int64Array,
+    row_step: int,
+    tile: Column,
+    out: Column,
+) -> None:
+    sources = np.empty(_TILE_ROWS, np.int64)
+    for start in range(0, len(rows), _TILE_ROWS):
+        part = rows[start : start + _TILE_ROWS]
+        count = len(part)
+        first, missing = np.int64(-1), 0
+        for index in range(count):
+            if part[index] < 0:
+                missing += 1
+            elif first < 0:
+                first = part[index] - base
+        for index in range(count):
+            # Any row that exists is read where there is none; the fill comes after.
+            sources[index] = part[index] - base if part[index] >= 0 else first
+        for group in range(0, len(addresses), _TILE_COLUMNS):
+            columns = min(_TILE_COLUMNS, len(addresses) - group)
+            for column in range(columns):
+                source = group + column
+                values = tile[column * _TILE_ROWS : column * _TILE_ROWS + count]
+                if missing < count:
+                    _read_rows(addresses[source], readings[source], shifts[source], sources[:count], values)
+                    _divide(values, divisors[source])
+                if missing:
+                    for index in range(count):
+                        if part[index] < 0:
+                            values[index] = fill
+            _write(tile, count, places[group : group + columns], start * row_step, row_step, out)
+
+
+def _tile_type(value: types.Type) -> types.Type:
+    """Values are widened and divided as float64, whatever becomes of them then; or stay int64."""
+    return types.int64 if value == types.int64 else types.float64
+
+
+def _spread_types(value: types.Type) -> tuple[types.Type, ...]:
+    return (
+        *_BUNDLE_TYPES,
+        types.int64,
+        types.int64,
+        array_type(types.float64),
+        _INT64S,
+        types.int64,
+        array_type(_tile_type(value), readonly=False),
+        array_type(value, readonly=False),
+    )
+
+
+def _gather_types(value: types.Type) -> tuple[types.Type, ...]:
+    return (
+        *_BUNDLE_TYPES,
+        types.int64,
+        _INT64S,
+        array_type(types.float64),
+        _tile_type(value),
+        _INT64S,
+        types.int64,
+        array_type(_tile_type(value), readonly=False),
+        array_type(value, readonly=False),
+    )
+
+
+_BUNDLE_TYPES = (array_type(types.uint64), array_type(types.uint8), _INT64S)
+_SPREAD = KernelByDtype(_spread, plain.spread, _spread_types)
+_GATHER = KernelByDtype(_gather, plain.gather, _gather_types)
+
+
+def _tile(out: Column) -> Column:
+    return np.empty(_TILE_COLUMNS * _TILE_ROWS, np.int64 if out.dtype == np.int64 else np.float64)
+
+
+def spread(
+    bundle: Any,
+    first: int,
+    count: int,
+    divisors: NDArray[np.float64],
+    places: Int64Array,
+    row_step: int,
+    out: Column,
+) -> None:
+    """Set out[places[j] + i * row_step] = columns[j][first + i] / divisors[j] for every j and i < count."""
+    _SPREAD[out.dtype](*bundle[1:], first, count, divisors, places, row_step, _tile(out), out)
+
+
+def gather(
+    bundle: Any,
+    base: int,
+    rows: Int64Array,
+    divisors: NDArray[np.float64],
+    fill: Any,
+    places: Int64Array,
+    row_step: int,
+    out: Column,
+) -> None:
+    """Set out[places[j] + i * row_step] = columns[j][rows[i] - base] / divisors[j], or fill where rows[i] is -1."""
+    _GATHER[out.dtype](*bundle[1:], base, rows, divisors, fill, places, row_step, _tile(out), out)

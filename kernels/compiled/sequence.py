@@ -1,0 +1,61 @@
+"""Breaks in sequence numbers."""
+
+from __future__ import annotations
+
+from numba import types
+
+from ..interface import Column, Int64Array
+from ..plain import sequence as plain
+from .compile import KernelByDtype, array_type, kernel
+
+# Values compared between two looks at the flag: they fill the first-level cache.
+_STRIDE = 4_096
+_OUT_INT64S = array_type(types.int64, readonly=False)
+
+
+@kernel
+def _counts_up(earlier: Column, later: Column) -> bool:
+    # No early exit, so that the loop becomes vector instructions. Differences wrap around: 1 only where it is 1.
+    breaks = False
+    for row in range(len(later)):
+        breaks |= later[row] - earlier[row] != 1
+    return not breaks
+
+
+@kernel
+def _note(counts: Int64Array, kind: int, rows: Int64Array, row: int) -> None:
+    if counts[kind] < len(rows):
+        rows[counts[kind]] = row
+    counts[kind] += 1
+
+
+def _sequence_breaks(
+    values: Column, counts: Int64Array, gaps: Int64Array, duplicates: Int64Array, violations: Int64Array
+) -> None:
+    counts[:] = 0
+    for start in range(1, len(values), _STRIDE):
+        stop = min(start + _STRIDE, len(values))
+        if _counts_up(values[start - 1 : stop - 1], values[start:stop]):
+            continue
+        for row in range(start, stop):
+            earlier, later = values[row - 1], values[row]
+            if later == earlier:
+                _note(counts, 1, duplicates, row)
+            elif later < earlier:
+                _note(counts, 2, violations, row)
+            elif later - earlier != 1:
+                _note(counts, 0, gaps, row)
+
+
+_BREAKS = KernelByDtype(
+    _sequence_breaks,
+    plain.sequence_breaks,
+    lambda value: (array_type(value), *[_OUT_INT64S] * 4),
+)
+
+
+def sequence_breaks(
+    values: Column, counts: Int64Array, gaps: Int64Array, duplicates: Int64Array, violations: Int64Array
+) -> None:
+    """Count rows whose value is more than 1 above, equal to, or below the one before, and list the first of each."""
+    _BREAKS[values.dtype](values, counts, gaps, duplicates, violations)

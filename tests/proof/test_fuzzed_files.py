@@ -1,0 +1,175 @@
+"""Files that somebody made up, with right checksums: any parser refuses them or gives what can be used.
+
+Numbers near every power of two stand where counts, lengths and offsets are read. Another process does it, under limits
+of memory and time. What once did harm stands in ``tests/regressions`` and is tried again; `fuzz.py` there goes on for
+as long as it is let, led by coverage, where atheris is installed.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import temporary_folder
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from support import damage, fuzzing
+from support.processes import children
+from support.torture import amounts
+
+from fastk.bridge.batch import Batch
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stores are written on POSIX systems only")
+REGRESSIONS = Path(__file__).resolve().parent.parent / "regressions"
+KINDS = list(damage.FILES)
+
+
+@pytest.fixture(scope="module")
+def root() -> Iterator[Path]:
+    with temporary_folder() as folder:
+        damage.make_store(folder / "store")
+        yield folder / "store"
+
+
+def hunt(work: Callable[[Any], None], strategy: Any, examples: int) -> None:
+    """Try examples by hypothesis, in a process that has limits."""
+    damage.limit_memory()
+    options = settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink] if examples < 5_000 else [Phase.generate],
+    )
+    seed(examples)(options(given(strategy)(work)))()
+
+
+def in_another_process(work: Callable[..., None], *arguments: Any) -> None:
+    with children((work, *arguments)) as (child,):
+        assert list(child.rest()) == []
+        assert child.end() == 0, "the process died"
+
+
+def fuzz_parser(pipe: Any, kind: str, content: bytes, examples: int) -> None:
+    hunt(lambda data: fuzzing.parse(kind, data), fuzzing.changed(content), examples)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("examples", amounts(60, 1_500, 40_000))
+def test_parsers_refuse_what_they_cannot_use(root: Path, kind: str, examples: int) -> None:
+    in_another_process(fuzz_parser, kind, damage.file_of(root, kind).read_bytes(), examples)
+
+
+def fuzz_store(pipe: Any, root: str, kind: str, examples: int) -> None:
+    """Each time in a copy, whose other files name the changed one as their own."""
+    os.environ["FASTK_KERNELS"] = "lazy"
+    content, copy = damage.file_of(Path(root), kind).read_bytes(), Path(f"{root} {kind} copy")
+
+    def work(data: bytes) -> None:
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(root, copy)
+        fuzzing.plant(copy, kind, data)
+        fuzzing.use(copy)
+        fuzzing.change(copy)
+
+    hunt(work, fuzzing.changed(content), examples)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("examples", amounts(12, 25, 3_000)[1:])
+def test_stores_with_files_that_were_made_up_do_no_harm(root: Path, kind: str, examples: int) -> None:
+    in_another_process(fuzz_store, str(root), kind, examples)
+
+
+# The bridge
+
+NUMBERS = st.integers() | st.sampled_from([*fuzzing.NUMBERS, -(2**63), -(2**63) - 1]) | st.floats() | st.none()
+VALUES = st.recursive(
+    NUMBERS | st.booleans() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=6,
+)
+SMALL = st.integers(-3, 2_000_000)
+RECORDS = st.lists(
+    st.fixed_dictionaries(dict.fromkeys(("ts", "open", "high", "low", "close", "volume", "value"), SMALL))
+    | st.dictionaries(st.sampled_from(["ts", "open", "value", "x"]), VALUES, max_size=4)
+    | VALUES,
+    max_size=5,
+)
+INPUTS = VALUES | st.fixed_dictionaries(
+    {},
+    optional={
+        "timeframe_ms": SMALL | VALUES,
+        "price_scale": SMALL | VALUES,
+        "volume_scale": SMALL | VALUES,
+        "records": RECORDS | VALUES,
+    },
+)
+WORDS = st.sampled_from(["BTC", "1m", "feature", "Eq", "Between", "InSet", "", "..", "a/b", "\0"]) | st.text(max_size=5)
+OPTIONS = {
+    **dict.fromkeys(("symbol", "timeframe", "category", "name", "indicator_name", "predicate"), WORDS | VALUES),
+    **dict.fromkeys(("start_ts", "end_ts", "value", "min", "max"), SMALL | VALUES),
+    "values": st.lists(SMALL, max_size=4) | VALUES,
+    "return_values": st.booleans() | VALUES,
+    "id": VALUES,
+}
+COMMANDS = st.sampled_from(sorted(fuzzing.COMMANDS)) | VALUES
+
+
+@st.composite
+def lines(draw: Any) -> bytes:
+    """A command with the options that it takes, more or fewer; sometimes spoilt as text."""
+    name = draw(COMMANDS)
+    wanted = {option.key for option in fuzzing.COMMANDS[name].options} if name in list(fuzzing.COMMANDS) else set()
+    chosen = (wanted & set(OPTIONS)) ^ draw(st.sets(st.sampled_from(sorted(OPTIONS)), max_size=2))
+    request = {"command": name, **{each: draw(OPTIONS[each]) for each in sorted(chosen)}, "input": draw(INPUTS)}
+    text = json.dumps(request).encode()
+    return draw(st.just(text) | fuzzing.changed(text)) if text else text
+
+
+def fuzz_lines(pipe: Any, root: str, examples: int) -> None:
+    batch = Batch(root)
+
+    def work(line: bytes) -> None:
+        answer = json.loads(batch.answer(line.replace(b'"root"', b'"r00t"')))
+        if "error" in answer:
+            assert answer["error"]["type"] in KNOWN_ERRORS, answer
+
+    hunt(work, lines(), examples)
+
+
+KNOWN_ERRORS = {"InvalidInput", "NotFound", "Conflict", "InvalidData", "StoreClosed"}
+
+
+@pytest.mark.parametrize("examples", amounts(120, 2_000, 40_000))
+def test_the_bridge_answers_any_line(tmp_path: Path, examples: int) -> None:
+    in_another_process(fuzz_lines, str(tmp_path / "store"), examples)
+
+
+# What was found
+
+
+def replay(pipe: Any, kind: str, content: bytes) -> None:
+    damage.limit_memory()
+    fuzzing.parse(kind, content)
+
+
+@pytest.mark.parametrize("path", sorted(REGRESSIONS.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_what_once_did_harm(path: Path) -> None:
+    in_another_process(replay, path.parent.name.replace("-", " "), path.read_bytes())
+
+
+def test_files_are_sealed_anew_so_that_parsers_go_on(root: Path) -> None:
+    """Else all of this would only try checksums."""
+    for kind in KINDS:
+        content = damage.file_of(root, kind).read_bytes()
+        assert fuzzing.resealed(kind, content) == content
+        fuzzing.PARSERS[kind](content)
+    content = damage.file_of(root, "manifest").read_bytes()
+    changed = fuzzing.Edit(24, 8, 99).applied(content)  # the commit that last changed rows
+    fuzzing.PARSERS["manifest"](fuzzing.resealed("manifest", changed))

@@ -1,0 +1,178 @@
+"""The power goes, or the process is killed, in the middle of a story: what is then there, and how the day goes on.
+
+Two laws are tried on every disk that may be left. The store opens, verifies, and each series is in its old or in its
+new state; a writer goes on from there. And were all manifests lost as well, the chunk files alone would give the rows
+of the old or the new state: no retired row comes back, none is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from .disks import Image, Journal, Killed, RecordingDisk, read_image, write_image
+from .operations import Key, Operation, Picture, Rows, is_between, picture, rows_by_series
+from .rebuild import rebuilt
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is tried: images by chance at a crash point, rounds with other chances; of a killed writer's successor,
+    how many crash points and images of each, at most."""
+
+    images: int = 12
+    rounds: int = 1
+    successor_points: int = 3
+    successor_images: int = 6
+
+    @classmethod
+    def wanted(cls) -> Effort:
+        """The usual one, or the long one where FASTK_TORTURE is set."""
+        return cls(96, 4, 20, 24) if os.environ.get("FASTK_TORTURE") else cls()
+
+
+@dataclass
+class Tally:
+    """What was tried, and how the store was found: ``outcomes`` by its manifests, ``rebuilt`` by its chunk files."""
+
+    points: int = 0
+    images: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    rebuilt: Counter[str] = field(default_factory=Counter)
+
+
+class Story:
+    """An operation, told as often as wanted upon copies of one old state below a folder."""
+
+    def __init__(self, operation: Operation, folder: Path) -> None:
+        self.operation = operation
+        self._folder = folder
+        self._copies = 0
+        base = folder / "start"
+        base.mkdir()
+        self.old: Picture = operation.make_old_state(base / "root")
+        self.start = read_image(base)
+        self.journal = Journal(self.copy())
+        self.perform(self.journal)
+        assert self.journal.effects
+        self.new: Picture = picture(self.journal.base / "root")
+
+    def copy(self, image: Image | None = None) -> Path:
+        """A fresh folder with the old state, or another one."""
+        self._copies += 1
+        return write_image(self.start if image is None else image, self._folder / str(self._copies))
+
+    def perform(self, journal: Journal, stop_after: int | None = None) -> None:
+        """Do what the story tells, in the folder of a journal."""
+        with self.operation.open(journal.base / "root", RecordingDisk(journal, stop_after)) as store:
+            self.operation.perform(store)
+
+    def check(self, image: Image, tally: Tally, *allowed: Picture) -> None:
+        """Both laws upon one disk, with a writer that goes on."""
+        base = self.copy(image)
+        seen, rows = picture(base / "root"), rebuilt(image)
+        check_states(seen, rows, *allowed)
+        after = self.operation.go_on(base / "root", self.new)
+        assert rebuilt(read_image(base)) == rows_by_series(after)
+        shutil.rmtree(base)
+        tally.images += 1
+        tally.outcomes[_state_of(seen, self.old, self.new)] += 1
+        tally.rebuilt[_state_of(rows, rows_by_series(self.old), rows_by_series(self.new))] += 1
+
+    @property
+    def states(self) -> tuple[Picture, ...]:
+        """What may be found; a root that is a store already, without the series, is old as well."""
+        return (self.old, self.new, {}) if self.old is None else (self.old, self.new)
+
+    def check_rows(self, image: Image, *allowed: dict[Key, Rows]) -> None:
+        """The same where a successor may have gone on already, and registered the series anew."""
+        base = self.copy(image)
+        assert is_between(rows_by_series(picture(base / "root")), *allowed)
+        assert is_between(rebuilt(image), *allowed)
+        self.operation.go_on(base / "root", self.new)
+        shutil.rmtree(base)
+
+
+def check_states(seen: Picture, rows: dict[Key, Rows], *allowed: Picture) -> None:
+    """A store, and the rows by its chunk files alone, are in one of these states, series by series."""
+    assert is_between(seen, *allowed), f"neither the old nor the new state: {seen}"
+    assert is_between(rows, *map(rows_by_series, allowed)), (
+        f"neither the old nor the new rows without manifests: {rows}"
+    )
+
+
+def _state_of(seen: object, old: object, new: object) -> str:
+    if old == new:
+        return "unchanged"
+    return "new" if seen == new else "old" if seen in (old, {}) else "in part"
+
+
+def power_cuts(story: Story, effort: Effort) -> Tally:
+    """The power goes behind each effect of the mutation; once it has returned, only the new state will do."""
+    tally, tried, end = Tally(), set(), len(story.journal.effects)
+    for length in range(end + 1):
+        tally.points += 1
+        for image in _images(story.journal, length, effort):
+            key = frozenset(image.items())
+            if key not in tried or length == end:
+                tried.add(key)
+                allowed = (story.new,) if length == end else story.states
+                with explained(story.journal, length, image):
+                    story.check(image, tally, *allowed)
+    return tally
+
+
+def _images(journal: Journal, length: int, effort: Effort) -> Iterator[Image]:
+    for number in range(effort.rounds):
+        yield from journal.images(length, seed=length + 1_000 * number, most=effort.images)
+
+
+def killed_writers(story: Story, effort: Effort) -> Tally:
+    """The process is killed behind each effect: nothing that reached the system is lost, and a successor goes on.
+
+    What a killed process left unsynced is visible to the next one, which must not build upon it blindly: the power goes
+    at moments of the successor's work, and at its end.
+    """
+    tally = Tally()
+    for length in range(len(story.journal.effects)):
+        tally.points += 1
+        journal = Journal(story.copy())
+        with pytest.raises(Killed):
+            story.perform(journal, stop_after=length)
+        killed = len(journal.effects)
+        with explained(journal, killed, read_image(journal.base)):
+            story.check(read_image(journal.base), tally, *story.states)
+            after = story.operation.go_on(journal.base / "root", story.new, RecordingDisk(journal))
+        _cut_successor(story, journal, killed, after, effort, tally)
+        shutil.rmtree(journal.base)
+    return tally
+
+
+def _cut_successor(story: Story, journal: Journal, start: int, after: Picture, effort: Effort, tally: Tally) -> None:
+    end = len(journal.effects)
+    step = -(-(end - start) // effort.successor_points)
+    for length in (*range(start + 1 + start % step, end, step), end):
+        allowed = (after,) if length == end else (*story.states, after)
+        images = list(_images(journal, length, effort))
+        for image in random.Random(length).sample(images, min(len(images), effort.successor_images)):
+            with explained(journal, length, image):
+                story.check_rows(image, *map(rows_by_series, allowed))
+            tally.images += 1
+
+
+@contextmanager
+def explained(journal: Journal, length: int, image: Image) -> Iterator[None]:
+    """Say with a failure what had happened, and what the disk holds."""
+    try:
+        yield
+    except Exception as error:
+        happened = "\n  ".join(map(str, journal.effects[:length]))
+        raise AssertionError(f"{error}\nafter the effects\n  {happened}\nthe disk may hold {sorted(image)}") from error

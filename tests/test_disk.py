@@ -1,0 +1,62 @@
+"""What the seam to the disk promises of folders, of pieces of files, and of links."""
+
+import os
+
+import pytest
+
+from fastk.io.disk import Disk, Entry
+from fastk.io.lock import FileLock
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(100)))
+    return str(path)
+
+
+class TestEntries:
+    def test_say_what_a_name_stands_for_and_follow_no_link(self, tmp_path, file):
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link").symlink_to(file)
+        os.mkfifo(tmp_path / "pipe")
+        assert Disk().entries(str(tmp_path)) == {
+            "file": Entry("file", 100),
+            "folder": Entry("folder", 0),
+            "link": Entry("link", 0),
+            "pipe": Entry("other", 0),
+        }
+
+    def test_come_in_order_and_there_are_none_in_a_missing_folder(self, tmp_path, file):
+        for name in "ca":
+            (tmp_path / name).touch()
+        assert list(Disk().entries(str(tmp_path))) == ["a", "c", "file"]
+        assert Disk().entries(str(tmp_path / "none")) == Disk().entries(file) == {}
+
+
+class TestPieces:
+    @pytest.mark.parametrize(("offset", "length", "size"), [(0, 100, 100), (0, 100, 33), (7, 50, 8), (90, 10, 64)])
+    def test_are_the_bytes_of_the_stretch(self, file, offset, length, size):
+        pieces = [piece.tobytes() for piece in Disk().pieces(file, offset, length, size)]
+        assert b"".join(pieces) == bytes(range(100))[offset : offset + length]
+        assert {len(piece) for piece in pieces[:-1]} <= {size}
+
+    def test_end_with_the_file_whatever_was_asked_for(self, file):
+        assert [len(piece) for piece in Disk().pieces(file, 40, 1 << 60, 1 << 50)] == [60]
+        assert list(Disk().pieces(file, 200, 10, 10)) == []
+
+    def test_errors_name_the_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError) as caught:
+            next(Disk().pieces(str(tmp_path / "none"), 0, 1, 1))
+        assert caught.value.filename == str(tmp_path / "none")
+
+
+class TestLinks:
+    def test_nothing_is_written_through_one(self, tmp_path, file):
+        link = tmp_path / "link"
+        link.symlink_to(file)
+        with pytest.raises(OSError, match="symbolic"):
+            Disk().replace_unnamed(str(link), [b"other"])
+        with pytest.raises(OSError, match="symbolic"):
+            FileLock(str(link), 0)
+        assert (tmp_path / "file").read_bytes() == bytes(range(100))

@@ -1,0 +1,118 @@
+"""A store from elsewhere may hold anything: whatever its names and links say, nothing outside it is touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.operations import FEBRUARY, JANUARY, KEY, bars, register
+
+import fastk
+
+OUTSIDE = b"of somebody else"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    with fastk.FastKStore.open(tmp_path / "root") as store:
+        register(store).put(JANUARY)
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Iterator[Path]:
+    """A folder that must stay as it is."""
+    folder = tmp_path / "outside"
+    folder.mkdir()
+    (folder / "file").write_bytes(OUTSIDE)
+    yield folder
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {"file": OUTSIDE}
+
+
+def every_change(root: Path) -> Iterator[Exception]:
+    """What each way to change or read the store raises."""
+    for change in (
+        lambda store: store.series(KEY).range().close,
+        lambda store: store.series(KEY).put(FEBRUARY),
+        lambda store: store.series(KEY).append(FEBRUARY),
+        lambda store: store.series(KEY).put(bars(1, first_day=1), on_conflict="replace"),
+        lambda store: store.series(KEY).delete_range(),
+        lambda store: store.series(KEY).merge(),
+        lambda store: register(store),
+        lambda store: store.drop_series(KEY),
+    ):
+        with fastk.FastKStore.open(root) as store, pytest.raises((fastk.InvalidData, OSError)) as refused:
+            change(store)
+        yield refused.value
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_a_folder_that_is_a_link_is_refused(root: Path, outside: Path, depth: int) -> None:
+    place = root.joinpath("series", *KEY, "chunks")
+    for _ in range(depth):
+        place = place.parent
+    shutil.rmtree(place)
+    os.symlink(outside, place)
+    for error in every_change(root):
+        assert isinstance(error, fastk.InvalidData)
+        assert f"{place} is a symbolic link" in str(error)
+
+
+def test_a_manifest_that_is_a_link_is_refused(root: Path, outside: Path) -> None:
+    manifest = root.joinpath("series", *KEY, "series.meta")
+    copy = manifest.rename(root.parent / "elsewhere")
+    os.symlink(copy, manifest)
+    for error in every_change(root):
+        assert str(manifest) in str(error)
+        break  # a rename replaces the link itself, and touches nothing that it names
+    before = copy.read_bytes()
+    with fastk.FastKStore.open(root) as store:
+        assert store.list_series()[0].problem is not None
+    assert copy.read_bytes() == before
+
+
+def test_a_chunk_that_is_a_link_is_refused(root: Path, outside: Path) -> None:
+    (chunk,) = root.rglob("*.chunk")
+    os.symlink(chunk.rename(root.parent / "elsewhere"), chunk)
+    with fastk.FastKStore.open(root, "r") as store, pytest.raises(OSError, match=r"\.chunk"):
+        store.series(KEY).range().close.sum()
+
+
+@pytest.mark.parametrize("name", ["series.meta.tmp", "../../../../.fastk.write.lock"])
+def test_no_write_follows_a_link(root: Path, outside: Path, name: str) -> None:
+    planted = Path(os.path.normpath(root.joinpath("series", *KEY, name)))
+    planted.unlink(missing_ok=True)
+    os.symlink(outside / "file", planted)
+    with fastk.FastKStore.open(root) as store, pytest.raises(OSError, match="symbolic links"):
+        store.series(KEY).put(FEBRUARY)
+
+
+def test_dropping_moves_nothing_through_a_link(root: Path, outside: Path) -> None:
+    os.symlink(outside, root / ".fastk.dropped")
+    with fastk.FastKStore.open(root) as store:
+        with pytest.raises(fastk.InvalidData, match="symbolic link"):
+            store.drop_series(KEY)
+        assert len(store.series(KEY)) == len(JANUARY["ts"])
+
+
+def test_a_root_that_is_a_link_is_a_place_like_any_other(root: Path, tmp_path: Path) -> None:
+    os.symlink(root, tmp_path / "alias")
+    with fastk.FastKStore.open(tmp_path / "alias") as store:
+        store.series(KEY).put(FEBRUARY)
+        assert len(store.series(KEY)) == 6
+
+
+def test_gc_removes_no_file_of_another_name(root: Path) -> None:
+    kept = [
+        root / "notes.tmp",
+        root.joinpath("series", *KEY, "mine.tmp"),
+        root.joinpath("series", *KEY, "chunks", "x.chunk"),
+    ]
+    for path in kept:
+        path.write_bytes(OUTSIDE)
+    with fastk.FastKStore.open(root) as store:
+        store.gc(grace_seconds=0)
+    assert all(path.read_bytes() == OUTSIDE for path in kept)

@@ -147,5 +147,5 @@ REPLAYS: dict[str, Callable[[Market, int], Workload]] = {
     f"{NAME}, beside a stable sort": partial(merged, f"{NAME}, beside a stable sort", PLAIN, by_stable_sort),
     f"{NAME}, by sequence": partial(merged, f"{NAME}, by sequence", EVENT, by_stable_sort),
     "sequence scan": sequence_scan,
-    "coverage": coverage,
+    "coverage of bars": coverage,
 }

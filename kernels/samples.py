@@ -20,7 +20,7 @@ INTEGERS = tuple(dtype for dtype in NUMBERS if dtype.kind in "iu")
 LABELS = tuple(np.dtype(code) for code in ("u2", "u4"))
 """The dtypes of labels that the compiled `merge` serves."""
 
-INTEGERS = DTYPES[:-2]
+WHOLE = DTYPES[:-2]
 MATRIX_DTYPES = tuple(np.dtype(code) for code in ("f8", "f4", "i8"))
 """The dtypes of matrices."""
 
@@ -85,7 +85,7 @@ def _matrices(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "intersect", (ts, ts, out)
     yield "align", (ts, ts, 0, 0, out)
     yield "carry_forward", (1, -1, 0, out)
-    columns = [read_only(np.ones(4, dtype=dtype)) for dtype in INTEGERS]
+    columns = [read_only(np.ones(4, dtype=dtype)) for dtype in WHOLE]
     yield "bundle", (columns,)
     # Here, because what they take is what the kernels in force have packed.
     from . import active

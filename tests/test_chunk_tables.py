@@ -41,6 +41,7 @@ class Files:
 
 def chunk_items(spans, first_id):
     items = np.zeros(len(spans), tables.CHUNK)
+    items["state"] = tables.ChunkState.SEALED
     for place, (start, end) in enumerate(spans):
         items[place]["chunk_id"] = first_id + place
         items[place]["start_ts"], items[place]["end_ts"], items[place]["rows"] = start, end, end - start + 1

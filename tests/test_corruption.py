@@ -429,7 +429,8 @@ class TestContainment:
             operation.perform(store)
         (file,) = (tmp_path / "root").rglob("retired.*.table")
         file.write_bytes(b"damaged")
-        operation.go_on(tmp_path / "root", picture(tmp_path / "root"))
+        seen = picture(tmp_path / "root")
+        operation.go_on(tmp_path / "root", seen, seen)
 
     def test_a_foreign_lock_file_hinders_nobody(self, root: Path) -> None:
         for content in (b"", b"\xff\xfe garbage", bytes(5000), b"crashes 99999999999999999999\nx", b"crashes -1\n"):

@@ -2,7 +2,8 @@
 
 Each mutation is repeated with every one of its system calls failing in turn. The caller gets an error that names the
 path, the store is what it was (or, behind the rename, what it was to become), nothing lies about that was not there
-before, and the next attempt succeeds: at once, or after reopening where a sync failed.
+before, and the next attempt succeeds: at once, or after reopening where a sync failed. Each call fails in one of three
+ways (no room, a broken medium, no permission), by turns; with `make torture` in each.
 """
 
 import errno
@@ -15,8 +16,8 @@ from pathlib import Path
 
 import pytest
 from builders import temporary_folder
-from support.crashes import Story
-from support.failures import BROKEN, FORBIDDEN, NO_ROOM, FailingStory, Failures
+from support.crashes import Effort, Story
+from support.failures import FailingStory, Failures
 from support.operations import FEBRUARY, JANUARY, KEY, OPERATIONS, SPRING, by_name, columns, picture, register
 
 import fastk
@@ -41,16 +42,18 @@ def check(found: Failures, story: FailingStory) -> None:
     assert not found.problems, "\n".join([f"of the calls {' '.join(story.calls)}", *found.problems])
 
 
-@pytest.mark.parametrize("code", [NO_ROOM, BROKEN, FORBIDDEN], ids=["full", "broken", "forbidden"])
-def test_one_failing_call_changes_nothing_or_everything(story: FailingStory, code: int) -> None:
-    found = story.fail(code)
+def test_one_failing_call_changes_nothing_or_everything(story: FailingStory) -> None:
+    found = story.fail(each=Effort.wanted().each_fault)
     check(found, story)
     assert found.outcomes["an error"] > 1
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before the call", "behind the call"])
-def test_an_interrupt_at_any_call_changes_nothing_or_everything(story: FailingStory, after: bool) -> None:
-    check(story.interrupt(after=after), story)
+def test_an_interrupt_at_any_call_changes_nothing_or_everything(story: FailingStory) -> None:
+    check(story.interrupt(each=Effort.wanted().each_fault), story)
+
+
+def test_an_interrupt_behind_any_effect_changes_nothing_or_everything(story: FailingStory) -> None:
+    check(story.interrupt_effects(), story)
 
 
 def test_short_writes_are_continued(story: FailingStory) -> None:
@@ -166,7 +169,8 @@ class TestFailedRemoval:
             patch.setattr(os, "unlink", refuse)
             operation.perform(store)
         assert removed
-        operation.go_on(tmp_path / "root", picture(tmp_path / "root"))
+        seen = picture(tmp_path / "root")
+        operation.go_on(tmp_path / "root", seen, seen)
 
 
 class TestFullDisk:

@@ -208,7 +208,9 @@ def test_bad_declarations_are_refused(fields):
         Schema("mine", fields)
 
 
-@pytest.mark.parametrize("dtype", ["f2", "c16", "O", "U5", "M8[ns]", "m8[s]", "V8", "i3", "nonsense", [], "g"])
+@pytest.mark.parametrize(
+    "dtype", ["f2", "c16", "O", "U5", "M8[ns]", "m8[s]", "V8", "i3", "nonsense", [], "g", "(1,", "9" * 30 + "i8"]
+)
 def test_dtypes_that_cannot_be_stored_are_refused(dtype):
     with pytest.raises(InvalidInput, match="dtype"):
         Schema("mine", [("ts", "i8"), ("x", dtype)])

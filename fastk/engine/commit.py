@@ -56,7 +56,9 @@ class Commit:
         """A chunk without rows, which tells a rebuild from files that those before it are gone."""
         first = self._removed[0]
         columns = [np.empty(0, field.dtype) for field in self.old.settings.schema.fields]
-        return NewChunk(int(first["partition"]), columns, ChunkKind.MERGED, int(first["generation"]) + 1)
+        return NewChunk(
+            int(first["partition"]), columns, ChunkKind.MERGED, tables.generation_behind(int(first["generation"]))
+        )
 
     @property
     def chunk_count(self) -> int:

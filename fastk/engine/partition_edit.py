@@ -13,7 +13,7 @@ import numpy as np
 from fastk.engine import conflicts
 from fastk.engine.chunk_index import ChunkRef
 from fastk.errors import InvalidData, InvalidInput
-from fastk.format.tables import ChunkKind, ChunkState
+from fastk.format.tables import ChunkKind, ChunkState, generation_behind
 from fastk.times import format_ts
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class PartitionEdit:
         self._settings = settings
         self._waiting = newest.runs(*settings.partition.bounds(partition, settings.time_unit))
         self._seen: list[ChunkRef] = []
-        self._generation = 1 + max((run.highest_generation for run in self._waiting), default=0)
+        self._generation = generation_behind(max((run.highest_generation for run in self._waiting), default=0))
 
     def copy(self) -> PartitionEdit:
         """The same, to be changed without changing this one."""

@@ -344,7 +344,8 @@ class Writer:
         series_id = newest.settings.series_id
         if series_id not in self._highest:
             self._look_at_leftovers(newest)
-        self._highest[series_id] = max(self._highest[series_id], newest.manifest.sequence) + 1
+        highest = max(self._highest[series_id], newest.manifest.sequence)
+        self._highest[series_id] = names.sequence_behind(highest)
         return self._highest[series_id]
 
     def _look_at_leftovers(self, newest: Snapshot) -> None:

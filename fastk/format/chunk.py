@@ -20,6 +20,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.errors import InvalidData
+from fastk.format import names
 from fastk.format.binary import VERSION, check_magic, check_seal, check_version, padding, sealed, take_array
 
 if TYPE_CHECKING:
@@ -275,6 +276,8 @@ def _parse_header(header: bytes, path: str) -> ChunkHeader:
     check_version(version, path)
     if not block_rows or not columns:
         raise ValueError("the header describes no columns")
+    if max(base_sequence, names.sequence_and_part(chunk_id)[0]) > names.LAST_SEQUENCE:
+        raise ValueError("the header names a commit that cannot be")
     blocks = block_count(rows, block_rows)
     if blocks * columns > length:
         raise ValueError("the header is too short for its blocks")

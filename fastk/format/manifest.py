@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass, field
 
 from fastk.errors import InvalidData
-from fastk.format import tables
+from fastk.format import names, tables
 from fastk.format.binary import check_magic, check_seal, check_version, padding, sealed, take_array
 from fastk.schema.settings import SeriesSettings
 
@@ -88,6 +88,10 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
         chunks, offset = take_array(data, tables.CHUNK, chunk_count, offset)
         retired, offset = take_array(data, tables.RETIRED, retired_count, offset)
         _check_end(offset, len(data), item_size, series_id, settings)
+        if sequence > names.LAST_SEQUENCE:
+            raise ValueError(f"its commit number {sequence} cannot be")
+        tables.check_items(chunks)
+        tables.check_items(retired)
     except (ValueError, InvalidData) as error:
         raise InvalidData(f"{path}: {error}") from error
     return Manifest(settings, sequence, content, updated_at, leaves, chunks, retired_table, retired)

@@ -136,11 +136,26 @@ def parse_dropped_folder_name(name: str) -> tuple[int, int] | None:
 # Chunk ids: the commit's sequence number and the part of it, so that an id, and with it a file name, never comes back.
 PART_BITS = 20
 MAX_PARTS = 1 << PART_BITS
+LAST_SEQUENCE = (1 << 43) - 1
+"""The highest commit number: a million commits a second for 278 years. Ids hold a bit more, in 64 bits."""
+
+
+def sequence_behind(highest: int) -> int:
+    """The commit number behind all that files bear; InvalidData where somebody used them up."""
+    if highest >= LAST_SEQUENCE:
+        raise InvalidData(f"a file bears the commit number {highest}, and there is none behind it: remove the file")
+    return highest + 1
 
 
 def chunk_id(sequence: int, part: int) -> int:
     """Identity of a chunk or table within its series."""
     return sequence << PART_BITS | part
+
+
+def _identity_in(sequence: str, part: str) -> int | None:
+    """The identity that a file name bears; None for numbers that no writer gives."""
+    numbers = int(sequence), int(part)
+    return chunk_id(*numbers) if numbers[0] <= LAST_SEQUENCE and numbers[1] < MAX_PARTS else None
 
 
 def sequence_and_part(identity: int) -> tuple[int, int]:
@@ -170,9 +185,10 @@ def chunk_file_name(partition_key: str, kind: str, identity: int) -> str:
 def parse_chunk_file_name(name: str) -> ChunkName | None:
     """What a file name in ``chunks/`` says; None for names that are not a chunk's."""
     found = _CHUNK_NAME.fullmatch(name)
-    if found is None:
+    identity = None if found is None else _identity_in(found[3], found[4])
+    if found is None or identity is None:
         return None
-    return ChunkName(found[1], found[2] or "", chunk_id(int(found[3]), int(found[4])))
+    return ChunkName(found[1], found[2] or "", identity)
 
 
 def chunk_of_file(name: str) -> int | None:
@@ -201,4 +217,4 @@ def table_file_name(kind: str, identity: int) -> str:
 def parse_table_file_name(name: str) -> int | None:
     """The id in a table's file name; None for other names."""
     found = _TABLE_NAME.fullmatch(name)
-    return None if found is None else chunk_id(int(found[2]), int(found[3]))
+    return None if found is None else _identity_in(found[2], found[3])

@@ -193,7 +193,9 @@ def parse_value_index(
             raise InvalidData(f"{path} has {items:,} entries for {owner.rows:,} rows")
         dtype = _indexed_dtype(schema, place, path)
         numbers = np.dtype(np.uint8) if dtype.kind == "b" else dtype
-        indexes[place] = ValueIndex(reader.take(numbers, items), reader.take(np.dtype("<u4"), items))
+        index = indexes[place] = ValueIndex(reader.take(numbers, items), reader.take(np.dtype("<u4"), items))
+        if check and items and int(index.rows.max()) >= owner.rows:
+            raise InvalidData(f"{path} names rows beyond the {owner.rows:,} of its chunk")
     return indexes
 
 

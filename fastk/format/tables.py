@@ -111,6 +111,11 @@ RETIRED = np.dtype(
 )
 
 
+def generation_behind(highest: int) -> int:
+    """The generation of a chunk that takes the place of others; it is no identity, and stays at what 32 bits hold."""
+    return min(highest + 1, 0xFFFF_FFFF)
+
+
 def empty(dtype: np.dtype[Any]) -> Table:
     """A table without items."""
     return np.empty(0, dtype)
@@ -160,7 +165,24 @@ def parse_table(data: bytes, dtype: np.dtype[Any], series_id: int, table_id: int
         raise InvalidData(f"{path} is a table of another series or kind")
     if len(data) != _HEADER.size + count * item_size + 4:
         raise InvalidData(f"{path} holds {len(data):,} bytes, which do not fit its {count:,} items")
-    return take_array(data, dtype, count, _HEADER.size)[0]
+    items = take_array(data, dtype, count, _HEADER.size)[0]
+    try:
+        check_items(items)
+    except ValueError as error:
+        raise InvalidData(f"{path}: {error}") from error
+    return items
+
+
+def check_items(items: Table) -> None:
+    """ValueError if CHUNK or RETIRED items hold kinds or states that do not exist."""
+    kinds = items["kind"]
+    is_unknown = kinds > max(ChunkKind)
+    if items.dtype == RETIRED:
+        is_unknown &= (kinds != RetiredKind.CHUNK_TABLE) & (kinds != RetiredKind.RETIRED_TABLE)
+    else:
+        is_unknown |= (items["state"] < min(ChunkState)) | (items["state"] > max(ChunkState))
+    if is_unknown.any():
+        raise ValueError("it names files of a kind or state that does not exist")
 
 
 def leaf_of(items: Table, table_id: int, crc: int) -> Table:

@@ -122,13 +122,9 @@ class Beside:
     def _is_grid(self) -> bool:
         """Whether the times are those of the grid, so that nothing need be searched."""
         timeline = self.timeline
-        return (
-            timeline.rows == self.grid.size
-            and not timeline.lookback
-            and all(
-                kernels.active.equal(timeline.ts(piece), self.grid[base : base + timeline.pieces[piece].rows])
-                for piece, base in enumerate(timeline.bases[:-1])
-            )
+        return timeline.rows == self.grid.size and all(
+            kernels.active.equal(timeline.ts(piece), self.grid[base : base + timeline.pieces[piece].rows])
+            for piece, base in enumerate(timeline.bases[:-1])
         )
 
     def rows_of(self, start: int, stop: int) -> tuple[Int64, int]:

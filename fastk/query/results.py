@@ -92,4 +92,5 @@ def value_index(snapshot: Snapshot, column: str) -> Iterator[ValueIndexEntry]:
 def _index_entries(chunk: MappedChunk, index: ValueIndex | None) -> Iterator[ValueIndexEntry]:
     if index is not None:
         ts = chunk.column(0, 0, chunk.rows)
-        yield from map(ValueIndexEntry, index.values.tolist(), ts[index.rows].tolist())
+        times = np.take(ts, index.rows, mode="clip")  # of an index that was not verified, rows may be anything
+        yield from map(ValueIndexEntry, index.values.tolist(), times.tolist())

@@ -82,7 +82,8 @@ class _SeriesCommit:
         self._lock = lock
         self._created: list[str] = []
         aside = quarantined_files(disk, self._place.root, settings.series_id)
-        self._sequence = 1 + max(plan.scan.highest_sequence(), plan.base, *map(sequence_of_file, aside), 0)
+        highest = max(plan.scan.highest_sequence(), plan.base, *map(sequence_of_file, aside), 0)
+        self._sequence = names.sequence_behind(highest)
 
     def carry_out(self, quarantine: Quarantine) -> None:
         """All steps; what an error interrupts is taken back."""
@@ -171,7 +172,7 @@ class _SeriesCommit:
             self._plan.base,
             part,
             max(1, len(self._plan.salvages)),
-            int(old["generation"]) + 1,
+            tables.generation_behind(int(old["generation"])),
             tables.ChunkKind.MERGED,
             int(old["partition"]),
         )

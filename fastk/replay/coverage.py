@@ -97,8 +97,7 @@ class _Runs:
             self._keep(self._ends, np.array([self._last]))
         starts, ends = (np.concatenate([np.empty(0, np.int64), *pieces]) for pieces in (self._starts, self._ends))
         hole_starts, hole_ends = np.append(0, ends + 1), np.append(starts - 1, slots.count - 1)
-        if self.count > starts.size:
-            hole_starts, hole_ends = hole_starts[:-1], hole_ends[:-1]
+        # Where runs were left out the last of these is no hole, but then there are more than the limit before it.
         real = np.flatnonzero(hole_starts <= hole_ends)[: self._limit]
         hole_starts, hole_ends = hole_starts[real], hole_ends[real]
         starts, ends = starts[: self._limit], ends[: self._limit]

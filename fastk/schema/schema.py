@@ -5,6 +5,7 @@ The five built-in types and a user's own schema are values of one class; nothing
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_FIELDS = 4096
+_DTYPE_TEXT = re.compile(r"[<>=|]?[A-Za-z?][A-Za-z0-9_]{0,30}")  # numpy's others are of more than one number
 _NUMERIC_KINDS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 
 PRICE_SCALE = "price_scale"
@@ -53,9 +55,11 @@ class Field:
         if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
             raise InvalidInput(f"field name {name!r} must be printable text of 1 to 200 characters")
         try:
+            if isinstance(dtype, str) and not _DTYPE_TEXT.fullmatch(dtype):
+                raise TypeError("numpy would evaluate it")
             normal = np.dtype(np.dtype(dtype).newbyteorder("<").str)  # by way of text: native, not "explicitly little"
-        except TypeError:
-            raise InvalidInput(f"field {name!r}: {dtype!r} is no dtype") from None
+        except (TypeError, ValueError):
+            raise InvalidInput(f"field {name!r}: {str(dtype)[:40]!r} is no dtype") from None
         code = f"{normal.kind}{normal.itemsize}"
         if code not in _NUMERIC_KINDS and not (normal.kind == "S" and 0 < normal.itemsize <= 65_535):
             raise InvalidInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import types
 
 from ..interface import Column, Int64Array
@@ -10,15 +11,17 @@ from .compile import KernelByDtype, array_type, kernel
 
 # Values compared between two looks at the flag: they fill the first-level cache.
 _STRIDE = 4_096
+_ONE = np.uint64(1)
 _OUT_INT64S = array_type(types.int64, readonly=False)
 
 
 @kernel
 def _counts_up(earlier: Column, later: Column) -> bool:
-    # No early exit, so that the loop becomes vector instructions. Differences wrap around: 1 only where it is 1.
+    # No early exit, so that the loop becomes vector instructions. Unsigned, because LLVM assumes that differences of
+    # signed numbers never wrap around; from the greatest value to the least one they are 1.
     breaks = False
     for row in range(len(later)):
-        breaks |= later[row] - earlier[row] != 1
+        breaks |= (np.uint64(later[row]) - np.uint64(earlier[row]) != _ONE) | (later[row] <= earlier[row])
     return not breaks
 
 
@@ -43,7 +46,7 @@ def _sequence_breaks(
                 _note(counts, 1, duplicates, row)
             elif later < earlier:
                 _note(counts, 2, violations, row)
-            elif later - earlier != 1:
+            elif np.uint64(later) - np.uint64(earlier) != _ONE:
                 _note(counts, 0, gaps, row)
 
 

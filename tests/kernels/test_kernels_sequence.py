@@ -64,3 +64,11 @@ def test_a_break_is_found_at_every_place(kernels: Kernels, row: int) -> None:
         values = np.arange(10_000)
         values[row:] += shift
         assert_breaks(kernels, values, 3)
+
+
+@both
+@every_integer
+def test_from_the_greatest_value_to_the_least_is_a_violation(kernels: Kernels, dtype: Any) -> None:
+    """The difference of the two wraps around to 1."""
+    limits = np.iinfo(dtype)
+    assert_breaks(kernels, np.array([limits.max - 1, limits.max, limits.min, limits.min + 1], dtype), 2)

@@ -29,7 +29,7 @@ def series(draw, integers):
         minutes = list(range(0, SPAN, 5))
     else:
         count = {"few": 4, "many": 60, "none": 0}[ts]
-        minutes = sorted(draw(st.lists(TIMES, max_size=count)))
+        minutes = sorted(draw(st.lists(TIMES, max_size=count, unique=draw(st.booleans()))))
     random = np.random.default_rng(draw(st.integers(0, 9)))
     columns = [random.choice(COLUMN_VALUES[np.dtype(code).kind], len(minutes)) for code in dtypes]
     return dtypes, draw(st.sampled_from((1, 10, 3))), minutes, columns, draw(st.integers(0, len(minutes)))
@@ -68,7 +68,7 @@ ENDS = st.none() | TIMES
 @given(data=st.data())
 def test_any_matrix(kernels, small_steps, data):
     dtype = data.draw(st.sampled_from(("float64", "float32", "int64")))
-    made = data.draw(st.lists(series(dtype == "int64"), min_size=1, max_size=4))
+    made = data.draw(st.lists(series(dtype == "int64"), min_size=1, max_size=data.draw(st.integers(1, 4))))
     align, tolerance = data.draw(st.sampled_from((("exact", None), ("asof", None), ("asof", 0), ("asof", 90 * MINUTE))))
     fill, grid = data.draw(FILLS), data.draw(GRIDS)
     if (

@@ -128,6 +128,23 @@ def test_a_failure_leaves_nothing_behind(store, keys, folder, monkeypatch, step)
     assert not os.listdir(folder)
 
 
+def test_the_name_comes_when_all_is_durable(store, keys, folder, monkeypatch):
+    matrix, done = store.feature_matrix(keys), []
+    for name in ("create", "create_streamed", "sync_folder", "make_folder", "rename"):
+        effect = getattr(saved.Disk, name)
+        monkeypatch.setattr(
+            saved.Disk, name, lambda disk, path, *rest, name=name, effect=effect: (
+                done.append((name, str(path))), effect(disk, path, *rest)
+            )[1],
+        )  # fmt: skip
+    matrix.save(folder / "saved")
+    names, paths = zip(*done, strict=True)
+    temporary = paths[0]
+    assert names[0] == "make_folder"
+    assert done[-3:] == [("sync_folder", temporary), ("rename", temporary), ("sync_folder", str(folder))]
+    assert ("sync_folder", f"{temporary}/ts") in done[:-3]
+
+
 def test_damage_is_told(store, keys, folder):
     path = folder / "saved"
     store.feature_matrix(keys).save(path)

@@ -208,6 +208,22 @@ def test_equal_times_are_not_searched_and_give_the_same(store, kernels, monkeypa
     assert general.coverage == fast.coverage
 
 
+@pytest.mark.parametrize("align", ["exact", "asof"])
+@pytest.mark.parametrize("start", [0, 1, 59, 60, 61, 120])
+def test_a_range_may_begin_at_any_row_of_a_chunk(store, kernels, align, start):
+    schema = Schema("hourly", [("ts", "i8"), ("x", "i8")], partition="hour")
+    keys = [("X", "own", name) for name in ("a", "b")]
+    for key in keys:
+        store.register_series(key, schema).put({"ts": JANUARY + np.arange(150) * MINUTE, "x": np.arange(150)})
+    matrix = store.feature_matrix(keys, start=minutes(start)[0], end=minutes(140)[0], align=align)
+    assert matrix.values[:, 1].tolist() == list(range(start, 141))
+    assert [each.rows for each in matrix.coverage] == [141 - start] * 2
+    half = JANUARY + start * MINUTE + 500
+    late = store.feature_matrix(keys, start=half, end=minutes(140)[0], align=align, grid=MINUTE)
+    found = [NAN if align == "exact" else row for row in range(start, 140)]
+    np.testing.assert_array_equal(late.values[:, 0], found)
+
+
 def test_equal_times_are_compared_once(store, monkeypatch):
     """Times that differ in one row alone, and that of no block's border, are told apart."""
     apart = list(range(300))
@@ -263,5 +279,16 @@ def test_more_chunks_than_may_stay_mapped(kernels, small_steps):
         keys = [("X", "own", name) for name in ("a", "b", "c")]
         for key in keys:
             store.register_series(key, schema).put({"ts": JANUARY + np.arange(600) * MINUTE, "x": np.arange(600)})
-        matrix = store.feature_matrix(keys, threads=2)
+        mapped = []
+        matrix = store.feature_matrix(keys, threads=2, progress=lambda *_: mapped.append(count_maps(store.root)))
+        assert max(mapped) <= 4 + 4  # those that the store keeps, and those that two threads read
         np.testing.assert_array_equal(matrix.values, np.repeat(np.arange(600.0)[:, np.newaxis], 3, axis=1))
+
+
+def count_maps(root):
+    """How many chunks of a store are mapped in this process, as far as the system tells."""
+    try:
+        with open("/proc/self/maps") as file:
+            return len({line.split()[-1] for line in file if root in line and ".chunk" in line})
+    except FileNotFoundError:
+        return 0

@@ -98,7 +98,9 @@ def test_finer_units_are_reached_exactly(drawn, batch_rows):
         replay = fastk.merged_replay(handles, batch_rows=batch_rows)
         assert replay.time_unit == "ns"
         expected = expected_order(handles, PRIORITY, lambda handle: factors[handle.settings.time_unit])
-        assert events_of(replay) == expected
+        batches = list(replay)
+        assert events_of(batches) == expected
+        assert all(batch.column("ts").tolist() == batch.ts.tolist() for batch in batches)
         middle = expected[len(expected) // 2][0] if expected else 0
         for start, end in ((middle, None), (middle + 1, None), (None, middle), (None, middle - 1)):
             found = events_of(fastk.merged_replay(handles, start, end))

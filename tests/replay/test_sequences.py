@@ -31,11 +31,11 @@ def told(report):
 
 @settings(deadline=None, max_examples=60)
 @given(
-    numbers=st.lists(NUMBERS, max_size=20),
+    numbers=st.lists(NUMBERS, min_size=1, max_size=20),
     cuts=st.lists(st.integers(1, 6), min_size=1),
     limit=st.integers(0, 5),
-    start=st.integers(-1, 20),
-    length=st.integers(0, 22),
+    start=st.integers(-1, 5),
+    length=st.integers(0, 5) | st.just(30),
 )
 @pytest.mark.parametrize("implementation", ["plain", "compiled"])
 def test_every_break_is_found(implementation, numbers, cuts, limit, start, length):
@@ -105,6 +105,14 @@ def test_long_lists_are_cut_and_totals_are_not(ticks):
     assert (report.gap_count, len(report.gaps)) == (999, 3)
     assert [gap.current_ordinal for gap in report.gaps] == [1, 2, 3]
     assert (ticks.scan_sequence(limit=0).gap_count, ticks.scan_sequence(limit=0).gaps) == (999, [])
+
+
+def test_a_list_that_is_full_grows_at_no_border_of_chunks(ticks):
+    for first in range(3):
+        ticks.put(trades([first * 7_200_000, first * 7_200_000 + 1]) | {"trade_id": [first * 10, first * 10 + 2]})
+    report = ticks.scan_sequence(limit=1)
+    assert (report.gap_count, [gap.current_ordinal for gap in report.gaps]) == (5, [1])
+    assert ticks.scan_sequence(limit=2).gaps[1] == SequenceGap(2, 10, 1, 7_200_000, 1, 2)
 
 
 def test_the_methods_of_the_store(store):

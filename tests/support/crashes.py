@@ -25,18 +25,19 @@ from .rebuild import rebuilt
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is tried: images by chance at a crash point, rounds with other chances; of a killed writer's successor,
-    how many crash points and images of each, at most."""
+    """How much is tried: images by chance at a crash point; rounds with other chances; disks in the course of all
+    successors of killed writers, at least three a successor. ``each_fault``: each call fails in every way, not in one.
+    """
 
     images: int = 12
     rounds: int = 1
-    successor_points: int = 3
-    successor_images: int = 6
+    successor_images: int = 120
+    each_fault: bool = False
 
     @classmethod
     def wanted(cls) -> Effort:
         """The usual one, or the long one where FASTK_TORTURE is set."""
-        return cls(96, 4, 20, 24) if os.environ.get("FASTK_TORTURE") else cls()
+        return cls(96, 4, 2_000, each_fault=True) if os.environ.get("FASTK_TORTURE") else cls()
 
 
 @dataclass
@@ -75,17 +76,18 @@ class Story:
         with self.operation.open(journal.base / "root", RecordingDisk(journal, stop_after)) as store:
             self.operation.perform(store)
 
-    def check(self, image: Image, tally: Tally, *allowed: Picture) -> None:
-        """Both laws upon one disk, with a writer that goes on."""
+    def check(self, image: Image, tally: Tally, *allowed: Picture) -> Picture:
+        """Both laws upon one disk, with a writer that goes on; returns what was seen before it."""
         base = self.copy(image)
         seen, rows = picture(base / "root"), rebuilt(image)
         check_states(seen, rows, *allowed)
-        after = self.operation.go_on(base / "root", self.new)
+        after = self.operation.go_on(base / "root", seen, self.new)
         assert rebuilt(read_image(base)) == rows_by_series(after)
         shutil.rmtree(base)
         tally.images += 1
         tally.outcomes[_state_of(seen, self.old, self.new)] += 1
         tally.rebuilt[_state_of(rows, rows_by_series(self.old), rows_by_series(self.new))] += 1
+        return seen
 
     @property
     def states(self) -> tuple[Picture, ...]:
@@ -95,9 +97,10 @@ class Story:
     def check_rows(self, image: Image, *allowed: dict[Key, Rows]) -> None:
         """The same where a successor may have gone on already, and registered the series anew."""
         base = self.copy(image)
-        assert is_between(rows_by_series(picture(base / "root")), *allowed)
+        seen = picture(base / "root")
+        assert is_between(rows_by_series(seen), *allowed)
         assert is_between(rebuilt(image), *allowed)
-        self.operation.go_on(base / "root", self.new)
+        self.operation.go_on(base / "root", seen, self.new)
         shutil.rmtree(base)
 
 
@@ -149,23 +152,25 @@ def killed_writers(story: Story, effort: Effort) -> Tally:
             story.perform(journal, stop_after=length)
         killed = len(journal.effects)
         with explained(journal, killed, read_image(journal.base)):
-            story.check(read_image(journal.base), tally, *story.states)
-            after = story.operation.go_on(journal.base / "root", story.new, RecordingDisk(journal))
+            seen = story.check(read_image(journal.base), tally, *story.states)
+            after = story.operation.go_on(journal.base / "root", seen, story.new, RecordingDisk(journal))
         _cut_successor(story, journal, killed, after, effort, tally)
         shutil.rmtree(journal.base)
     return tally
 
 
 def _cut_successor(story: Story, journal: Journal, start: int, after: Picture, effort: Effort, tally: Tally) -> None:
+    """Moments spread over the successor's work, the last one behind its end, and one disk by chance at each."""
     end = len(journal.effects)
-    step = -(-(end - start) // effort.successor_points)
-    for length in (*range(start + 1 + start % step, end, step), end):
+    chance = random.Random(start)
+    count = max(3, effort.successor_images // len(story.journal.effects))
+    for number in range(1, count + 1):
+        length = start + (end - start) * number // count
         allowed = (after,) if length == end else (*story.states, after)
-        images = list(_images(journal, length, effort))
-        for image in random.Random(length).sample(images, min(len(images), effort.successor_images)):
-            with explained(journal, length, image):
-                story.check_rows(image, *map(rows_by_series, allowed))
-            tally.images += 1
+        image = chance.choice(list(journal.images(length, seed=number, most=effort.images)))
+        with explained(journal, length, image):
+            story.check_rows(image, *map(rows_by_series, allowed))
+        tally.images += 1
 
 
 @contextmanager

@@ -22,6 +22,10 @@ from fastk.io.lock import FileLock
 
 MOST_IMAGES = 16
 FATES = ("kept", "lost", "torn", "holed")
+_EFFECTS = frozenset(
+    {"create", "create_derived", "replace_unnamed", "sync_file", "sync_folder"}
+    | {"make_folder", "rename", "remove", "remove_folder"}
+)
 Image = dict[str, bytes | None]
 """What a disk holds: path below the base -> bytes of a file, or None for a folder."""
 
@@ -379,6 +383,29 @@ class ForbiddenDisk(Disk):
 
     create = create_derived = replace_unnamed = sync_file = sync_folder = make_folder = _refuse
     rename = link = remove = remove_folder = lock = _refuse
+
+
+class InterruptedDisk(Disk):
+    """Raises KeyboardInterrupt behind the effect of a number, once: no call of the system is then under way."""
+
+    def __init__(self, interrupt_at: int = -1) -> None:
+        super().__init__()
+        self.effects = 0
+        self._interrupt_at = interrupt_at
+
+    def _then_interrupt(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            result = method(*arguments, **options)
+            self.effects += 1
+            if self.effects == self._interrupt_at + 1:
+                raise KeyboardInterrupt
+            return result
+
+        return call
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        return self._then_interrupt(found) if name in _EFFECTS else found
 
 
 class HookedDisk(Disk):

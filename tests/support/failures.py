@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,10 @@ import fastk
 import fastk.io.disk
 import fastk.io.lock
 from fastk.format import names
-from fastk.io.disk import SyncFailed
+from fastk.io.disk import Disk
 
 from .crashes import Story, check_states
-from .disks import FailingSystem, Image, read_image
+from .disks import FailingSystem, Image, InterruptedDisk, read_image
 from .operations import Picture, picture, rows_by_series
 from .rebuild import rebuilt
 
@@ -51,8 +52,8 @@ class FailingStory:
         self.calls = self.run(self.open(story.copy() / "root"), FailingSystem()).calls
         assert len(self.calls) > 5
 
-    def open(self, root: Path) -> fastk.FastKStore:
-        self.store = self.story.operation.open(root)
+    def open(self, root: Path, disk: Disk | None = None) -> fastk.FastKStore:
+        self.store = self.story.operation.open(root, disk)
         return self.store
 
     def run(self, store: fastk.FastKStore, system: FailingSystem) -> FailingSystem:
@@ -63,57 +64,76 @@ class FailingStory:
             self.story.operation.perform(store)
         return system
 
-    def fail(self, code: int) -> Failures:
-        """Let each call fail with an error of the system."""
+    def fail(self, *, each: bool) -> Failures:
+        """Let every call fail with an error of the system: with one of them by turns, or with each of them."""
         found = Failures()
         for number, call in enumerate(self.calls):
-            if code != NO_ROOM or call in FOUND_FULL:
-                self._try(found, number, lambda number=number: self._fail_once(number, code))
+            codes = [BROKEN, FORBIDDEN, *([NO_ROOM] if call in FOUND_FULL else [])]
+            for code in codes if each else [codes[number % len(codes)]]:
+                self._try(found, f"{call} (call {number})", partial(self._fail_once, number, code))
         return found
 
-    def interrupt(self, *, after: bool) -> Failures:
-        """Interrupt before (or behind) each call, as a key of the keyboard does."""
+    def interrupt(self, *, each: bool) -> Failures:
+        """Interrupt every call, as a key of the keyboard does: before or behind it by turns, or both."""
         found = Failures()
-        for number in range(len(self.calls)):
-            self._try(found, number, lambda number=number: self._interrupt_once(number, after))
+        for number, call in enumerate(self.calls):
+            for after in (False, True) if each else [number % 2 == 0]:
+                self._try(found, f"{call} (call {number})", partial(self._interrupt_once, number, after))
         return found
+
+    def interrupt_effects(self) -> Failures:
+        """Interrupt behind each effect on the disk: a file is there, and who made it does not know it yet."""
+        found, disk = Failures(), InterruptedDisk()
+        with self.story.operation.open(self.story.copy() / "root", disk) as store:
+            self.story.operation.perform(store)
+        for number in range(disk.effects):
+            self._try(found, f"effect {number}", partial(self._interrupt_effect, number))
+        return found
+
+    def _interrupt_effect(self, number: int) -> str:
+        root = self.story.copy() / "root"
+        with pytest.raises(KeyboardInterrupt):
+            self.run(self.open(root, InterruptedDisk(number)), FailingSystem())
+        self._state(root)
+        self._go_on(root)
+        return "interrupted"
 
     def write_short(self, longest: int) -> Failures:
         """Let each call of write take a few bytes only."""
         system, found = FailingSystem(), Failures()
         system.longest_write = longest
-        self._try(found, 0, lambda: self._write_short(system))
+        self._try(found, "a short write", lambda: self._write_short(system))
         found.calls = system.calls.count("writev")
         return found
 
-    def _try(self, found: Failures, number: int, attempt: Callable[[], str]) -> None:
+    def _try(self, found: Failures, what: str, attempt: Callable[[], str]) -> None:
         found.calls += 1
         try:
             found.outcomes[attempt()] += 1
         except (Exception, pytest.fail.Exception) as error:
-            found.problems.append(
-                f"{self.calls[number]} (call {number}): {type(error).__name__}: {error}".partition("\n")[0]
-            )
+            found.problems.append(f"{what}: {type(error).__name__}: {error}".partition("\n")[0])
 
     def _fail_once(self, number: int, code: int) -> str:
         root = self.story.copy() / "root"
         before = read_image(root.parent)
         try:
             self.run(self.open(root), FailingSystem(number, OSError(code, os.strerror(code))))
-        except OSError as error:
-            self._check_error(error, root)
+        except (OSError, fastk.FastKError) as error:
+            self._check_error(error, root, self.calls[number])
             self._check_left(root, before, self.calls[number])
-            self._check_retry(root, isinstance(error, SyncFailed))
+            self._check_retry(root, reopen="sync failed" in str(error))
             return "an error"
         # A call that may fail: information in the lock file, the removal of what nobody needs.
         assert self._state(root) == self.story.new
         self._check_retry(root, reopen=False)
         return "done all the same"
 
-    def _check_error(self, error: OSError, root: Path) -> None:
-        named = str(error.filename)
+    def _check_error(self, error: Exception, root: Path, call: str) -> None:
+        named = str(getattr(error, "filename", root))
         assert named in str(error), f"the error does not name the path: {error}"
         assert named.startswith(str(root)) or str(root).startswith(named), f"the error names another path: {error}"
+        if call == "fsync":
+            assert "sync failed" in str(error)
 
     def _state(self, root: Path) -> Picture:
         """What is there: by the manifests, and the same rows, or those that were to come, by the chunk files."""
@@ -144,11 +164,12 @@ class FailingStory:
         if picture(root) != self.story.new:
             self.run(self.store, FailingSystem())
         assert picture(root) == self.story.new
-        self.store.close()
         self._go_on(root)
 
     def _go_on(self, root: Path) -> None:
-        after = self.story.operation.go_on(root, self.story.new)
+        """The same store object goes on: what it remembers of the disk must be right."""
+        with self.store:
+            after = self.story.operation.go_on_with(self.store, picture(root), self.story.new)
         assert rebuilt(read_image(root.parent)) == rows_by_series(after)
 
     def _interrupt_once(self, number: int, after: bool) -> str:
@@ -158,7 +179,6 @@ class FailingStory:
             outcome = "interrupted"
             self.run(self.open(root), FailingSystem(number, KeyboardInterrupt(), after=after))
         self._state(root)
-        self.store.close()
         self._go_on(root)
         return outcome
 
@@ -166,6 +186,5 @@ class FailingStory:
         root = self.story.copy() / "root"
         self.run(self.open(root), system)
         assert self._state(root) == self.story.new
-        self.store.close()
         self._go_on(root)
         return "done all the same"

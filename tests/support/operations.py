@@ -6,6 +6,7 @@ stories have a clock of their own: files are retired and over at the same moment
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ import pytest
 
 import fastk
 import fastk.engine.writer
-import fastk.io.disk
 from fastk import CompactionPolicy
 from fastk.format import chunk_tables, retired
 from fastk.io.disk import Disk
@@ -152,7 +152,7 @@ class Operation:
     def limits(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
             self.use_limits(patch)
-            patch.setattr(fastk.io.disk, "_sync_descriptor", lambda descriptor: None)
+            patch.setattr(os, "fsync", lambda descriptor: None)
             yield
 
     def make_old_state(self, root: Path) -> Picture:
@@ -164,18 +164,24 @@ class Operation:
         clock.set(60)
         return picture(root)
 
-    def go_on(self, root: Path, new: Picture, disk: Disk | None = None) -> Picture:
-        """Whatever state the store is in: a writer does what is not done, puts rows among and behind, and collects."""
-        wanted, seen = rows_by_series(new), rows_by_series(picture(root))
+    def go_on(self, root: Path, seen: Picture, new: Picture, disk: Disk | None = None) -> Picture:
+        """In whatever state a store was seen: a writer does what is not done, puts rows among and behind, collects."""
         with self.open(root, disk) as store:
-            if without(seen, LATER["ts"]) != wanted:
-                self.perform(store)
-            register(store).put(LATER, on_conflict="replace")
-            assert store.gc().problems == []
-        seen = picture(root)
-        assert without(rows_by_series(seen), LATER["ts"]) == wanted
-        assert set(LATER["ts"].tolist()) <= set(rows_by_series(seen)[KEY]["ts"])
-        return seen
+            return self.go_on_with(store, seen, new)
+
+    def go_on_with(self, store: fastk.FastKStore, seen: Picture, new: Picture) -> Picture:
+        """The same with a store object that is open."""
+        wanted = rows_by_series(new)
+        if without(rows_by_series(seen), LATER["ts"]) != wanted:
+            self.perform(store)
+        if not store.series(KEY).exists:
+            register(store)
+        store.series(KEY).put(LATER, on_conflict="replace")
+        assert store.gc().problems == []
+        after = picture(Path(store.root))
+        assert without(rows_by_series(after), LATER["ts"]) == wanted
+        assert set(LATER["ts"].tolist()) <= set(rows_by_series(after)[KEY]["ts"])
+        return after
 
     def __str__(self) -> str:
         return self.name
@@ -233,6 +239,12 @@ def _put_and_deleted(*months: int, last: int | None = None) -> Callable[[fastk.F
     return put_and_delete
 
 
+def _part_of_a_put_deleted(store: fastk.FastKStore) -> None:
+    """Only the chunk without rows says that the put was finished: one of its files will go."""
+    _put(JANUARY, bars(2, 3))(store)
+    series_of(store).delete_range("2024-02-01", "2024-02-28")
+
+
 def _three_series(store: fastk.FastKStore) -> None:
     for key in (KEY, NEIGHBOUR, THIRD):
         register(store, key).put(bars(1, 2, 3))
@@ -272,12 +284,18 @@ def _lose_the_table_of_retired_files(store: fastk.FastKStore) -> None:
     sorted(Path(store.root).rglob("retired.*.table"))[-1].unlink()
 
 
+def _collect(store: fastk.FastKStore, **options: Any) -> None:
+    """Collect; what a report calls a problem is an error here, as it is for whoever reads it."""
+    for problem in store.gc(**options).problems:
+        raise fastk.FastKError(problem)
+
+
 def _collect_twice(store: fastk.FastKStore) -> None:
     """At first the eldest files only, then all."""
     clock.set(110)
-    store.gc(grace_seconds=100)
+    _collect(store, grace_seconds=100)
     clock.set(200)
-    store.gc(grace_seconds=100)
+    _collect(store, grace_seconds=100)
 
 
 def _replaced_at(*seconds: float) -> Callable[[fastk.FastKStore], Any]:
@@ -381,22 +399,23 @@ OPERATIONS = (
         grace_seconds=0,
     ),
     Operation("remove_chunks_without_rows", _put_and_deleted(1, 2, 3), _only_put(MAY), grace_seconds=0),
-    Operation("gc_of_a_chain", _replaced(1, 3, times=3), lambda store: store.gc(), grace_seconds=0),
-    Operation("gc_of_chunks_without_rows", _put_and_deleted(1, 2, 3), lambda store: store.gc(), grace_seconds=0),
+    Operation("gc_of_a_chain", _replaced(1, 3, times=3), _collect, grace_seconds=0),
+    Operation("gc_of_chunks_without_rows", _put_and_deleted(1, 2, 3), _collect, grace_seconds=0),
     Operation(
         "gc_of_a_retired_table",
         _replaced(1, 3, times=3),
-        lambda store: store.gc(),
+        _collect,
         grace_seconds=0,
         retired_inline_max=1,
     ),
+    Operation("gc_of_a_deleted_part_of_the_last_put", _part_of_a_put_deleted, _collect, grace_seconds=0),
     Operation("gc_step_by_step", _replaced_at(5, 50, 58), _collect_twice),
     Operation("gc_after_the_clock_was_set_back", _replaced_at(50, 5), _collect_twice),
-    Operation("gc_of_leftovers", _killed_writers, lambda store: store.gc(), grace_seconds=0),
+    Operation("gc_of_leftovers", _killed_writers, _collect, grace_seconds=0),
     Operation(
         "gc_of_files_without_a_place",
         _lose_the_table_of_retired_files,
-        lambda store: store.gc(),
+        _collect,
         grace_seconds=0,
         retired_inline_max=1,
     ),

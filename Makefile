@@ -9,7 +9,7 @@ TESTS = $(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test check torture format bench clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -23,6 +23,9 @@ demo: $(READY)demo ## store and read real market data, and show how fast (CSV=pa
 
 test: $(READY)dev ## run the whole test suite
 	$(TESTS)
+
+torture: $(READY)dev ## the proofs of reliability in their long form: more crash points, more disks, every fault (about an hour)
+	FASTK_TORTURE=1 $(BIN)/python -m pytest tests/test_crash_prefix.py tests/test_io_failures.py tests/test_model.py
 
 check: $(READY)dev ## lint, formatting, strict types, structure and the fast tests
 	$(BIN)/ruff check .

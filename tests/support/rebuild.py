@@ -21,7 +21,9 @@ from fastk.format.chunk import ChunkHeader, map_columns, parse_chunk
 from fastk.schema.settings import SeriesSettings
 
 from .disks import Image
-from .operations import Key, Rows
+
+Key = tuple[str, str, str]
+Rows = dict[str, list[int]]
 
 
 class Found(NamedTuple):

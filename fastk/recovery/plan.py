@@ -81,8 +81,16 @@ class SeriesPlan:
 
     @property
     def superseded(self) -> list[int]:
-        """The ids of all chunks that the commit takes out without retiring them."""
-        return sorted({*(bad.chunk.chunk_id for bad in (*self.salvages, *self.dropped)), *self.gone})
+        """The ids of all chunks that the commit takes out without retiring them, and of those that its damaged chunks
+        may have taken out: these will not be there to say so any more."""
+        bad_chunks = (*self.salvages, *self.dropped)
+        taken = {bad.chunk.chunk_id for bad in bad_chunks}
+        if bad_chunks:
+            taken |= set(self.retired["identity"][self.retired["kind"] < tables.RetiredKind.CHUNK_TABLE].tolist())
+        for bad in bad_chunks:
+            if bad.file.head is not None:
+                taken |= set(bad.file.head.header.superseded.tolist())
+        return sorted(taken | set(self.gone))
 
     def lose(self, path: str, reason: str, span: Span) -> None:
         """Report rows as lost."""

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-for-
+# A worker for each core. Files stay whole, for fixtures that serve a file; the benchmark's plugin warns beside workers.
+TESTS = $(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -20,7 +22,7 @@ demo: $(READY)demo ## store and read real market data, and show how fast (CSV=pa
 	@$(BIN)/fastk demo $(if $(CSV),--csv "$$CSV")
 
 test: $(READY)dev ## run the whole test suite
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 torture: $(READY)dev ## the proofs of reliability in their long form: more crash points, more disks, every fault (about an hour)
 	FASTK_TORTURE=1 $(BIN)/python -m pytest tests/proof tests/test_crash_prefix.py tests/test_io_failures.py tests/test_model.py
@@ -29,7 +31,7 @@ check: $(READY)dev ## lint, formatting, strict types, structure and the fast tes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(TESTS) -m "not slow"
 
 format: $(READY)dev ## let ruff format the code and mend what it can
 	$(BIN)/ruff check --fix .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,22 @@ def test_gc_removes_no_file_of_another_name(root: Path) -> None:
     with fastk.FastKStore.open(root) as store:
         store.gc(grace_seconds=0)
     assert all(path.read_bytes() == OUTSIDE for path in kept)
+
+
+@pytest.mark.parametrize("name", ["series.meta", "chunks/2024-01.00000099-0000.chunk", "series.meta.tmp"])
+def test_a_pipe_keeps_nobody_waiting(root: Path, name: str) -> None:
+    pipe = root.joinpath("series", *KEY, name)
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    with fastk.FastKStore.open(root) as store:
+        store.list_series()
+        with suppress(fastk.FastKError, OSError):
+            store.series(KEY).put(FEBRUARY)
+        store.gc(dry_run=True)
+
+
+@pytest.mark.parametrize("name", ["fastk.store", "series/BTCUSDT/kline/1d/series.meta"])
+def test_a_giant_file_is_refused_before_it_is_read(root: Path, name: str) -> None:
+    os.truncate(root / name, 6 << 30)  # a hole, which takes no room on the disk, but would in memory
+    with pytest.raises(fastk.InvalidData, match="which no file of its kind has"), fastk.FastKStore.open(root) as store:
+        store.series(KEY).range()

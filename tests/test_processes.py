@@ -292,7 +292,7 @@ class TestKilledWriter:
         series.put(hours(1))
         program = """
             class Stop(type(store._disk)):
-                def sync_folder(self, path):
+                def replace_unnamed(self, path, buffers, *, sync=True):
                     tell("written")
                     sys.stdin.readline()
             store._disk.__class__ = Stop

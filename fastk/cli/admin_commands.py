@@ -76,10 +76,19 @@ def _rebuild(options: argparse.Namespace) -> Answer:
 
 
 def _recovery(report: RecoveryReport) -> Answer:
-    if not report.unrepaired:
-        return Answer(report)
-    more = f" (and {len(report.unrepaired) - 1:,} more)" if len(report.unrepaired) > 1 else ""
-    return Answer(report, printable(f"not repaired: {report.unrepaired[0]}{more}"))
+    """What a repair did. Rows that are lost are something wrong, though all that is left is in order now."""
+    if report.unrepaired:
+        return Answer(report, printable(f"not repaired: {_first_of(report.unrepaired)}"))
+    if report.lost_rows:
+        first = report.lost_rows[0]
+        rows = sum(lost.rows for lost in report.lost_rows)
+        return Answer(report, printable(f"{rows:,} rows are lost: see lost_rows; the first are of {first.series}"))
+    return Answer(report)
+
+
+def _first_of(problems: list[str]) -> str:
+    more = len(problems) - 1
+    return f"{problems[0]} (and {more:,} more)" if more else problems[0]
 
 
 def _list_orphans(options: argparse.Namespace) -> Answer:

@@ -57,6 +57,7 @@ class Writer:
         self._highest: dict[int, int] = {}
         self._known_crashes = 0
         self._batch: dict[SeriesReader, SeriesEdit] | None = None
+        self._is_spoilt = False
 
     @contextmanager
     def _held(self) -> Iterator[None]:
@@ -234,20 +235,31 @@ class Writer:
     def batch(self) -> Iterator[None]:
         """Hold the lock, and commit what happens meanwhile at the end: one commit a series; nothing if it fails.
 
-        Batches of one thread nest: the outermost commits.
+        Batches of one thread nest: the outermost commits, and if an inner one failed, it fails as well.
         """
         with self._held():
             if self._batch is not None:
-                yield
+                with self._spoiling():
+                    yield
                 return
-            self._batch = {}
+            self._batch, self._is_spoilt = {}, False
             try:
                 yield
                 edits = self._batch
             finally:
                 self._batch = None
+            if self._is_spoilt:
+                raise InvalidInput("a batch within this one failed: nothing of either was written")
             self._gate.check_open()  # the block may have closed the store, or caught a failed sync
             self._commit(edits)
+
+    @contextmanager
+    def _spoiling(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._is_spoilt = True
+            raise
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ effects, makes them fail, or stops time in the middle of them.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -29,8 +30,11 @@ _MOST_UNSYNCED = 64  # descriptors, of which a process may have as few as 256
 _SYNCING_THREADS, _FEWEST_FOR_THREADS = 8, 4
 # No symbolic links: a store's own files are plain ones, and what a planted link names lies outside of it.
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_CREATE = os.O_WRONLY | os.O_CREAT | _FLAGS
-_READ = os.O_RDONLY | _FLAGS
+_CREATE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | _FLAGS
+# Of a pipe under a file's name, opening does not wait for who would write to it.
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS
+LARGEST_READ = 1 << 28
+"""The most bytes of a file that is read as a whole: manifests, tables and zone maps are far smaller."""
 
 
 class SyncFailed(OSError):
@@ -51,10 +55,15 @@ class Disk:
         self._unsynced: dict[str, int] = {}
 
     def read(self, path: str) -> bytes:
-        """The whole content of a file."""
+        """The whole content of a file; InvalidData for one larger than 256 MiB, before it is read."""
         with _naming(path):
             descriptor = os.open(path, _READ)
             try:
+                if _size(descriptor, path) > LARGEST_READ:
+                    raise InvalidData(
+                        f"{path} has more than {LARGEST_READ:,} bytes, which no file of its kind has: it is damaged or "
+                        f"foreign; restore it from a copy"
+                    )
                 return _read_all(descriptor)
             finally:
                 os.close(descriptor)
@@ -67,7 +76,7 @@ class Disk:
         with _naming(path):
             descriptor = os.open(path, _READ)
             try:
-                size = os.fstat(descriptor).st_size
+                size = _size(descriptor, path)
                 if length is not None and size != length:
                     raise InvalidData(
                         f"{path} has {size:,} bytes, but {length:,} were committed: it is truncated or "
@@ -300,6 +309,14 @@ def _naming(path: str) -> Iterator[None]:
         if error.filename is None:
             error.filename = path
         raise
+
+
+def _size(descriptor: int, path: str) -> int:
+    """Bytes of an open file; InvalidData for pipes, devices and sockets."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise InvalidData(f"{path} is no plain file; remove it, or restore the file from a copy")
+    return status.st_size
 
 
 def _read_all(descriptor: int) -> bytes:

@@ -17,6 +17,7 @@ from fastk.query.planner import (
     Facts,
     is_best_scanned,
     is_worth_pruning,
+    may_prune,
     next_step,
     rows_scanned_at_once,
 )
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     Answer = tuple[int, NDArray[np.uint64] | None]  # how many rows match, and which; None stands for all of the window
 
+# To look where so many ranges lie costs more than it can save.
+_FEW_RANGES = 8
 _UNDECIDED = np.full(1, SOME, np.uint8)
 
 
@@ -49,21 +52,37 @@ class Task:
         self.costs = costs
         self.sidecars = sidecars
         self.tally = Tally()
-        self.at_once = rows_scanned_at_once(plan, values.ranges, costs)
         self.scans = False
         self.uses_zones = plan in ("auto", "zones")
         self.uses_index = plan in ("auto", "index")
+        self.narrows = self.uses_zones and values.ranges > _FEW_RANGES
+
+    def places(self, ranges: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Memory for where each range starts and stops in one value index; the same for all chunks."""
+        starts, stops = self._places
+        return starts[:ranges], stops[:ranges]
 
     @cached_property
-    def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Memory for where each range starts and stops in one value index."""
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return np.empty(self.values.ranges, np.int64), np.empty(self.values.ranges, np.int64)
 
 
 class ChunkSearch:
     """The search of one chunk, among the rows from ``low`` to ``high``, of which there are some."""
 
-    __slots__ = ("_chunk", "_high", "_index", "_judged", "_low", "_rows", "_task", "_zones")
+    __slots__ = (
+        "_chunk",
+        "_high",
+        "_index",
+        "_judged",
+        "_low",
+        "_part",
+        "_places",
+        "_rows",
+        "_task",
+        "_values",
+        "_zones",
+    )
 
     def __init__(self, task: Task, chunk: MappedChunk, low: int, high: int) -> None:
         self._task = task
@@ -71,6 +90,12 @@ class ChunkSearch:
         self._low = low
         self._high = high
         self._rows = high - low
+        self._values = task.values
+        self._part = 1.0
+        if task.narrows:
+            least, greatest, _ = task.sidecars.span(chunk, task.column)
+            self._values = task.values.within(least, greatest)
+            self._part = self._values.part(least, greatest)
         self._zones: Zones | None = None
         self._index: ValueIndex | None = None
         self._judged: _Judged | None = None
@@ -92,25 +117,27 @@ class ChunkSearch:
 
     def _facts(self) -> Facts:
         """What the planner wants to know at first. Sidecars are opened where they may be of use."""
-        task, facts = self._task, Facts(self._rows, self._task.values.ranges)
-        if self._rows <= task.at_once * (PATIENCE if task.scans else 1):
+        task, part = self._task, self._part
+        facts = Facts(self._rows, self._values.ranges, part=part, near=min(1.0, 64 * part))
+        at_once = rows_scanned_at_once(task.plan, facts.ranges, facts.near, task.costs)
+        if self._rows <= at_once * (PATIENCE if task.scans else 1):
             return facts
         task.scans = False
         if task.uses_index:
             index = self._index = task.sidecars.value_index(self._chunk, task.column)
             facts.indexed = None if index is None else len(index.values)
-        if facts.indexed is None or is_worth_pruning(task.costs.probe(facts.indexed, facts.ranges), task.costs):
+        if task.uses_zones and (task.plan == "zones" or may_prune(facts, task.costs)):
             self._add_zones(facts)
         return facts
 
     def _add_zones(self, facts: Facts) -> None:
         task, chunk = self._task, self._chunk
-        if not task.uses_zones:
-            return
         zones = self._zones = task.sidecars.zones(chunk, task.column)
         if len(zones.minima) > 1:
             facts.blocks = (self._high - 1) // zones.block_rows - self._low // zones.block_rows + 1
-            facts.open_share = min(1.0, task.sidecars.spread(chunk, task.column) * facts.ranges)
+            spread = task.sidecars.spread(chunk, task.column)
+            facts.open_share = min(1.0, spread * facts.ranges, facts.part + spread)
+            facts.near = min(facts.near, facts.part + spread)
 
     def _words(self) -> NDArray[np.uint64]:
         """Memory for the bits of the window's rows."""
@@ -119,11 +146,12 @@ class ChunkSearch:
     def _probe(self, facts: Facts) -> Answer | None:
         """Ask the value index how many entries match; the answer, if none do."""
         assert self._index is not None
-        task, values = self._task, self._task.values
-        found = kernels.active.index_bounds(self._index.values, values.lows, values.highs, *task.places)
+        task, values = self._task, self._values
+        self._places = task.places(values.ranges)
+        found = kernels.active.index_bounds(self._index.values, values.lows, values.highs, *self._places)
         if found:
             facts.found = found
-            if self._zones is None and is_worth_pruning(task.costs.take(found), task.costs):
+            if task.uses_zones and self._zones is None and is_worth_pruning(task.costs.take(found), task.costs):
                 self._add_zones(facts)
             return None
         task.tally.index_helped = True
@@ -132,8 +160,8 @@ class ChunkSearch:
     def _mark(self) -> Answer:
         """Take the rows from the value index."""
         assert self._index is not None
-        task, words, negated = self._task, self._words(), self._task.values.negated
-        count = kernels.active.mark(self._index.rows, *task.places, self._low, self._high, negated, words)
+        task, words, negated = self._task, self._words(), self._values.negated
+        count = kernels.active.mark(self._index.rows, *self._places, self._low, self._high, negated, words)
         task.tally.index_helped = True
         task.tally.rows_checked += self._rows - count if negated else count
         return count, words
@@ -141,7 +169,7 @@ class ChunkSearch:
     def _prune(self, facts: Facts) -> Answer | None:
         """Judge the blocks by their zones; the answer, if nothing is left to compare."""
         assert self._zones is not None
-        judged = self._judged = _judge(self._zones, self._task.values, self._low, self._high)
+        judged = self._judged = _judge(self._zones, self._values, self._low, self._high)
         if judged.undecided:
             facts.undecided = judged.undecided
             return None
@@ -164,7 +192,7 @@ class ChunkSearch:
             column = self._verified(verdicts, block_rows)
         if column.dtype.kind == "b":
             column = column.view(np.uint8)
-        values = task.values
+        values = self._values
         task.tally.rows_checked += compared
         task.tally.fallback_scan |= compared == self._rows
         count = kernels.active.scan(

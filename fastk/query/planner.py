@@ -46,6 +46,10 @@ class Facts:
     """Rows that the zones leave undecided; None before pruning."""
     open_share: float = 0.0
     """The share of the zones that will presumably leave theirs undecided."""
+    part: float = 1.0
+    """The part of the chunk's span of values from the first of the ranges to the last."""
+    near: float = 1.0
+    """The share of the words of 64 rows that presumably have a value in that part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +61,49 @@ class Costs:
     read: float
     """Reading a row."""
     compare: float
-    """Comparing it with one range."""
+    """Comparing it with one range, where there are few."""
+    few: int
+    """So many are few."""
     sift: float
-    """Halving the ranges among which it is looked for."""
+    """Halving the ranges among which it is looked for, where there are more."""
     zone: float
     """Halving the ranges among which a zone is looked for."""
     run: float
     """Turning to another run of undecided blocks."""
     search: float
-    """One step of a binary search in a value index."""
+    """One step of a search in a value index."""
+    leap: float
+    """Another bound than that of the range before."""
     mark: float
     """Setting the bit of one row."""
 
-    def scan(self, rows: int, ranges: int) -> float:
-        """Comparing rows: with each of a few ranges, or by binary search among many."""
-        return self.call + rows * self.row(ranges)
+    def scan(self, rows: int, ranges: int, near: float = 1.0) -> float:
+        """Comparing rows: with each of a few ranges; among many, by binary search in words near them."""
+        return self.call + rows * self.row(ranges, near)
 
-    def row(self, ranges: int) -> float:
-        """Comparing one row."""
-        compared, searched = self.compare * ranges, self.sift * ranges.bit_length()
-        return self.read + (compared if compared < searched else searched)
+    def row(self, ranges: int, near: float = 1.0) -> float:
+        """Comparing one row; with all ranges as one before it is searched among them."""
+        if ranges <= self.few:
+            return self.read + self.compare * ranges
+        return self.read + self.compare + self.sift * ranges.bit_length() * near
 
     def prune(self, blocks: int, ranges: int) -> float:
         """Judging blocks by their zones."""
         return self.call + blocks * self.zone * ranges.bit_length()
 
-    def probe(self, entries: int, ranges: int) -> float:
-        """Finding both ends of each range in a value index."""
-        return self.call + 2 * ranges * self.search * entries.bit_length()
+    def probe(self, entries: int, ranges: int, part: float = 1.0) -> float:
+        """Finding both ends of each range in a value index, from one range to the next one."""
+        between = part * entries / max(ranges, 1)
+        moved = self.leap * min(1.0, 3 * between)  # with fewer entries than ranges, many bounds are those before
+        return self.call + 2 * ranges * (moved + self.search * int(1 + between).bit_length())
 
     def take(self, entries: int) -> float:
         """Marking the rows of entries."""
         return self.call + entries * self.mark
 
 
-COMPILED = Costs(call=4_000, read=0.11, compare=0.09, sift=6, zone=20, run=100, search=10, mark=2.2)
-NUMPY = Costs(call=8_000, read=0.2, compare=0.8, sift=7, zone=60, run=4_000, search=20, mark=5)
+COMPILED = Costs(call=4_000, read=0.11, compare=0.09, few=64, sift=0.9, zone=20, run=100, search=1.5, leap=14, mark=2.2)
+NUMPY = Costs(call=8_000, read=0.2, compare=0.8, few=96, sift=7, zone=60, run=4_000, search=5, leap=30, mark=5)
 
 # Where the chunk before was rightly compared whole, the next one is as well, unless that costs so many steps.
 PATIENCE = 8
@@ -100,10 +111,10 @@ PATIENCE = 8
 _FEW_STEPS = 2.5
 
 
-def rows_scanned_at_once(plan: PlanName, ranges: int, costs: Costs) -> float:
+def rows_scanned_at_once(plan: PlanName, ranges: int, near: float, costs: Costs) -> float:
     """So few rows are compared without a look at sidecars: that costs no more than one further step."""
     if plan == "auto":
-        return costs.call / costs.row(ranges)
+        return costs.call / costs.row(ranges, near)
     return math.inf if plan == "scan" else 0
 
 
@@ -112,8 +123,15 @@ def is_best_scanned(rows: int, inside: int, ranges: int, costs: Costs) -> bool:
     return costs.scan(rows, ranges) < costs.take(inside)
 
 
+def may_prune(facts: Facts, costs: Costs) -> bool:
+    """Whether zones may be better than what is known without them; otherwise they need not be looked up."""
+    if facts.indexed is not None and not is_worth_pruning(_probing(facts, costs), costs):
+        return False
+    return is_worth_pruning(_comparing(facts, costs), costs)
+
+
 def is_worth_pruning(cost: float, costs: Costs) -> bool:
-    """Whether zones may be better than a way of this cost; otherwise they need not be looked up."""
+    """Whether zones may be better than a way of this cost."""
     return cost > _FEW_STEPS * costs.call
 
 
@@ -134,13 +152,26 @@ def next_step(plan: PlanName, facts: Facts, costs: Costs) -> Step:
 def _cheapest(facts: Facts, costs: Costs) -> Step:
     """The first step of the cheapest way that is known: scan, mark, probe and mark, or prune and scan what is left."""
     found, undecided = facts.found, facts.undecided
-    step, least = SCAN, costs.scan(facts.rows if undecided is None else undecided, facts.ranges)
+    step, least = SCAN, _comparing(facts, costs)
     if facts.indexed is not None:
-        lookup = costs.probe(facts.indexed, facts.ranges) + costs.call if found is None else costs.take(found)
+        lookup = costs.take(found) if found is not None else _probing(facts, costs)
         if lookup <= least:
             step, least = (PROBE if found is None else MARK), lookup
-    may_prune = undecided is None and facts.blocks and is_worth_pruning(least, costs)
-    return PRUNE if may_prune and _pruning(facts, costs) < least else step
+    prunable = undecided is None and facts.blocks and is_worth_pruning(least, costs)
+    return PRUNE if prunable and _pruning(facts, costs) < least else step
+
+
+def _comparing(facts: Facts, costs: Costs) -> float:
+    """Comparing all rows, or those that zones left undecided: most of these lie near the ranges."""
+    if facts.undecided is None:
+        return costs.scan(facts.rows, facts.ranges, facts.near)
+    return costs.scan(facts.undecided, facts.ranges)
+
+
+def _probing(facts: Facts, costs: Costs) -> float:
+    """Looking up how many rows match, and no row to mark."""
+    assert facts.indexed is not None
+    return costs.probe(facts.indexed, facts.ranges, facts.part) + costs.call
 
 
 def _pruning(facts: Facts, costs: Costs) -> float:

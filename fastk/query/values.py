@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from functools import cache, cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,19 @@ class ValueSet:
         if self._lows[place] <= least and greatest <= self._highs[place] and not has_nan:
             return NONE if self.negated else ALL
         return SOME
+
+    def within(self, least: Any, greatest: Any) -> ValueSet:
+        """The same for a column that lies between two of its values, without the ranges that reach none of it."""
+        if self._highs[0] >= least and self._lows[-1] <= greatest:
+            return self
+        first, last = bisect_left(self._highs, least), bisect_right(self._lows, greatest)
+        return ValueSet(self.lows[first:last], self.highs[first:last], negated=self.negated)
+
+    def part(self, least: Any, greatest: Any) -> float:
+        """The part of a column's span that lies between the least and the greatest value in a range."""
+        low, high, span = self._lows[0], self._highs[-1], float(greatest) - float(least)
+        width = float(high if high < greatest else greatest) - float(low if low > least else least)
+        return width / span if 0 < span < inf else 1.0
 
 
 def _frozen(array: NDArray[Any]) -> NDArray[Any]:

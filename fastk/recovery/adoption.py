@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastk.format import names
 from fastk.recovery.overlaps import Choice, Stretch, choose, groups_of, in_order
+from fastk.recovery.verdicts import Span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,10 +51,11 @@ class Adoption:
 
     ``live`` are the chunks of the series, in order. ``dead`` were taken out by the commit that ``dead_by`` gives by id,
     and ``empty`` are without rows, there to say so. ``stray`` ones are not among those that the manifest names, though
-    no chunk says who took them out. ``unpublished`` files belong to commits that nobody saw. ``losers``
-    interleave with others that count, by ``choices``. ``unsound`` files cannot be told; ``foreign`` ones are sound
-    chunks of something else. ``published`` is the highest commit that readers saw; killed writers left ``unfinished``
-    ones below it. ``is_by_manifest`` says that the manifest was sound and up to date.
+    no chunk says who took them out. ``unpublished`` files belong to commits that nobody saw, as far as files tell;
+    ``spans`` tells the rows of the sound ones. ``losers`` interleave with others that count, by ``choices``.
+    ``unsound`` files cannot be told; ``foreign`` ones are sound chunks of something else. ``published`` is the highest
+    commit that readers saw; killed writers left ``unfinished`` ones below it. ``is_by_manifest`` says that the manifest
+    was sound and up to date.
     """
 
     settings: SeriesSettings
@@ -66,6 +68,7 @@ class Adoption:
     stray: list[SoundFile] = field(default_factory=list)
     dead_by: dict[int, int] = field(default_factory=dict)
     unpublished: list[str] = field(default_factory=list)
+    spans: dict[str, Span] = field(default_factory=dict)
     unsound: list[ChunkFile] = field(default_factory=list)
     foreign: list[ChunkFile] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
@@ -146,7 +149,11 @@ def _sort_sound(
     result: Adoption, present: list[SoundFile], retired: dict[int, int], named: frozenset[int] | None
 ) -> None:
     adopted = [each for each in present if result.counts(each.head.sequence)]
-    result.unpublished += [each.name for each in present if not result.counts(each.head.sequence)]
+    doubtful = [each for each in present if not result.counts(each.head.sequence)]
+    result.unpublished += [each.name for each in doubtful]
+    result.spans = {
+        each.name: Span(each.head.header.start_ts, each.head.header.end_ts, each.head.header.rows) for each in doubtful
+    }
     result.dead_by = retired | {
         chunk_id: each.head.sequence for each in adopted for chunk_id in each.head.header.superseded.tolist()
     }

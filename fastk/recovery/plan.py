@@ -81,8 +81,16 @@ class SeriesPlan:
 
     @property
     def superseded(self) -> list[int]:
-        """The ids of all chunks that the commit takes out without retiring them."""
-        return sorted({*(bad.chunk.chunk_id for bad in (*self.salvages, *self.dropped)), *self.gone})
+        """The ids of all chunks that the commit takes out without retiring them, and of those that its damaged chunks
+        may have taken out: these will not be there to say so any more."""
+        bad_chunks = (*self.salvages, *self.dropped)
+        taken = {bad.chunk.chunk_id for bad in bad_chunks}
+        if bad_chunks:
+            taken |= set(self.retired["identity"][self.retired["kind"] < tables.RetiredKind.CHUNK_TABLE].tolist())
+        for bad in bad_chunks:
+            if bad.file.head is not None:
+                taken |= set(bad.file.head.header.superseded.tolist())
+        return sorted(taken | set(self.gone))
 
     def lose(self, path: str, reason: str, span: Span) -> None:
         """Report rows as lost."""
@@ -244,6 +252,27 @@ def _follow(plan: SeriesPlan, adoption: Adoption) -> None:
         _take_choice(plan, choice)
     if adoption.is_by_manifest:
         _lose_what_is_missing(plan, adoption)
+    else:
+        _doubt_the_unpublished(plan, adoption)
+
+
+def _doubt_the_unpublished(plan: SeriesPlan, adoption: Adoption) -> None:
+    """Without a manifest, a commit of which a part is missing or damaged looks like one that was never finished.
+
+    Its files are moved where nothing removes them, and its rows are reported: they may have been acknowledged.
+    """
+    place = plan.scan.place
+    doubtful = [name for name in adoption.unpublished if sequence_of_file(name) > adoption.published]
+    plan.set_aside = [name for name in adoption.unpublished if name not in doubtful]
+    for name in doubtful:
+        plan.quarantine.append(place.chunk(name))
+        span = adoption.spans.get(name, Span())
+        plan.lose(place.chunk(name), Code.LEFTOVER, span)
+    if doubtful:
+        plan.unrepaired.append(
+            f"{place.series_dir}: the manifest was lost, and of the newest commit a part is missing or damaged; if it "
+            f"was acknowledged, put its rows again (its files are in the quarantine)"
+        )
 
 
 def _item_with_sidecars(sound: SoundFile, schema: Schema) -> np.void:

@@ -18,8 +18,9 @@ _EVERY_BIT = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)
 _WORD_SHIFT = np.uint64(6)
 _LAST_BIT = np.uint64(63)
-# Up to so many ranges are all compared with each row (0.09 ns each); among more, each row's is searched (7 to 12 ns).
-_COMPARED_RANGES = 96
+# Ranges up to so many bytes are all compared with each row; among more, each row's is searched. Measured for int64:
+# 0.09 ns a range and row, which grows with the size of a value; searching takes 6 ns for 64 ranges, 12 for 10,000.
+_COMPARED_BYTES = 512
 # Words between two ranges: their rows stay in the first-level cache.
 _STRIDE = 64
 
@@ -86,15 +87,15 @@ def _in_all_lanes(builder: Any, value: Any, lanes: Any) -> Any:
 
 
 @kernel
-def _bound(values: Column, key: Any, inclusive: bool, first: int) -> int:
-    """First entry from `first` on that is not before key; branch-free binary search."""
-    count = len(values) - first
-    while count > 1:
-        half = count >> 1
-        value = values[first + half - 1]
-        first += half if (value <= key if inclusive else value < key) else 0
+def _first_from(values: Column, key: Any) -> int:
+    """First entry that is not before key; branch-free binary search."""
+    first = 0
+    count = len(values)
+    while count > 0:
+        half = (count + 1) >> 1
+        first += half if values[first + half - 1] < key else 0
         count -= half
-    return first + (1 if count == 1 and (values[first] <= key if inclusive else values[first] < key) else 0)
+    return first
 
 
 def _prune(
@@ -110,7 +111,7 @@ def _prune(
     every = 0
     for block in range(len(minima)):
         verdict = NONE
-        place = _bound(highs, minima[block], False, 0)
+        place = _first_from(highs, minima[block])
         # No comparison with NaN holds: a block of nothing else is out of every range.
         if place < len(lows) and lows[place] <= maxima[block]:
             inside = lows[place] <= minima[block] and maxima[block] <= highs[place] and nan_flags[block] == 0
@@ -161,7 +162,7 @@ def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) 
     """Write which rows from `row` on are in one of the ranges; bits beyond the column are 0."""
     places = np.empty(64, dtype=np.int64)
     whole = min(len(words), (len(column) - row) // 64)
-    compared = whole if len(lows) <= _COMPARED_RANGES else 0
+    compared = whole if lows.nbytes <= _COMPARED_BYTES else 0
     for first in range(0, compared, _STRIDE):
         _compare(column, row + 64 * first, lows, highs, words[first : min(first + _STRIDE, compared)])
     for index in range(compared, len(words)):
@@ -217,19 +218,34 @@ def _scan(
     return count
 
 
+@kernel
+def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array) -> None:
+    """First entry that is not before each of some ascending keys.
+
+    Steps from the last one double, then a branch-free search between two of them. Measured in 41,667 entries: 9 ns for
+    each of 10,000 keys, 2 where they stand close together; 45 where each is sought by a call, which counts references.
+    """
+    bound: Any = np.int64(0)
+    for place in range(len(keys)):
+        key = keys[place]
+        step = 1
+        while bound + step < len(values) and (values[bound + step] <= key if inclusive else values[bound + step] < key):
+            step <<= 1
+        count = min(step, len(values) - bound)
+        while count > 0:
+            half = (count + 1) >> 1
+            value = values[bound + half - 1]
+            bound += half if (value <= key if inclusive else value < key) else 0
+            count -= half
+        bounds[place] = bound
+
+
 def _index_bounds(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> Any:
+    _bounds(values, lows, False, starts)
+    _bounds(values, highs, True, stops)
     count = 0
-    bound: Any = np.int64(0)  # `_bound` would compile once more for a literal
-    for end in range(2 * len(lows)):
-        # One call for both ends of a range compiles twice as fast. Ranges ascend, so each search begins at the last.
-        place = end >> 1
-        upper = end & 1 != 0
-        bound = _bound(values, highs[place] if upper else lows[place], upper, bound)
-        if upper:
-            stops[place] = bound
-            count += bound - starts[place]
-        else:
-            starts[place] = bound
+    for place in range(len(starts)):
+        count += stops[place] - starts[place]
     return count
 
 
@@ -326,7 +342,7 @@ def scan(
 
 
 def index_bounds(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> int:
-    """Write the entries of sorted `values` in each range. Two binary searches a range, behind the range before."""
+    """Write the entries of sorted `values` in each range. Two searches a range, each from the one before on."""
     count: int = _INDEX_BOUNDS[values.dtype](values, lows, highs, starts, stops)
     return count
 

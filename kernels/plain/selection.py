@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from ..interface import Column, Int64Array, Uint8Array, Uint32Array, Words
 
-# Up to so many ranges are all compared with each row (0.8 ns each); among more, each row's is searched (30 ns).
-_COMPARED_RANGES = 32
+# Up to so many ranges are all compared with each row (0.2 to 0.8 ns each); among more, its is searched (45 to 120 ns).
+_COMPARED_RANGES = 96
 # What a run of blocks costs by itself, in rows compared.
 _RUN_ROWS = 4_096
 
@@ -85,8 +85,11 @@ def _matches(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]:
         for low, high in zip(lows[1:], highs[1:], strict=True):
             matches |= _lies_in(column, low, high)
         return matches
-    places = highs.searchsorted(column)
-    return np.asarray((places < len(lows)) & (lows[np.minimum(places, len(lows) - 1)] <= column))
+    matches = _lies_in(column, lows[0], highs[-1])
+    near = np.flatnonzero(matches)
+    candidates = column[near]
+    matches[near] = lows[highs.searchsorted(candidates)] <= candidates
+    return matches
 
 
 def _lies_in(column: Column, low: Any, high: Any) -> NDArray[np.bool_]:
@@ -116,10 +119,19 @@ def mark(
     mask = np.zeros(len(words) * 64, dtype=bool)
     base = start - start % 64
     mask[start - base : stop - base] = negated
-    for low, high in zip(starts.tolist(), stops.tolist(), strict=True):
-        named = rows[low:high]
-        mask[named[(start <= named) & (named < stop)] - np.uint32(base)] = not negated
+    named = _named(rows, starts, stops)
+    mask[named[(start <= named) & (named < stop)] - np.uint32(base)] = not negated
     return _pack(mask, words)
+
+
+def _named(rows: Uint32Array, starts: Int64Array, stops: Int64Array) -> Uint32Array:
+    """The rows of all ranges of entries, one after the other. A loop over ranges takes 4 us each."""
+    if len(starts) == 1:
+        return rows[starts[0] : stops[0]]
+    counts = stops - starts
+    places = (stops - counts.cumsum()).repeat(counts) + np.arange(counts.sum())
+    named: Uint32Array = rows[places]
+    return named
 
 
 def compact(column: Column, words: Words, start: int, out: Column) -> None:

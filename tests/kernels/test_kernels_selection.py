@@ -133,7 +133,7 @@ def test_scan_at_the_ends_of_words_and_strides(kernels: Kernels, dtype: Any, cou
 
 @both
 @pytest.mark.parametrize("code", ["i2", "u4", "i8", "f4", "f8"])
-@pytest.mark.parametrize("count", [256, 257, 1_000])
+@pytest.mark.parametrize("count", [64, 65, 128, 129, 256, 257, 1_000])
 def test_scan_of_more_ranges_than_are_compared(kernels: Kernels, code: str, count: int) -> None:
     random = np.random.default_rng(count)
     lows = 2 * np.sort(random.choice(5_000, count, replace=False))

@@ -1,6 +1,7 @@
 """``with store.batch()``: many changes, one commit a series, as few syncs as that needs; nothing if the block fails."""
 
 import threading
+from contextlib import suppress
 
 import pytest
 from builders import (
@@ -222,19 +223,26 @@ class TestNesting:
             many[1].put(bars())
         assert [series.sequence for series in many[:2]] == [2, 2]
 
-    def test_a_failure_of_the_inner_one_that_is_caught_discards_nothing(self, store, many):
-        """There is one batch: its changes stand or fall together, when the outermost block ends."""
+    def test_a_failure_of_the_inner_one_spoils_both_also_where_it_is_caught(self, store, many):
+        """Its changes are among those of the other: what cannot be taken back must not be committed."""
 
         def inner():
             with store.batch():
                 many[0].put(bars())
                 raise Stop
 
-        with store.batch():
-            with pytest.raises(Stop):
-                inner()
-            many[1].put(bars())
-        assert [len(series) for series in many[:2]] == [5, 5]
+        def outer():
+            with store.batch():
+                many[1].put(bars())
+                with suppress(Stop):
+                    inner()
+
+        with pytest.raises(InvalidInput, match="a batch within this one failed"):
+            outer()
+        assert [len(series) for series in many[:2]] == [0, 0]
+        with store.batch(), store.batch():
+            many[0].put(bars())
+        assert len(many[0]) == 5
 
     def test_a_batch_after_a_batch(self, store, klines):
         for start in (JANUARY, FEBRUARY):

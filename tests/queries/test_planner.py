@@ -179,6 +179,19 @@ class TestOnRealChunks:
         assert taken[-1] is SCAN
         assert found.rows_checked > 0.99 * self.ROWS
 
+    def test_of_a_large_set_what_lies_beyond_the_chunk_costs_nothing(self, series, steps):
+        found = series.where("value", InSet([*range(-200_000, 0, 2), 7, 30_001])).stats
+        assert steps() == [[PROBE, MARK]]
+        assert found.rows_checked == found.rows_matched == 2
+
+    def test_many_values_close_together_are_compared_where_rows_are_near_them(self, series, steps):
+        """Looking each up in the index would take longer than comparing all rows with their span."""
+        rows = np.arange(self.ROWS)
+        series.put(columns_of((10**6 + rows) * 3_000, rows * 7_919 % self.ROWS * 1_000))
+        found = series.where("value", InSet(range(20_000_000, 20_020_000, 2)), 10**6 * 3_000).stats
+        assert steps() == [[SCAN]]
+        assert found.rows_matched == 20
+
     @pytest.mark.parametrize("condition", [Gt(39_000), Between(10_000, 11_000), Eq(77), NotInSet(range(500, 39_500))])
     def test_clustered_rows_are_found_by_zones(self, series, steps, condition):
         found = series.where("plain", condition).stats

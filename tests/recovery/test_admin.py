@@ -202,9 +202,10 @@ class TestDamage:
         flip(manifest(root, TRADES), 99)
         before = contents(root)
         status, planned, _ = call("repair", "--root", root, "--dry-run")
-        assert (status, planned["dry_run"], contents(root) == before) == (0, True, True)
-        status, done, _ = call("repair", "--root", root)
-        assert (status, done) == (0, planned | {"dry_run": False})
+        assert (status, planned["dry_run"], contents(root) == before) == (1, True, True)
+        status, done, err = call("repair", "--root", root)
+        assert (status, done) == (1, planned | {"dry_run": False})
+        assert err == "fastk_admin failed: 4,096 rows are lost: see lost_rows; the first are of BTCUSDT/kline/1m\n"
         (lost,) = done["lost_rows"]
         assert (lost["series"], lost["rows"]) == ("BTCUSDT/kline/1m", 4_096)
         assert call("scrub", "--root", root)[0] == 0
@@ -466,7 +467,7 @@ class TestOnATerminal:
     def test_lost_rows_come_first(self, root, monkeypatch, capsys):
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         flip_value(january(root), "close", 5_000)
-        assert admin.main(["repair", "--root", str(root), "--dry-run"]) == 0
+        assert admin.main(["repair", "--root", str(root), "--dry-run"]) == 1
         shown = capsys.readouterr().out
         assert shown.startswith("LOST ROWS (if this were carried out)")
         assert "4,096" in shown

@@ -4,6 +4,7 @@ import errno
 import shutil
 import threading
 
+import numpy as np
 import pytest
 from builders import FEBRUARY, JANUARY, MARCH, MINUTE, bars, contents
 from recovery_stores import (
@@ -322,3 +323,21 @@ def test_a_version_of_a_dataset_is_not_repaired(tmp_path):
     for mending in (repair, rebuild_manifests):
         with pytest.raises(fastk.InvalidInput, match="is a version of a dataset, and never changes"):
             mending(Disk(), str(chunk.parents[5]))
+
+
+def test_replaced_rows_do_not_come_back_after_the_chunk_that_replaced_them_was_damaged(tmp_path):
+    """The repair takes the damaged chunk away, and with it what told a rebuild from files that the old one is dead."""
+    root = tmp_path / "root"
+    with fastk.open(root) as store:
+        series = store.register_kline_series("A", "1m", MINUTE)
+        series.put(bars(JANUARY, 100))
+        series.put({**bars(JANUARY, 100), "open": np.full(100, 7)}, on_conflict="replace")
+    (chunk,) = root.rglob("*00000003-0000.chunk")
+    chunk.write_bytes(chunk.read_bytes()[:70] + b"X" + chunk.read_bytes()[71:])
+    with fastk.open(root) as store:
+        assert sum(lost.rows for lost in store.repair_store().lost_rows) == 100
+    (manifest_file,) = root.rglob("series.meta")
+    manifest_file.unlink()
+    with fastk.open(root) as store:
+        store.repair_store()
+        assert len(store.kline("A", "1m")) == 0

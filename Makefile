@@ -24,7 +24,7 @@ demo: $(READY)demo ## store and read real market data, and show how fast (CSV=pa
 test: $(READY)dev ## run the whole test suite
 	$(TESTS)
 
-torture: $(READY)dev ## the proofs of reliability in their long form: more crash points, more disks, every fault (about an hour)
+torture: $(READY)dev ## the proofs of reliability in their long form: more crash points, more disks, every fault (tens of minutes)
 	FASTK_TORTURE=1 $(BIN)/python -m pytest tests/proof tests/test_crash_prefix.py tests/test_io_failures.py tests/test_model.py
 
 check: $(READY)dev ## lint, formatting, strict types, structure and the fast tests

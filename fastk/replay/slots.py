@@ -69,7 +69,9 @@ class SessionSlots:
 
     def __init__(self, opens: Int64, lasts: Int64, step: int, buckets: bool) -> None:
         counts = (lasts - opens) // step + 1
-        kept = lasts >= opens
+        if not buckets:
+            lasts = opens + (counts - 1) * step  # the window ends at the last slot, as it begins at the first
+        kept = counts > 0
         self._opens, self._lasts, self._step, self._buckets = opens[kept], lasts[kept], step, buckets
         self._borders = np.append(0, np.cumsum(counts[kept]))
         self.count = int(self._borders[-1])

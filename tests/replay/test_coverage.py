@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from builders import DAY, FEBRUARY, HOUR, JANUARY, MINUTE, bars, temporary_store, trades
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastk import InvalidInput, NotFound, Schema
@@ -67,6 +67,7 @@ laws = settings(deadline=None, max_examples=80)
 
 
 @laws
+@example(rows=[2], cut=1, step=2, origin=1, window=(0, 2), buckets=False)
 @given(rows=ROWS, cut=st.integers(1, 9), step=st.integers(1, 9), origin=st.integers(-9, 60),
        window=st.tuples(st.integers(-5, 70), st.integers(0, 80)), buckets=st.booleans())  # fmt: skip
 def test_against_a_grid(rows, cut, step, origin, window, buckets):

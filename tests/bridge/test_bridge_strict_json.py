@@ -176,8 +176,10 @@ def test_any_changed_byte(place, byte, length):
         if outcome.status:
             assert contents(bridge.root) == before
         else:
-            options = {**SERIES, "start_ts": JANUARY + 3 * MINUTE, "end_ts": 2**60}
-            stored = bridge.call("read-kline-range", **options)["records"]
+            options = {**SERIES, "start_ts": -(2**60), "end_ts": 2**60}  # a changed digit may have moved a ts back
+            before = [JANUARY + minute * MINUTE for minute in range(3)]
+            everything = bridge.call("read-kline-range", **options)["records"]
+            stored = [record for record in everything if record["ts"] not in before]
             names = list(stored[0])
             given_records = [{name: record[name] for name in names} for record in json.loads(data)["records"]]
             assert stored == sorted(given_records, key=lambda record: record["ts"])

@@ -120,12 +120,12 @@ class SeriesEdit:
         """Put rows in the place of all between two times; returns rows put and taken out, none if they are the same."""
         if self._holds(start, end, columns):
             return 0, 0
-        before = dict(self._partitions)
+        before = dict(self._partitions), self.changes_rows
         try:
             deleted = self.delete(start, end)
             return self.put(columns, "error").accepted if columns[0].size else 0, deleted
         except BaseException:
-            self._partitions = before
+            self._partitions, self.changes_rows = before
             raise
 
     def _holds(self, start: int, end: int, columns: Columns) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import Snapshot
 from fastk.errors import NotFound, StoreClosed
-from fastk.format.manifest import PREFIX_BYTES
+from fastk.format.manifest import PREFIX_BYTES, check_manifest
 
 if TYPE_CHECKING:
     from fastk.engine.cache import MapCache
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class SeriesReader:
     """One series as one store object sees it. ``pinned`` is the snapshot in use, None before the first use."""
 
-    __slots__ = ("_closed", "_disk", "_dropped", "_lock", "_maps", "_prefix", "_verify", "files", "pinned")
+    __slots__ = ("_chunks", "_closed", "_disk", "_dropped", "_lock", "_maps", "_prefix", "_verify", "files", "pinned")
 
     def __init__(self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify) -> None:
         self.files = files
@@ -33,6 +33,7 @@ class SeriesReader:
         self._lock = threading.Lock()
         self._prefix = b""
         self._closed = False
+        self._chunks: SeriesChunks | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -64,10 +65,25 @@ class SeriesReader:
 
     def _snapshot_of(self, manifest: Manifest) -> Snapshot:
         """Snapshots of one series share its chunks; a series registered anew under the name starts afresh."""
-        chunks = self.pinned.chunks if self.pinned is not None else None
+        chunks = self._chunks
         if chunks is None or chunks.settings.series_id != manifest.settings.series_id:
-            chunks = SeriesChunks(self._disk, self.files, self._dropped, self._maps, self._verify, manifest.settings)
+            settings = manifest.settings
+            chunks = SeriesChunks(self._disk, self.files, self._dropped, self._maps, self._verify, settings)
+            self._chunks = chunks
         return Snapshot(manifest, chunks)
+
+    def committed(self) -> bytes:
+        """The newest manifest, whose checksum holds: a state that may be pinned, of which nothing is parsed yet."""
+        self.files.check_plain(self._disk)
+        data = self._read_manifest()
+        check_manifest(data, self.files.manifest)
+        return data
+
+    def snapshot_from(self, data: bytes) -> Snapshot:
+        """The snapshot of a manifest that :meth:`committed` gave; the pin stays."""
+        manifest = self.files.parse_manifest(data)
+        with self._lock:
+            return self._snapshot_of(manifest)
 
     def newest(self) -> Snapshot:
         """The newest committed state, sharing the pinned one's maps; the pin stays."""
@@ -102,16 +118,16 @@ class SeriesReader:
     def unpin(self) -> None:
         """Forget the snapshot; the next use pins what is committed then."""
         with self._lock:
-            if self.pinned is not None:
-                self.pinned.chunks.let_go()
+            if self._chunks is not None:
+                self._chunks.let_go()
             self.pinned = None
 
     def close(self) -> None:
         """Read nothing any more."""
         with self._lock:
             self._closed = True
-            if self.pinned is not None:
-                self.pinned.chunks.close()
+            if self._chunks is not None:
+                self._chunks.close()
             self.pinned = None
 
 

@@ -1,0 +1,166 @@
+"""The series of a read session, each pinned to one committed state until the session moves."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from fastk.engine.reader import SeriesReader
+from fastk.errors import NotFound, StoreClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from fastk.engine.snapshot import Snapshot
+    from fastk.keys import SeriesKey
+
+_MOST_NAMED = 20
+
+
+class PinnedReader(SeriesReader):
+    """One series as a session sees it, in the place of the store's own reader.
+
+    Pinned is what the store object sees: its snapshot, or else the state that is committed now. Of the latter only the
+    manifest's bytes are kept, and parsed at the first use: a session may attach many series and read few. Chunks and
+    what is verified of them are shared with the store object.
+    """
+
+    __slots__ = ("_data", "_source")
+
+    def __init__(self, source: SeriesReader) -> None:
+        self.files = source.files
+        self.pinned = source.pinned
+        self._source = source
+        self._data = b"" if self.pinned else source.committed()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def pin(self) -> Snapshot:
+        """The snapshot, parsed if it was not yet. StoreClosed after the store was closed or the series detached."""
+        with self._lock:
+            if self._closed:
+                raise StoreClosed(f"{self.files.key} is no longer attached: the store was closed, or the session reset")
+            if self.pinned is None:
+                self.pinned = self._source.snapshot_from(self._data)
+                self._data = b""
+            return self.pinned
+
+    def newest(self) -> Snapshot:
+        """The newest committed state; the pin stays."""
+        return self._source.snapshot_from(self._source.committed())
+
+    def refresh(self) -> bool:
+        """Move to the newest committed state; False if it is the pinned one."""
+        return self.move_to(self.newest())
+
+    def move_to(self, state: Snapshot) -> bool:
+        """Pin another state; False if it is the pinned one."""
+        if is_same(self.pin(), state):
+            return False
+        with self._lock:
+            self.pinned = None if self._closed else state
+        return True
+
+    def unpin(self) -> None:
+        """Unmap what is mapped; the pin of a session stays."""
+        if self.pinned is not None:
+            self.pinned.chunks.let_go()
+
+    def close(self) -> None:
+        """Read nothing any more."""
+        with self._lock:
+            self._closed = True
+            self.pinned = None
+            self._data = b""
+
+
+def is_same(one: Snapshot, other: Snapshot) -> bool:
+    """Whether two snapshots are of one commit of one series."""
+    return (one.settings.series_id, one.manifest.sequence) == (other.settings.series_id, other.manifest.sequence)
+
+
+class Pins:
+    """The attached series by key, in the order in which they were attached. Safe to share between threads."""
+
+    def __init__(self, reader_of: Callable[[SeriesKey], SeriesReader]) -> None:
+        self._reader_of = reader_of
+        self._pinned: dict[SeriesKey, PinnedReader] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._pinned)
+
+    def __iter__(self) -> Iterator[PinnedReader]:
+        return iter(list(self._pinned.values()))
+
+    def attach(self, keys: Iterable[SeriesKey]) -> list[PinnedReader]:
+        """Pin the series that are not pinned yet: all of them, or none. Returns those that were not.
+
+        NotFound names all that are not in the store; InvalidData is of the first whose manifest is damaged.
+        """
+        with self._lock:
+            new: dict[SeriesKey, PinnedReader] = {}
+            unknown: list[SeriesKey] = []
+            for key in keys:
+                if key not in self._pinned and key not in new:
+                    try:
+                        new[key] = PinnedReader(self._reader_of(key))
+                    except NotFound:
+                        unknown.append(key)
+            _refuse(unknown, "nothing was attached")
+            self._pinned.update(new)
+            return list(new.values())
+
+    def refresh(self) -> int:
+        """Move every series to its newest committed state, all of them or none; returns how many moved.
+
+        NotFound names those that were dropped meanwhile.
+        """
+        with self._lock:
+            found: list[tuple[PinnedReader, Snapshot]] = []
+            unknown: list[SeriesKey] = []
+            for key, reader in self._pinned.items():
+                try:
+                    found.append((reader, reader.newest()))
+                except NotFound:
+                    unknown.append(key)
+            _refuse(unknown, "the session did not move")
+            return sum(reader.move_to(state) for reader, state in found)
+
+    def detach(self) -> None:
+        """Let go of all series. Their handles raise StoreClosed from then on."""
+        with self._lock:
+            for reader in self:
+                reader.close()
+            self._pinned.clear()
+
+    def forget_queries(self) -> None:
+        """Let go of the indexes, zones and spans that queries have loaded; the next query loads them again."""
+        for snapshot in self._parsed():
+            snapshot.chunks.sidecars.let_go()
+            for chunk in list(snapshot.mapped.values()):
+                for kept in (chunk.zones, chunk.spans, chunk.spreads):
+                    kept.clear()
+
+    def forget_maps(self) -> None:
+        """Unmap all chunks; the next read maps them again. What was verified stays so."""
+        for snapshot in self._parsed():
+            snapshot.chunks.let_go()
+
+    def _parsed(self) -> Iterator[Snapshot]:
+        """The snapshots of series that were used."""
+        return (snapshot for reader in self if (snapshot := reader.pinned) is not None)
+
+    def mapped(self) -> tuple[int, int]:
+        """How many chunks of the attached series are mapped at the moment, and the bytes of their files."""
+        chunks = [chunk for snapshot in self._parsed() for chunk in list(snapshot.mapped.values())]
+        return len(chunks), sum(chunk.header.file_length for chunk in chunks)
+
+
+def _refuse(unknown: list[SeriesKey], outcome: str) -> None:
+    if not unknown:
+        return
+    named = ", ".join(map(str, unknown[:_MOST_NAMED]))
+    more = f" and {len(unknown) - _MOST_NAMED:,} more" if len(unknown) > _MOST_NAMED else ""
+    are = "is" if len(unknown) == 1 else "are"
+    raise NotFound(f"{named}{more} {are} not in the store, so that {outcome}; see list_series()")

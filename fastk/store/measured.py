@@ -11,7 +11,10 @@ from functools import wraps
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from fastk.engine.results import PutResult
+from fastk.engine.results import MergeResult, PutResult
+from fastk.replay.coverage import Coverage
+from fastk.replay.sequences import SequenceScanReport
+from fastk.schema.records import Record
 from fastk.store.series import Series
 
 if TYPE_CHECKING:
@@ -68,15 +71,17 @@ class MeasuredSeries(Series):
 
 
 def rows_of(result: Any) -> int:
-    """How many rows a call was about: those it gave or wrote; of a replay, all that it goes through."""
-    if result is None:
-        return 0
-    if isinstance(result, PutResult):
-        return result.accepted + result.replaced + result.deleted
-    rows = getattr(result, "rows", result)  # batches and queries hold theirs
-    if hasattr(rows, "__len__") and not hasattr(rows, "_fields_"):
-        return len(rows)
-    return int(getattr(result, "scanned_record_count", 1))
+    """How many rows a call was about: those it gave, wrote or scanned; of a replay, all that it goes through."""
+    match result:
+        case None | MergeResult() | Coverage():
+            return 0
+        case Record():
+            return 1
+        case PutResult():
+            return result.accepted + result.replaced + result.deleted
+        case SequenceScanReport():
+            return result.scanned_record_count
+    return len(getattr(result, "rows", result))  # batches and queries hold theirs
 
 
 def _row_bytes(series: Series) -> int:

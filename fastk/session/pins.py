@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from fastk.engine.reader import SeriesReader
-from fastk.errors import NotFound, StoreClosed
+from fastk.errors import FastKError, NotFound, StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
     from fastk.keys import SeriesKey
 
@@ -25,13 +28,14 @@ class PinnedReader(SeriesReader):
     what is verified of them are shared with the store object.
     """
 
-    __slots__ = ("_data", "_source")
+    __slots__ = ("_data", "_held", "_source")
 
     def __init__(self, source: SeriesReader) -> None:
         self.files = source.files
         self.pinned = source.pinned
         self._source = source
         self._data = b"" if self.pinned else source.committed()
+        self._held: list[MappedChunk] = []
         self._lock = threading.Lock()
         self._closed = False
 
@@ -59,7 +63,22 @@ class PinnedReader(SeriesReader):
             return False
         with self._lock:
             self.pinned = None if self._closed else state
+            self._held = []
         return True
+
+    def hold(self) -> None:
+        """Map the chunks of the pinned state and keep them, as far as the budget of maps goes: their files may go now.
+
+        What cannot be mapped is left out, and its readers are told.
+        """
+        snapshot = self.snapshot
+        if self._held:
+            return
+        with suppress(FastKError, OSError):
+            for ref in islice(snapshot.refs, snapshot.chunks.maps.budget):
+                with suppress(FastKError, OSError):
+                    chunk = snapshot.chunks.held[ref.chunk_id] = snapshot.open_chunk(*ref)
+                    self._held.append(chunk)
 
     def unpin(self) -> None:
         """Unmap what is mapped; the pin of a session stays."""
@@ -72,6 +91,7 @@ class PinnedReader(SeriesReader):
             self._closed = True
             self.pinned = None
             self._data = b""
+            self._held = []
 
 
 def is_same(one: Snapshot, other: Snapshot) -> bool:
@@ -126,6 +146,14 @@ class Pins:
                     unknown.append(key)
             _refuse(unknown, "the session did not move")
             return sum(reader.move_to(state) for reader, state in found)
+
+    def hold(self, series_id: int) -> None:
+        """Keep all chunks of a series, if it is attached: its files are about to be removed."""
+        with self._lock:
+            for reader in self:
+                with suppress(FastKError):
+                    if reader.snapshot.settings.series_id == series_id:
+                        reader.hold()
 
     def detach(self) -> None:
         """Let go of all series. Their handles raise StoreClosed from then on."""

@@ -46,6 +46,11 @@ class SessionNames:
         self._check_open()
         return BacktestStoreView(self, attached_only=attached_only)  # type: ignore[arg-type]  # it is the store
 
+    def _hold_for_sessions(self, series_id: int) -> None:
+        """Let sessions keep what they need of a series: files of it are about to be removed by this store object."""
+        for session in list(self._sessions):
+            session._pins.hold(series_id)
+
     def _close_sessions(self) -> None:
         for session in list(self._sessions):
             session._close()

@@ -91,7 +91,8 @@ class FastKStore(
     def _writer(self) -> Writer:
         from fastk.engine.writer import Writer  # here, because a process that only reads need not load it
 
-        return Writer(self._disk, self.root, self._gate, self._grace_ms, self.compaction_policy)
+        policy = self.compaction_policy
+        return Writer(self._disk, self.root, self._gate, self._grace_ms, policy, self._hold_for_sessions)
 
     def _open_writer(self) -> Writer:
         """The writer, if this store object may write."""

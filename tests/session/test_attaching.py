@@ -125,6 +125,15 @@ def test_series_that_are_not_attached_are_read_as_the_store_sees_them(market):
     assert attached(session) == [OTHER]
 
 
+def test_handles_of_series_that_are_not_attached_stay_valid_when_others_are(market):
+    session = market.read_session()
+    handle, other = session.series(OTHER), session.series(KLINE)
+    session.attach(KLINE)
+    assert session.series(OTHER) is handle
+    assert session.series(KLINE) is not other
+    assert session.feature_matrix([handle, KLINE]).values.shape == (80, 10)
+
+
 def test_a_session_for_attached_series_only_finds_no_other(market):
     session = market.read_session(attached_only=True).attach(OTHER)
     assert len(session.get_kline_range("ETH", "1m", None, None)) == 80

@@ -1,5 +1,6 @@
 """What a session shows of attached series does not change, whoever writes what, until it is told to move."""
 
+import gc
 import subprocess
 import sys
 
@@ -51,6 +52,7 @@ def run(steps, store, other):
             continue
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(STEPS)
 def test_prewarmed_reads_do_not_change(steps):
@@ -63,6 +65,7 @@ def test_prewarmed_reads_do_not_change(steps):
         assert shown(session) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(STEPS)
 def test_reads_show_the_state_that_was_attached_or_that_it_expired(steps):
@@ -78,6 +81,44 @@ def test_reads_show_the_state_that_was_attached_or_that_it_expired(steps):
                 assert shown_or_not(session) in (before, None)
 
 
+@pytest.mark.slow
+@settings(max_examples=25)
+@given(STEPS)
+def test_what_the_same_store_object_removes_is_read_on(steps):
+    """Its sessions map what they need before the files go, so that not even a collection without grace takes it."""
+    with temporary_store(grace_seconds=0) as store:
+        before = shown(fill(store))
+        session = store.read_session().attach(*KEYS)
+        run([(name, number, False) for name, number, _ in steps], store, store)
+        session.reset("Logical")
+        assert shown(session) == before
+
+
+def test_a_dropped_series_is_read_on_without_any_grace():
+    with temporary_store(grace_seconds=0) as store:
+        before = shown(fill(store))
+        session = store.read_session().attach(*KEYS)
+        for key in KEYS:
+            store.drop_series(key)
+        store.gc()
+        assert shown(session) == before
+
+
+def test_held_chunks_go_with_the_session():
+    with temporary_store(grace_seconds=0) as store:
+        session = fill(store).read_session().attach(KLINE)
+        held = session.series(KLINE)._reader.snapshot.chunks.held
+        store.kline("BTC", "1m").delete_range()
+        store.gc()
+        assert len(held) == 2
+        session.refresh()
+        store.gc()
+        session.reset("Logical")
+        gc.collect()
+        assert len(held) == 0
+
+
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(STEPS)
 def test_refreshing_moves_to_what_a_new_store_object_sees(steps):

@@ -1,9 +1,10 @@
 """Prewarming maps, verifies and loads all that is attached, and says what that was."""
 
+import sys
 import threading
 
 import pytest
-from builders import temporary_store
+from builders import MINUTE, bars, temporary_store
 from session_calls import FEATURE, KEYS, KLINE, OTHER, fill, shown
 
 import fastk
@@ -37,6 +38,25 @@ def test_reads_after_it_touch_no_file_and_verify_nothing(market, monkeypatch):
         monkeypatch.setattr(MappedChunk, "_verify_blocks", None)
         assert shown(session) == expected
         assert disk.opened == opened
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="faults are counted by getrusage")
+def test_pages_are_faulted_in_also_of_what_was_verified_before(store):
+    """A page without an entry in the process's table costs a fault; the system maps up to 16 pages at each."""
+    import resource
+
+    series = store.register_kline_series("BIG", "1m", MINUTE)
+    series.put(bars(count=500_000, step=1))
+    series.verify()
+    session = store.read_session().attach(series)
+    session.reset("Logical")
+    session.prewarm()
+    columns = [series.range()[name] for name in series.schema.names]
+    columns[0].sum()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    total = sum(int(column[::512].sum()) for column in columns)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 60  # without it 6 x 977 / 16
+    assert total
 
 
 def test_the_report_counts_what_there_is(market):

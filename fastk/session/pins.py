@@ -180,9 +180,15 @@ class Pins:
         return (snapshot for reader in self if (snapshot := reader.pinned) is not None)
 
     def mapped(self) -> tuple[int, int]:
-        """How many chunks of the attached series are mapped at the moment, and the bytes of their files."""
-        chunks = [chunk for snapshot in self._parsed() for chunk in list(snapshot.mapped.values())]
-        return len(chunks), sum(chunk.header.file_length for chunk in chunks)
+        """How many chunks of the pinned states are mapped at the moment, and the bytes of their files."""
+        tables = [(snapshot.table, snapshot.mapped) for snapshot in self._parsed() if snapshot.mapped]
+        sizes = [
+            size
+            for table, mapped in tables
+            for chunk_id, size in zip(table["chunk_id"].tolist(), table["file_length"].tolist(), strict=True)
+            if chunk_id in mapped
+        ]
+        return len(sizes), sum(sizes)
 
 
 def _refuse(unknown: list[SeriesKey], outcome: str) -> None:

@@ -12,6 +12,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from fastk.engine.results import MergeResult, PutResult
+from fastk.engine.rows import Rows
 from fastk.replay.coverage import Coverage
 from fastk.replay.sequences import SequenceScanReport
 from fastk.schema.records import Record
@@ -73,6 +74,8 @@ class MeasuredSeries(Series):
 def rows_of(result: Any) -> int:
     """How many rows a call was about: those it gave, wrote or scanned; of a replay, all that it goes through."""
     match result:
+        case Rows():  # before all others, as most calls give rows
+            return len(result)
         case None | MergeResult() | Coverage():
             return 0
         case Record():
@@ -81,7 +84,7 @@ def rows_of(result: Any) -> int:
             return result.accepted + result.replaced + result.deleted
         case SequenceScanReport():
             return result.scanned_record_count
-    return len(getattr(result, "rows", result))  # batches and queries hold theirs
+    return len(result.rows if hasattr(result, "rows") else result)  # batches and queries hold theirs
 
 
 def _row_bytes(series: Series) -> int:

@@ -69,6 +69,15 @@ def test_the_report_counts_what_there_is(market):
     assert report.seconds > 0
 
 
+def test_chunks_of_other_states_are_not_counted_as_mapped(market):
+    session = market.read_session().attach(KLINE)
+    report = session.prewarm()
+    market.kline("BTC", "1m").put(bars(count=3), on_conflict="replace")
+    market.kline("BTC", "1m").range()["close"].sum()
+    summary = session.cache_summary()
+    assert (summary.mapped_chunk_count, summary.mapped_bytes) == (report.chunks, report.bytes)
+
+
 def test_progress_is_told_bytes_in_the_callers_thread(market):
     told = []
     report = (

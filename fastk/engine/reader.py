@@ -61,7 +61,7 @@ class SeriesReader:
 
     def _pin(self, data: bytes) -> None:
         self.pinned = self._snapshot_of(self.files.parse_manifest(data))
-        self._prefix = _identity(data)
+        self._prefix = identity_of(data)
 
     def _snapshot_of(self, manifest: Manifest) -> Snapshot:
         """Snapshots of one series share its chunks; a series registered anew under the name starts afresh."""
@@ -79,6 +79,11 @@ class SeriesReader:
         check_manifest(data, self.files.manifest)
         return data
 
+    def state(self) -> tuple[Snapshot | None, bytes]:
+        """The pinned snapshot and the identity of its manifest; None and nothing before the first use."""
+        with self._lock:
+            return self.pinned, self._prefix if self.pinned is not None else b""
+
     def snapshot_from(self, data: bytes) -> Snapshot:
         """The snapshot of a manifest that :meth:`committed` gave; the pin stays."""
         manifest = self.files.parse_manifest(data)
@@ -95,7 +100,7 @@ class SeriesReader:
         with self._lock:
             if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
                 self.pinned = self._snapshot_of(manifest)
-                self._prefix = _identity(data)
+                self._prefix = identity_of(data)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""
@@ -103,7 +108,7 @@ class SeriesReader:
             if self.pinned is None and not self._closed:
                 return False
             data = self._read_manifest()
-            if _identity(data) == self._prefix:
+            if identity_of(data) == self._prefix:
                 return False
             self._pin(data)
             return True
@@ -128,9 +133,11 @@ class SeriesReader:
             self._closed = True
             if self._chunks is not None:
                 self._chunks.close()
+            if self.pinned is not None:
+                self.pinned.chunks.close()
             self.pinned = None
 
 
-def _identity(manifest: bytes) -> bytes:
+def identity_of(manifest: bytes) -> bytes:
     """What tells one committed state from all others: magic, version, sequence and the checksum of the whole."""
     return manifest[:PREFIX_BYTES] + manifest[-4:]

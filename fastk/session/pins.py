@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from fastk.engine.reader import SeriesReader
+from fastk.engine.reader import SeriesReader, identity_of
 from fastk.errors import FastKError, NotFound, StoreClosed
 
 if TYPE_CHECKING:
@@ -28,13 +28,16 @@ class PinnedReader(SeriesReader):
     what is verified of them are shared with the store object.
     """
 
-    __slots__ = ("_data", "_held", "_source")
+    __slots__ = ("_data", "_held", "source")
 
     def __init__(self, source: SeriesReader) -> None:
         self.files = source.files
-        self.pinned = source.pinned
-        self._source = source
-        self._data = b"" if self.pinned else source.committed()
+        self.pinned, self._prefix = source.state()
+        self.source = source
+        self._data = b""
+        if self.pinned is None:
+            self._data = source.committed()
+            self._prefix = identity_of(self._data)
         self._held: list[MappedChunk] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -45,45 +48,47 @@ class PinnedReader(SeriesReader):
             if self._closed:
                 raise StoreClosed(f"{self.files.key} is no longer attached: the store was closed, or the session reset")
             if self.pinned is None:
-                self.pinned = self._source.snapshot_from(self._data)
+                self.pinned = self.source.snapshot_from(self._data)
                 self._data = b""
             return self.pinned
 
-    def newest(self) -> Snapshot:
-        """The newest committed state; the pin stays."""
-        return self._source.snapshot_from(self._source.committed())
+    def newer(self) -> bytes | None:
+        """The manifest of a state that is newer than the pinned one; None if there is none. One small read."""
+        data = self.source.committed()
+        return None if identity_of(data) == self._prefix else data
 
     def refresh(self) -> bool:
         """Move to the newest committed state; False if it is the pinned one."""
-        return self.move_to(self.newest())
+        self.pin()  # refuses what is no longer attached
+        data = self.newer()
+        if data is not None:
+            self.move_to(self.source.snapshot_from(data), data)
+        return data is not None
 
-    def move_to(self, state: Snapshot) -> bool:
-        """Pin another state; False if it is the pinned one."""
-        if is_same(self.pin(), state):
-            return False
+    def move_to(self, state: Snapshot, data: bytes) -> None:
+        """Pin the state of a manifest."""
         with self._lock:
             self.pinned = None if self._closed else state
+            self._prefix = identity_of(data)
+            self._data = b""
             self._held = []
-        return True
 
     def hold(self) -> None:
         """Map the chunks of the pinned state and keep them, as far as the budget of maps goes: their files may go now.
 
         What cannot be mapped is left out, and its readers are told.
         """
-        snapshot = self.snapshot
+        snapshot, held = self.snapshot, []
         if self._held:
             return
         with suppress(FastKError, OSError):
             for ref in islice(snapshot.refs, snapshot.chunks.maps.budget):
                 with suppress(FastKError, OSError):
                     chunk = snapshot.chunks.held[ref.chunk_id] = snapshot.open_chunk(*ref)
-                    self._held.append(chunk)
-
-    def unpin(self) -> None:
-        """Unmap what is mapped; the pin of a session stays."""
-        if self.pinned is not None:
-            self.pinned.chunks.let_go()
+                    held.append(chunk)
+        with self._lock:
+            if self.pinned is snapshot:
+                self._held = held
 
     def close(self) -> None:
         """Read nothing any more."""
@@ -92,11 +97,6 @@ class PinnedReader(SeriesReader):
             self.pinned = None
             self._data = b""
             self._held = []
-
-
-def is_same(one: Snapshot, other: Snapshot) -> bool:
-    """Whether two snapshots are of one commit of one series."""
-    return (one.settings.series_id, one.manifest.sequence) == (other.settings.series_id, other.manifest.sequence)
 
 
 class Pins:
@@ -137,15 +137,20 @@ class Pins:
         NotFound names those that were dropped meanwhile.
         """
         with self._lock:
-            found: list[tuple[PinnedReader, Snapshot]] = []
+            newer: list[tuple[PinnedReader, bytes]] = []
             unknown: list[SeriesKey] = []
             for key, reader in self._pinned.items():
                 try:
-                    found.append((reader, reader.newest()))
+                    data = reader.newer()
                 except NotFound:
                     unknown.append(key)
+                else:
+                    newer += [] if data is None else [(reader, data)]
             _refuse(unknown, "the session did not move")
-            return sum(reader.move_to(state) for reader, state in found)
+            states = [(reader, reader.source.snapshot_from(data), data) for reader, data in newer]
+            for reader, state, data in states:
+                reader.move_to(state, data)
+            return len(states)
 
     def hold(self, series_id: int) -> None:
         """Keep all chunks of a series, if it is attached: its files are about to be removed."""

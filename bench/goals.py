@@ -46,6 +46,7 @@ _MATRICES = (
 _BRIDGE = (
     "Callers that start a process for each command wait for the import of numpy anyhow; the command may add 0.6 of it."
 )
+_NO_COST = "The same code runs; what is more than that is noise of the machine."
 _TIERS = "Who writes each minute as it comes must not pay for it at each read."
 _BATCH = "A caller that keeps the process waits for its rows, not for the command around them."
 
@@ -92,6 +93,11 @@ GOALS = {
     "at_many, 10,000 random timestamps, each": absolute(
         0.1, "us", "For many small reads the batch calls are the answer: 0.1 us a timestamp or less."
     ),
+    "attach 10,000 series, each": absolute(
+        50, "us", "10,000 series in half a second: opening, reading and checking a small file takes some 30 us of it."
+    ),
+    "range 16 rows, session": beside(1.05, _NO_COST),
+    "range 16 rows, metrics off again": beside(1.05, _NO_COST),
     "initial write, durable": beside(
         1.5, "Checksums, zones and a manifest on top of the bytes; the syncs are the same."
     ),

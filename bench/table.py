@@ -21,6 +21,7 @@ from bench.processes import PROCESSES, peak_memory
 from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
 from bench.reads import READS
 from bench.replay import REPLAYS
+from bench.sessions import SESSIONS
 from bench.writes import BULK_WRITES, OPENS, SMALL_WRITES
 
 Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
@@ -31,6 +32,7 @@ SECTIONS: list[Section] = [
     ("Queries", QUERIES, 100, 25),
     ("Replay", REPLAYS, 11, 3),
     ("Matrices", MATRICES, 15, 7),
+    ("Sessions", SESSIONS, 31, 7),
     ("Opening", OPENS, 60, 15),
     ("Appends and registration", SMALL_WRITES, 100, 25),
     ("Bulk writes", BULK_WRITES, 11, 5),

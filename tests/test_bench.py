@@ -35,6 +35,8 @@ def test_every_workload_agrees_with_raw_npy():
         "merged replay, 24 series",
         "sequence scan",
         "coverage",
+        "attach 10,000 series",
+        "metrics detailed",
         "where value in 3 values",
         "Chosen plan at worst, kernels",
         "bridge, 1,000 bars",

@@ -21,6 +21,11 @@ PRINTED = {
         "1,833 rows x 2 features",
         "the bridge finds ",
     ],
+    "backtest_view.py": [
+        "attached: 2 series, 1 with scalar capabilities",
+        "health: 2 clean, 0 with issues, 0 orphans",
+        "moved: 2 of 2 series",
+    ],
     "bridge_indicator.sh": ['"written_record_count":744', '"written_record_count":721', '"predicate":{"Gt":4204600}'],
     "bridge_once.mjs": [
         "written: 3, registered: true",

@@ -96,23 +96,31 @@ class ChunkIndex:
         self.settings = manifest.settings
         self.load_table = load_table
         self._known = known
-        inline = manifest.chunks
-        self.loaded: list[Leaf | None] = [None] * manifest.leaves.size + [Leaf(inline)]
-        self.leaf_starts: list[int] = manifest.leaves["start_ts"].tolist() + inline["start_ts"][:1].tolist()
-        self.leaf_ends: list[int] = manifest.leaves["end_ts"].tolist() + inline["end_ts"][-1:].tolist()
+        self._inline: dict[int, Leaf] = {}  # by its place, made at the first use: attaching a series does without
+        leaves, inline = manifest.leaves, manifest.chunks
+        self.loaded: list[Leaf | None] = [None] * (leaves.size + 1)
+        self.leaf_starts: list[int] = leaves["start_ts"].tolist() if leaves.size else []
+        self.leaf_ends: list[int] = leaves["end_ts"].tolist() if leaves.size else []
+        if inline.size:
+            self.leaf_starts.append(inline["start_ts"].item(0))
+            self.leaf_ends.append(inline["end_ts"].item(-1))
 
     def leaf(self, index: int) -> Leaf:
         """The leaf at a place, loaded if need be."""
         return self.loaded[index] or self._load_leaf(index)
 
     def _load_leaf(self, index: int) -> Leaf:
-        item = self.manifest.leaves[index]
-        table_id = int(item["table_id"])
-        leaf = self._known.get(table_id)
-        if leaf is None:
-            leaf = self._known.setdefault(table_id, Leaf(self.load_table(item)))
+        if index == self.manifest.leaves.size:  # threads that race get the same
+            leaf = self._inline.setdefault(index, Leaf(self.manifest.chunks))
+        else:
+            leaf = self._shared_leaf(self.manifest.leaves[index])
         self.loaded[index] = leaf
         return leaf
+
+    def _shared_leaf(self, item: np.void) -> Leaf:
+        table_id = int(item["table_id"])
+        known = self._known.get(table_id)
+        return known if known is not None else self._known.setdefault(table_id, Leaf(self.load_table(item)))
 
     def leaves(self) -> Iterator[Leaf]:
         """All leaves in order of time."""

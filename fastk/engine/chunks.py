@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os.path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class SeriesChunks:
         self.mapped: dict[int, MappedChunk] = {}
         self.leaves: dict[int, Leaf] = {}
         self.sidecars = SeriesSidecars(disk, maps, verify)
+        self.held: WeakValueDictionary[int, MappedChunk] = WeakValueDictionary()  # by sessions, as long as these live
         self.closed = False
         self._disk = disk
         self._dropped = dropped
@@ -51,6 +53,9 @@ class SeriesChunks:
         if self.closed:
             raise StoreClosed("the store was closed; open it again to read")
         chunk_id, item = ref.chunk_id, ref.item
+        held = self.held.get(chunk_id)
+        if held is not None:
+            return self.maps.add(self.mapped, chunk_id, held)
         path = self.files.chunk(item, self.settings.partition)
         try:
             chunk = self._map_file(path, chunk_id, item)

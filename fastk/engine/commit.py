@@ -23,7 +23,7 @@ from fastk.format.tables import ChunkKind, Supersedes
 from fastk.io.disk import SyncFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastk.engine.edit import SeriesEdit
     from fastk.engine.files import SeriesFiles
@@ -98,14 +98,17 @@ class Commit:
         self.created.append(path)
         return item
 
-    def remove_expired(self, grace_ms: int) -> None:
+    def remove_expired(self, grace_ms: int, before_removal: Callable[[int], None]) -> None:
         """Remove files wave by wave, while the manifest still names them; the last wave is not yet durable.
 
-        Those that cannot be removed stay retired, and wait for a later commit.
+        Those that cannot be removed stay retired, and wait for a later commit. ``before_removal`` is told the series'
+        id if there are any.
         """
         self._plan_tables(grace_ms)
         waves = retired.removal_waves(self._gone.expired)
         self._unlinked = bool(waves)
+        if waves:
+            before_removal(self.old.settings.series_id)
         try:
             while waves:
                 self._remove(waves[0])

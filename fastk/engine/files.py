@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os.path
+import os
 from typing import TYPE_CHECKING
 
 from fastk.errors import InvalidData
@@ -61,14 +61,12 @@ class SeriesFiles:
         symbol, category, name = names.series_path(key)
         series = os.path.join(root, names.SERIES_FOLDER)
         self.key = key
-        self.parents = (series, os.path.join(series, symbol), os.path.join(series, symbol, category))
-        self._place(os.path.join(self.parents[-1], name))
-
-    def _place(self, folder: str) -> None:
-        self.folder = folder
-        self.chunks = os.path.join(folder, names.CHUNKS_FOLDER)
-        self.manifest = os.path.join(folder, names.MANIFEST_FILE)
-        self.manifest_temporary = os.path.join(folder, names.MANIFEST_TEMPORARY)
+        # Encoded names hold no separator, so that nothing is left for os.path.join to do: it takes as long as a read.
+        self.parents = (series, f"{series}{os.sep}{symbol}", f"{series}{os.sep}{symbol}{os.sep}{category}")
+        self.folder = f"{self.parents[-1]}{os.sep}{name}"
+        self.chunks = f"{self.folder}{os.sep}{names.CHUNKS_FOLDER}"
+        self.manifest = f"{self.folder}{os.sep}{names.MANIFEST_FILE}"
+        self.manifest_temporary = f"{self.folder}{os.sep}{names.MANIFEST_TEMPORARY}"
 
     def check_plain(self, disk: Disk) -> None:
         """Raise InvalidData if any folder of the series is a symbolic link: what it names may lie outside the store."""

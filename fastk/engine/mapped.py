@@ -35,6 +35,7 @@ class MappedChunk:
     """
 
     __slots__ = (
+        "__weakref__",
         "clean",
         "columns",
         "header",

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import Snapshot
 from fastk.errors import NotFound, StoreClosed
-from fastk.format.binary import check_seal
-from fastk.format.manifest import PREFIX_BYTES
+from fastk.format.manifest import PREFIX_BYTES, check_manifest
 
 if TYPE_CHECKING:
     from fastk.engine.cache import MapCache
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 class SeriesReader:
     """One series as one store object sees it. ``pinned`` is the snapshot in use, None before the first use."""
 
-    __slots__ = ("_closed", "_disk", "_dropped", "_lock", "_maps", "_prefix", "_verify", "files", "pinned")
+    __slots__ = ("_chunks", "_closed", "_disk", "_dropped", "_lock", "_maps", "_prefix", "_verify", "files", "pinned")
 
     def __init__(self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify) -> None:
         self.files = files
@@ -34,6 +33,7 @@ class SeriesReader:
         self._lock = threading.Lock()
         self._prefix = b""
         self._closed = False
+        self._chunks: SeriesChunks | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -61,35 +61,51 @@ class SeriesReader:
 
     def _pin(self, data: bytes) -> None:
         self.pinned = self._snapshot_of(self.files.parse_manifest(data))
-        self._prefix = _identity(data)
+        self._prefix = identity_of(data)
 
     def _snapshot_of(self, manifest: Manifest) -> Snapshot:
         """Snapshots of one series share its chunks; a series registered anew under the name starts afresh."""
-        chunks = self.pinned.chunks if self.pinned is not None else None
+        chunks = self._chunks
         if chunks is None or chunks.settings.series_id != manifest.settings.series_id:
-            chunks = SeriesChunks(self._disk, self.files, self._dropped, self._maps, self._verify, manifest.settings)
+            settings = manifest.settings
+            chunks = SeriesChunks(self._disk, self.files, self._dropped, self._maps, self._verify, settings)
+            self._chunks = chunks
         return Snapshot(manifest, chunks)
+
+    def committed(self) -> bytes:
+        """The newest manifest, whose checksum holds: a state that may be pinned, of which nothing is parsed yet."""
+        self.files.check_plain(self._disk)
+        data = self._read_manifest()
+        check_manifest(data, self.files.manifest)
+        return data
+
+    def state(self) -> tuple[Snapshot | None, bytes]:
+        """The pinned snapshot and the identity of its manifest; None and nothing before the first use."""
+        with self._lock:
+            return self.pinned, self._prefix if self.pinned is not None else b""
+
+    def snapshot_from(self, data: bytes) -> Snapshot:
+        """The snapshot of a manifest that :meth:`committed` gave; the pin stays."""
+        manifest = self.files.parse_manifest(data)
+        with self._lock:
+            return self._snapshot_of(manifest)
 
     def newest(self) -> Snapshot:
         """The newest committed state, sharing the pinned one's maps; the pin stays.
 
         That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
         """
-        self.files.check_plain(self._disk)
-        data = self._read_manifest()
-        with self._lock:  # so that both are of one state
-            pinned, prefix = self.pinned, self._prefix
-        if pinned is not None and _identity(data) == prefix:
-            check_seal(data, self.files.manifest, "content")
+        data, (pinned, identity) = self.committed(), self.state()
+        if pinned is not None and _identity(data) == identity:
             return pinned
-        return self._snapshot_of(self.files.parse_manifest(data))
+        return self.snapshot_from(data)
 
     def move(self, manifest: Manifest, data: bytes) -> None:
         """Pin the state that an own commit has just made."""
         with self._lock:
             if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
                 self.pinned = self._snapshot_of(manifest)
-                self._prefix = _identity(data)
+                self._prefix = identity_of(data)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""
@@ -97,7 +113,7 @@ class SeriesReader:
             if self.pinned is None and not self._closed:
                 return False
             data = self._read_manifest()
-            if _identity(data) == self._prefix:
+            if identity_of(data) == self._prefix:
                 return False
             self._pin(data)
             return True
@@ -112,19 +128,21 @@ class SeriesReader:
     def unpin(self) -> None:
         """Forget the snapshot; the next use pins what is committed then."""
         with self._lock:
-            if self.pinned is not None:
-                self.pinned.chunks.let_go()
+            if self._chunks is not None:
+                self._chunks.let_go()
             self.pinned = None
 
     def close(self) -> None:
         """Read nothing any more."""
         with self._lock:
             self._closed = True
+            if self._chunks is not None:
+                self._chunks.close()
             if self.pinned is not None:
                 self.pinned.chunks.close()
             self.pinned = None
 
 
-def _identity(manifest: bytes) -> bytes:
+def identity_of(manifest: bytes) -> bytes:
     """What tells one committed state from all others: magic, version, sequence and the checksum of the whole."""
     return manifest[:PREFIX_BYTES] + manifest[-4:]

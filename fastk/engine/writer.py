@@ -45,10 +45,22 @@ def _time_of(newest: Snapshot) -> int:
 
 
 class Writer:
-    """Mutations of one store. ``grace_ms`` is how long files stay after a commit stopped naming them."""
+    """Mutations of one store. ``grace_ms`` is how long files stay after a commit stopped naming them.
 
-    def __init__(self, disk: Disk, root: str, gate: WriteGate, grace_ms: int, policy: CompactionPolicy) -> None:
+    ``before_removal`` is told the id of a series before files of it go for good.
+    """
+
+    def __init__(
+        self,
+        disk: Disk,
+        root: str,
+        gate: WriteGate,
+        grace_ms: int,
+        policy: CompactionPolicy,
+        before_removal: Callable[[int], None],
+    ) -> None:
         self.policy = policy
+        self._before_removal = before_removal
         self._disk = disk
         self._root = root
         self._gate = gate
@@ -152,6 +164,9 @@ class Writer:
 
     def _purge_dropped(self, grace_ms: int) -> None:
         for folder in self._dropped(grace_ms):
+            dropped = names.parse_dropped_folder_name(os.path.basename(folder))
+            if dropped is not None:
+                self._before_removal(dropped[0])
             for path in self._files_below(folder):
                 self._disk.remove_file_or_folder(path)
             self._disk.remove_folder(os.path.join(folder, names.CHUNKS_FOLDER))
@@ -327,7 +342,7 @@ class Writer:
         for commit in commits:
             commit.write_chunks()
         for commit in commits:
-            commit.remove_expired(grace_ms)
+            commit.remove_expired(grace_ms, self._before_removal)
         self._disk.sync_files([path for commit in commits for path in commit.created])
         self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
         for commit in commits:

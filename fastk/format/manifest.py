@@ -58,12 +58,17 @@ class Manifest:
         return sealed(b"".join((head, settings, bytes(padding(len(settings), 8)), *(a.tobytes() for a in arrays))))
 
 
-def parse_manifest(data: bytes, path: str) -> Manifest:
-    """Read ``series.meta``; InvalidData if damaged, UnsupportedVersion if it is another format's."""
+def check_manifest(data: bytes, path: str) -> None:
+    """Whether these are the bytes that were written, before any of them is parsed; errors as in parse_manifest."""
     check_magic(data, MANIFEST_MAGIC, path)
     if len(data) < _HEAD.size + 4:
         raise InvalidData(f"{path} is truncated to {len(data)} bytes; restore it from a copy")
     check_seal(data, path, "content")
+
+
+def parse_manifest(data: bytes, path: str) -> Manifest:
+    """Read ``series.meta``; InvalidData if damaged, UnsupportedVersion if it is another format's."""
+    check_manifest(data, path)
     (
         _,
         version,

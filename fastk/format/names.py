@@ -53,6 +53,9 @@ def encode_component(text: str, what: str, *, upper: bool | None) -> str:
     """
     raw = _checked(text, what)
     plain = _PLAIN[upper]
+    is_usual = plain.issuperset(raw) and len(raw) <= MAX_COMPONENT_BYTES
+    if is_usual and text[0] != "." and text[-1] != "." and not _RESERVED.match(text):
+        return text
     pieces = [chr(byte) if byte in plain else f"%{byte:02X}" for byte in raw]
     if pieces[0] == "." or _RESERVED.match(text):
         pieces[0] = f"%{raw[0]:02X}"

@@ -16,9 +16,10 @@ from fastk.recovery.validate import choices_of, validate
 from fastk.recovery.verdicts import Code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from fastk.io.disk import Disk
+    from fastk.keys import SeriesKey
     from fastk.recovery.overlaps import Choice
     from fastk.recovery.reports import ManifestValidation
     from fastk.recovery.scan import SeriesScan
@@ -63,9 +64,12 @@ def _choices(disk: Disk, scan: SeriesScan) -> list[Choice]:
     return [] if adoption is None else adoption.choices
 
 
-def health(disk: Disk, root: str) -> StoreHealthSummary:
-    """Count sound and damaged series, orphans and overlaps. Cost: that of a validation."""
-    return summary(validate(disk, root))
+def health(disk: Disk, root: str, keys: Container[SeriesKey] | None = None) -> StoreHealthSummary:
+    """Count sound and damaged series, orphans and overlaps; of some series only, if ``keys`` names them.
+
+    Cost: that of a validation.
+    """
+    return summary(validate(disk, root, keys=keys))
 
 
 def summary(found: list[ManifestValidation]) -> StoreHealthSummary:

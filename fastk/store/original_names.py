@@ -1,4 +1,4 @@
-"""The original's method names, each one line over the series handles."""
+"""The original's registrations, writes and listings, each one line over the series handles."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fastk import keys
 from fastk.errors import InvalidInput, NotFound
 from fastk.schema import schema as schemas
 from fastk.schema.schema import PRICE_SCALE, VALUE_SCALE, VOLUME_SCALE, Schema
+from fastk.store.read_names import ReadNames
 from fastk.store.series import DEFAULT_SCALAR_ZMAP_BLOCK_SIZE
 
 if TYPE_CHECKING:
@@ -15,47 +16,17 @@ if TYPE_CHECKING:
 
     from fastk.engine.conflicts import OnConflict
     from fastk.engine.results import PutResult
-    from fastk.engine.rows import Rows
     from fastk.keys import ScalarSeriesKey
-    from fastk.schema.records import KlineRecord, ScalarRecord
     from fastk.store import reports
     from fastk.store.series import Series
-    from fastk.times import TimeLike
 
 
-class OriginalNames:
+class OriginalNames(ReadNames):
     """Methods of :class:`fastk.FastKStore` under the names and argument orders of the original."""
 
     if TYPE_CHECKING:  # what the store itself offers to these methods
-        series: Callable[[Any], Series]
         register_series: Callable[..., Series]
         list_series: Callable[..., list[reports.SeriesInventoryEntry]]
-
-    # Handles
-
-    def kline(self, symbol: str, timeframe: str) -> Series:
-        """The handle of a kline series."""
-        return self.series((symbol, keys.KLINE_CATEGORY, timeframe))
-
-    def scalar(self, key: ScalarSeriesKey) -> Series:
-        """The handle of a scalar series."""
-        return self.series(key)
-
-    def indicator(self, symbol: str, timeframe: str, name: str) -> Series:
-        """The handle of an indicator's series."""
-        return self.series(keys.indicator_series_key(symbol, timeframe, name))
-
-    def trade(self, symbol: str, channel: str) -> Series:
-        """The handle of a trade series."""
-        return self.series((symbol, keys.TRADE_CATEGORY, channel))
-
-    def bbo(self, symbol: str, channel: str) -> Series:
-        """The handle of a best-bid-and-offer series."""
-        return self.series((symbol, keys.BBO_CATEGORY, channel))
-
-    def book_delta(self, symbol: str, channel: str) -> Series:
-        """The handle of a book-delta series."""
-        return self.series((symbol, keys.BOOK_DELTA_CATEGORY, channel))
 
     # Klines
 
@@ -80,27 +51,6 @@ class OriginalNames:
         """Append bars, later than what their months hold; with ``on_conflict`` put them as :meth:`fastk.Series.put`."""
         return _put(self.kline(symbol, timeframe), records, on_conflict)
 
-    def get_kline_at(self, symbol: str, timeframe: str, ts: TimeLike) -> KlineRecord | None:
-        """The bar of one ts."""
-        record: KlineRecord | None = self.kline(symbol, timeframe).at(ts)
-        return record
-
-    def get_kline_range(self, symbol: str, timeframe: str, start_ts: TimeLike | None, end_ts: TimeLike | None) -> Rows:
-        """Bars from start to end, both included."""
-        return self.kline(symbol, timeframe).range(start_ts, end_ts)
-
-    def get_kline_latest_n(self, symbol: str, timeframe: str, n: int) -> Rows:
-        """The last n bars, ascending."""
-        return self.kline(symbol, timeframe).latest(n)
-
-    def kline_chunk_inventory(self, symbol: str, timeframe: str) -> list[reports.ChunkMeta]:
-        """The chunks of a kline series."""
-        return self.kline(symbol, timeframe).chunk_inventory()
-
-    def kline_month_inventory(self, symbol: str, timeframe: str) -> list[reports.MonthInventoryEntry]:
-        """The months of a kline series."""
-        return self.kline(symbol, timeframe).month_inventory()
-
     # Scalars
 
     def register_scalar_series(
@@ -124,27 +74,6 @@ class OriginalNames:
         if series.settings.timeframe_ms != timeframe_ms:
             raise InvalidInput(f"{series.key} has timeframe_ms {series.settings.timeframe_ms}, not {timeframe_ms!r}")
         return _put(series, records, on_conflict, zone_rows=zmap_block_size)
-
-    def get_scalar_at(self, key: ScalarSeriesKey, ts: TimeLike) -> ScalarRecord | None:
-        """The value of one ts."""
-        record: ScalarRecord | None = self.series(key).at(ts)
-        return record
-
-    def get_scalar_range(self, key: ScalarSeriesKey, start_ts: TimeLike | None, end_ts: TimeLike | None) -> Rows:
-        """Values from start to end, both included."""
-        return self.series(key).range(start_ts, end_ts)
-
-    def get_scalar_latest_n(self, key: ScalarSeriesKey, n: int) -> Rows:
-        """The last n values, ascending."""
-        return self.series(key).latest(n)
-
-    def scalar_chunk_inventory(self, key: ScalarSeriesKey) -> list[reports.ChunkMeta]:
-        """The chunks of a scalar series."""
-        return self.series(key).chunk_inventory()
-
-    def scalar_month_inventory(self, key: ScalarSeriesKey) -> list[reports.MonthInventoryEntry]:
-        """The months of a scalar series."""
-        return self.series(key).month_inventory()
 
     # Indicators: scalars whose timeframe is that of the kline series, which must exist
 
@@ -178,44 +107,6 @@ class OriginalNames:
         """Append values of an indicator."""
         key, base = keys.indicator_series_key(symbol, timeframe, name), self._base_kline(symbol, timeframe)
         return self.put_scalar_chunk(key, base.settings.timeframe_ms, records, zmap_block_size, on_conflict)
-
-    def get_indicator_at(self, symbol: str, timeframe: str, name: str, ts: TimeLike) -> ScalarRecord | None:
-        """The indicator's value of one ts."""
-        return self.get_scalar_at(keys.indicator_series_key(symbol, timeframe, name), ts)
-
-    def get_indicator_range(
-        self, symbol: str, timeframe: str, name: str, start_ts: TimeLike | None, end_ts: TimeLike | None
-    ) -> Rows:
-        """The indicator's values from start to end, both included."""
-        return self.indicator(symbol, timeframe, name).range(start_ts, end_ts)
-
-    def indicator_chunk_inventory(self, symbol: str, timeframe: str, name: str) -> list[reports.ChunkMeta]:
-        """The chunks of an indicator."""
-        return self.indicator(symbol, timeframe, name).chunk_inventory()
-
-    def indicator_month_inventory(self, symbol: str, timeframe: str, name: str) -> list[reports.MonthInventoryEntry]:
-        """The months of an indicator."""
-        return self.indicator(symbol, timeframe, name).month_inventory()
-
-    def indicator_inventory(self, symbol: str, timeframe: str, name: str) -> reports.IndicatorInventoryEntry:
-        """What is stored of an indicator."""
-        return self._indicator_entry(self.indicator(symbol, timeframe, name))
-
-    def _indicator_entry(self, series: Series) -> reports.IndicatorInventoryEntry:
-        from fastk.store import reports
-
-        key = keys.ScalarSeriesKey.of(series.key)
-        start, end = series.span or (None, None)
-        return reports.IndicatorInventoryEntry(
-            key.symbol,
-            key.timeframe,
-            key.name,
-            series.settings.timeframe_ms,
-            len(series.chunk_inventory()),
-            len(series),
-            start,
-            end,
-        )
 
     # High frequency
 
@@ -274,32 +165,6 @@ class OriginalNames:
     ) -> PutResult:
         """Append book deltas."""
         return _put(self.book_delta(symbol, channel), records, on_conflict)
-
-    def get_trade_range(self, symbol: str, channel: str, start_ts: TimeLike | None, end_ts: TimeLike | None) -> Rows:
-        """Trades from start to end, both included."""
-        return self.trade(symbol, channel).range(start_ts, end_ts)
-
-    def get_bbo_range(self, symbol: str, channel: str, start_ts: TimeLike | None, end_ts: TimeLike | None) -> Rows:
-        """Quotes from start to end, both included."""
-        return self.bbo(symbol, channel).range(start_ts, end_ts)
-
-    def get_book_delta_range(
-        self, symbol: str, channel: str, start_ts: TimeLike | None, end_ts: TimeLike | None
-    ) -> Rows:
-        """Book deltas from start to end, both included."""
-        return self.book_delta(symbol, channel).range(start_ts, end_ts)
-
-    def get_trade_latest_n(self, symbol: str, channel: str, n: int) -> Rows:
-        """The last n trades, ascending."""
-        return self.trade(symbol, channel).latest(n)
-
-    def get_bbo_latest_n(self, symbol: str, channel: str, n: int) -> Rows:
-        """The last n quotes, ascending."""
-        return self.bbo(symbol, channel).latest(n)
-
-    def get_book_delta_latest_n(self, symbol: str, channel: str, n: int) -> Rows:
-        """The last n book deltas, ascending."""
-        return self.book_delta(symbol, channel).latest(n)
 
     # Listings
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastk.schema.columns import Columns
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
+    from fastk.session.metrics import Metrics
     from fastk.store import reports
     from fastk.times import TimeLike
 
@@ -55,7 +56,9 @@ class Series:
     :meth:`refresh` and writes through the same store object move on to the newest.
     """
 
-    __slots__ = ("_reader", "_writer")
+    __slots__ = ("_metrics", "_reader", "_writer")
+
+    _metrics: Metrics  # set while metrics are on: fastk.store.measured
 
     def __init__(self, reader: SeriesReader, writer: Callable[[], Writer]) -> None:
         self._reader = reader

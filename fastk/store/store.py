@@ -21,11 +21,13 @@ from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
 from fastk.store.datasets import Datasets
 from fastk.store.matrix_names import MatrixNames
+from fastk.store.metrics_names import MetricsNames
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
 from fastk.store.recovery_names import RecoveryNames
 from fastk.store.replay_names import ReplayNames
 from fastk.store.series import Series
+from fastk.store.session_names import SessionNames
 from fastk.store.upkeep import Upkeep
 from fastk.times import TimeUnit
 
@@ -43,7 +45,17 @@ if TYPE_CHECKING:
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
 
 
-class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, MatrixNames, Upkeep, Datasets):
+class FastKStore(
+    OriginalNames,
+    QueryNames,
+    RecoveryNames,
+    ReplayNames,
+    MatrixNames,
+    SessionNames,
+    MetricsNames,
+    Upkeep,
+    Datasets,
+):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.
@@ -79,7 +91,8 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, MatrixNa
     def _writer(self) -> Writer:
         from fastk.engine.writer import Writer  # here, because a process that only reads need not load it
 
-        return Writer(self._disk, self.root, self._gate, self._grace_ms, self.compaction_policy)
+        policy = self.compaction_policy
+        return Writer(self._disk, self.root, self._gate, self._grace_ms, policy, self._hold_for_sessions)
 
     def _open_writer(self) -> Writer:
         """The writer, if this store object may write."""
@@ -203,7 +216,8 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, MatrixNa
         """
         self._closed = True
         self._gate.shut("the store was closed; open it again")
-        for reader in self._readers.values():
+        self._close_sessions()
+        for reader in list(self._readers.values()):
             reader.close()
         self._maps.clear()
 
@@ -228,13 +242,18 @@ class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, MatrixNa
             return self._new_handle(as_series_key(key))
 
     def _new_handle(self, key: SeriesKey) -> Series:
+        reader = self._reader_of(key)
+        return self._series.setdefault(key, self._as_measured(Series(reader, self._open_writer)))
+
+    def _reader_of(self, key: SeriesKey) -> SeriesReader:
+        """Which state of a series this store object sees; of any key, whether there is such a series or not."""
         self._check_open()
-        if key not in self._series:
+        reader = self._readers.get(key)
+        if reader is None:
             files = SeriesFiles(self.root, key)
             dropped = os.path.join(self.root, names.DROPPED_FOLDER)
             reader = self._readers.setdefault(key, SeriesReader(self._disk, files, dropped, self._maps, self._verify))
-            self._series.setdefault(key, Series(reader, self._open_writer))
-        return self._series[key]
+        return reader
 
     def register_series(
         self,

@@ -1,0 +1,1 @@
+"""Read sessions: series pinned together, warmed up and measured."""

@@ -276,7 +276,7 @@ class Writer:
         with nullcontext() if dry_run else self.alone("gc"):
             newest = reader.newest()
             if dry_run:
-                check_newest(self._disk, newest.chunks.files, newest.manifest)
+                check_newest(self._disk, newest)
             else:
                 self._look_at_leftovers(newest)
             garbage = find_garbage(self._disk, newest, _time_of(newest), grace_ms)
@@ -361,7 +361,7 @@ class Writer:
         return self._highest[series_id]
 
     def _look_at_leftovers(self, newest: Snapshot) -> None:
-        found = set_aside(self._disk, newest.chunks.files, newest.manifest)
+        found = set_aside(self._disk, newest)
         series_id = newest.settings.series_id
         self._highest[series_id] = max(self._highest.get(series_id, 0), found)
 

@@ -10,7 +10,7 @@ from fastk.recovery.adoption import adopt
 from fastk.recovery.chunk_file import read_chunk_file
 from fastk.recovery.examine import Examination, Examiner, named_chunks
 from fastk.recovery.overlaps import choose, groups_of
-from fastk.recovery.plan import resolution_of, stale_base
+from fastk.recovery.plan import resolution_of, why_stale
 from fastk.recovery.reports import ManifestValidation, ScrubSeriesReport
 from fastk.recovery.scan import settled, stretches_of
 from fastk.recovery.strays import strays_of
@@ -143,10 +143,10 @@ def _with_rows(disk: Disk, scan: SeriesScan, verdict: Verdict) -> Verdict:
 
 
 def _stale(disk: Disk, scan: SeriesScan) -> list[Verdict]:
-    base = stale_base(disk, scan)
-    if base is None or scan.manifest is None:
+    why = why_stale(disk, scan)
+    if why is None or scan.manifest is None:
         return []
-    words = f"it is of commit {scan.manifest.sequence}, but chunks were made upon commit {base}: it is an old copy"
+    words = f"it is of commit {scan.manifest.sequence}, but {why}: it is an old copy"
     return [scan.place.say(Code.STALE_MANIFEST, scan.place.manifest, words)]
 
 

@@ -10,6 +10,7 @@ from builders import FEBRUARY, JANUARY, MARCH, MINUTE, bars, contents
 from recovery_stores import (
     KEY,
     TRADES,
+    as_newer_format,
     assert_sound,
     chunk_files,
     codes,
@@ -130,8 +131,7 @@ class TestNewerFormats:
     @pytest.mark.parametrize("name", ["manifest", "chunk"])
     def test_a_series_with_such_a_file_is_left_alone(self, root, name):
         file = manifest(root) if name == "manifest" else chunk_files(root)[1]
-        content = file.read_bytes()
-        file.write_bytes(content[:5] + b"004" + content[8:])
+        as_newer_format(file)
         flip_value(january(root), "close", 1)
         before = contents(folder(root))
         report = repair(Disk(), str(root))

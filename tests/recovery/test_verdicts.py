@@ -12,6 +12,7 @@ from recovery_stores import (
     ROWS,
     SIGNAL,
     TRADES,
+    as_newer_format,
     chunk_files,
     codes,
     cut,
@@ -140,8 +141,7 @@ class TestChunks:
         assert only_verdict(root).code == "foreign_file"
 
     def test_a_newer_format(self, root):
-        file = january(root)
-        file.write_bytes(file.read_bytes().replace(b"FKCHK003", b"FKCHK004", 1))
+        as_newer_format(january(root))
         found = only_verdict(root)
         assert (found.code, found.severity) == ("newer_format", "damage")
         assert "format 4" in found.detail

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastk.errors import InvalidInput
 from fastk.format import names, retired, sidecars, tables
-from fastk.recovery.adoption import Adoption, SoundFile, adopt, sign_of_age
+from fastk.recovery.adoption import Adoption, SoundFile, adopt, complete_commits, present_files, sign_of_age
 from fastk.recovery.chunk_file import read_chunk_file
 from fastk.recovery.examine import BadChunk, BadSidecar, Examiner, NamedChunk, item_of, named_chunks
 from fastk.recovery.overlaps import is_replaced
@@ -129,13 +129,23 @@ def why_stale(disk: Disk, scan: SeriesScan) -> str | None:
     """What proves that the manifest is an old copy; None if nothing does."""
     if scan.manifest is None:
         return None
-    return sign_of_age(own_files(scan, unnamed_chunk_files(disk, scan)), scan.manifest, scan.missing_chunks)
+    return sign_of_age(_unnamed_files(disk, scan), scan.manifest, scan.missing_chunks)
 
 
-def own_files(scan: SeriesScan, files: list[ChunkFile]) -> list[SoundFile]:
-    """The sound chunks of the series of a manifest that bear their own names."""
+def unnamed_commit(disk: Disk, scan: SeriesScan) -> list[SoundFile]:
+    """The parts of the newest complete commit above that of the manifest; none if there is no such commit."""
+    if scan.manifest is None:
+        return []
+    files = present_files(_unnamed_files(disk, scan))
+    newest = max(complete_commits(files), default=0)
+    return [each for each in files if each.head.sequence == newest > scan.manifest.sequence]
+
+
+def _unnamed_files(disk: Disk, scan: SeriesScan) -> list[SoundFile]:
+    """The sound chunks of the series that its manifest does not name, and that bear their own names."""
     assert scan.manifest is not None
     series_id = scan.manifest.settings.series_id
+    files = unnamed_chunk_files(disk, scan)
     sound = [SoundFile(file, file.head) for file in files if file.head is not None and file.has_own_name]
     return [each for each in sound if each.head.settings.series_id == series_id]
 

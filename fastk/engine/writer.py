@@ -245,6 +245,7 @@ class Writer:
             self._batch, self._is_spoilt = {}, False
             try:
                 yield
+                self._gate.check_thread()
                 edits = self._batch
             finally:
                 self._batch = None
@@ -257,6 +258,7 @@ class Writer:
     def _spoiling(self) -> Iterator[None]:
         try:
             yield
+            self._gate.check_thread()
         except BaseException:
             self._is_spoilt = True
             raise

@@ -6,6 +6,7 @@ import os
 import os.path
 import time
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fastk.engine.collect import Garbage, find_garbage
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from fastk.schema.columns import Columns
 
     Outcome = TypeVar("Outcome")
+
+MERGE_BYTES = 64 << 20
+"""Of rows that a merge of many partitions holds in memory, unless one partition has more."""
 
 
 def now_ms() -> int:
@@ -209,9 +213,15 @@ class Writer:
         return PutResult(accepted, ts.size - accepted, 0, 0, chunks, sequence, deleted)
 
     def merge(self, reader: SeriesReader, choose: Callable[[SeriesEdit], list[int]]) -> MergeResult:
-        """Make one sealed chunk of each of the chosen partitions, in one commit that changes no row."""
-        merged, chunks, sequence = self._mutate(reader, lambda edit: edit.merge(choose(edit)))
-        return MergeResult(merged, chunks, sequence)
+        """Make one sealed chunk of each of the chosen partitions, in commits that change no row.
+
+        Each holds as many partitions as MERGE_BYTES of rows are, or a larger one alone: what is in memory at a time.
+        """
+        with self._held():
+            edit = self._edit_of(reader)
+            groups = list(edit.groups(choose(edit), MERGE_BYTES))
+            done = [self._mutate(reader, partial(SeriesEdit.merge, ordinals=group)) for group in groups]
+        return MergeResult(sum(merged for merged, _, _ in done), sum(chunks for _, chunks, _ in done), done[-1][2])
 
     def _mutate(self, reader: SeriesReader, change: Callable[[SeriesEdit], Outcome]) -> tuple[Outcome, int, int]:
         """Apply a change to the newest state and commit it, or leave it to the batch; with chunks and commit number."""

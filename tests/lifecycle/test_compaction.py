@@ -1,6 +1,7 @@
 """Merging: the same rows in fewer files, when it is advised, what puts merge by themselves, and who notices."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from fastk import (
     Schema,
     SnapshotExpired,
 )
+from fastk.engine import writer
 from fastk.format import chunk_tables
 
 AUTO = CompactionPolicy(auto_merge=True, tier_fanout=0)
@@ -150,6 +152,61 @@ class TestMerging:
         assert shape(klines) == [("2024-01", 17, ChunkState.SEALED, 2)]
         klines.put(part(bars(), 3, 4))
         assert shape(klines) == [("2024-01", 18, ChunkState.SEALED, 3)]
+
+
+class TestMergingManyPartitions:
+    """A few at a time, so that a series of any size can be merged; no commit changes a row."""
+
+    DAYS, ROWS = 8, 30_000
+
+    @pytest.fixture
+    def days(self, store):
+        series = store.register_trade_series("BTC", "spot", partition="day")
+        for number in range(2 * self.DAYS):
+            series.append(random_rows(series.schema, JANUARY + number * DAY // 2 + np.arange(self.ROWS)))
+        return series
+
+    def test_holds_few_of_them_in_memory(self, days, monkeypatch):
+        of_a_day = 2 * self.ROWS * days.schema.dtype.itemsize
+        monkeypatch.setattr(writer, "MERGE_BYTES", of_a_day)
+        before, sequence = pictured(days), days.sequence
+        tracemalloc.start()
+        result = days.merge()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert (result.merged, result.chunks, result.sequence) == (16, 8, sequence + 8)
+        assert peak < 3 * of_a_day
+        assert pictured(days) == before
+        assert days.merge().merged == 0
+
+    def test_small_ones_share_a_commit(self, days, monkeypatch):
+        monkeypatch.setattr(writer, "MERGE_BYTES", 3 * 2 * self.ROWS * days.schema.dtype.itemsize)
+        sequence = days.sequence
+        assert days.merge().sequence == sequence + 3
+
+    def test_what_is_merged_already_counts_nothing(self, days, monkeypatch):
+        days.merge("2024-01-02")
+        monkeypatch.setattr(writer, "MERGE_BYTES", 7 * 2 * self.ROWS * days.schema.dtype.itemsize)
+        sequence = days.sequence
+        result = days.merge()
+        assert (result.merged, result.chunks, result.sequence) == (14, 7, sequence + 1)
+
+    def test_a_damaged_one_leaves_those_before_it_merged_and_no_row_changed(self, store, days, monkeypatch):
+        monkeypatch.setattr(writer, "MERGE_BYTES", 1)
+        damage(chunk_path(store, days, 5))
+        with fastk.open(store.root) as fresh:
+            series = fresh.series(days.key)
+            with pytest.raises(InvalidData, match="damaged"):
+                series.merge()
+            assert len(series) == 2 * self.DAYS * self.ROWS
+            assert len(series.chunk_inventory()) == 2 * self.DAYS - 2
+
+    def test_a_batch_is_one_commit_all_the_same(self, store, days, monkeypatch):
+        monkeypatch.setattr(writer, "MERGE_BYTES", 1)
+        sequence = days.sequence
+        with store.batch():
+            assert days.merge().merged == 16
+        assert (days.sequence, len(days.chunk_inventory())) == (sequence + 1, 8)
 
 
 class TestAdvice:

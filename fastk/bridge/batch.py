@@ -32,19 +32,21 @@ _PIECE = 1 << 20
 class Batch:
     """Commands over stores that stay open, the least recently used of many closed."""
 
-    def __init__(self, root: str | None) -> None:
+    def __init__(self, root: str | None, limits: strict_json.Limits = strict_json.USUAL) -> None:
         self._root = root
+        self._limits = limits
         self._stores: dict[str, FastKStore] = {}
 
     def answers(self, stream: BinaryIO) -> Iterator[str]:
         """The answer to each line that is not blank, without its line end."""
-        return (self.answer(line) for line in _lines(stream) if not _is_blank(line))
+        most_bytes = self._limits.most_bytes
+        return (self.answer(line) for line in _lines(stream, most_bytes) if not _is_blank(line, most_bytes))
 
     def answer(self, line: bytes) -> str:
         """The answer to one line."""
         identity: dict[str, Any] = {}
         try:
-            request = strict_json.parse(line, "the line")
+            request = strict_json.parse(line, "the line", self._limits)
             if type(request) is not dict:
                 raise InvalidInput("a command must be a JSON object")
             identity = _identity(request)
@@ -87,17 +89,17 @@ class Batch:
             self._close(root)
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
+def _lines(stream: BinaryIO, most_bytes: int) -> Iterator[bytes]:
     """The lines of a stream; of one that is too long, as much as it takes to be refused."""
-    while line := stream.readline(strict_json.MOST_BYTES + 1):
+    while line := stream.readline(most_bytes + 1):
         yield line
         while line and not line.endswith(b"\n"):
             line = stream.readline(_PIECE)
 
 
-def _is_blank(line: bytes) -> bool:
+def _is_blank(line: bytes, most_bytes: int) -> bool:
     """What follows the blanks of a line that is too long is not known."""
-    return len(line) <= strict_json.MOST_BYTES and not line.strip(b" \t\r\n")
+    return len(line) <= most_bytes and not line.strip(b" \t\r\n")
 
 
 def _identity(request: dict[str, Any]) -> dict[str, Any]:

@@ -86,8 +86,9 @@ def _command(name: str, options: dict[str, Any], stdin: BinaryIO | None, stdout:
     if command.payload is not None:
         from fastk.bridge import strict_json
 
-        payload = _payload(options[INPUT.key], stdin, strict_json.MOST_BYTES + 1)
-        document = strict_json.parse(payload, "the payload")
+        limits = strict_json.limits_of_environment()
+        payload = _payload(options[INPUT.key], stdin, limits.most_bytes + 1)
+        document = strict_json.parse(payload, "the payload", limits)
     with FastKStore.open(options["root"]) as store:
         answer = command.execute(store, options, document)
     for piece in answer.pieces():
@@ -106,8 +107,9 @@ def _payload(path: str | None, stdin: BinaryIO | None, most_bytes: int) -> bytes
 
 def _batch(root: str | None, stdin: BinaryIO | None, stdout: Any) -> int:
     from fastk.bridge.batch import Batch
+    from fastk.bridge.strict_json import limits_of_environment
 
-    batch = Batch(root)
+    batch = Batch(root, limits_of_environment())
     try:
         for answer in batch.answers(stdin or io.BytesIO()):
             _write(stdout, f"{answer}\n")

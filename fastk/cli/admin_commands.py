@@ -13,6 +13,7 @@ from fastk.io.disk import Disk
 from fastk.keys import KLINE_CATEGORY, SeriesKey
 from fastk.recovery import listings, validate
 from fastk.recovery.repair import rebuild_manifests, repair
+from fastk.recovery.reports import how_many
 from fastk.recovery.survey import StoreFile, survey
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def _recovery(report: RecoveryReport) -> Answer:
         return Answer(report, printable(f"not repaired: {_first_of(report.unrepaired)}"))
     if report.lost_rows:
         first = report.lost_rows[0]
-        rows = sum(lost.rows for lost in report.lost_rows)
-        return Answer(report, printable(f"{rows:,} rows are lost: see lost_rows; the first are of {first.series}"))
+        rows = how_many(report.lost_rows)
+        return Answer(report, printable(f"{rows} are lost: see lost_rows; the first are of {first.series}"))
     return Answer(report)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import fastk
 from fastk import kernels
+from fastk.errors import NotFound
 from fastk.format import names
 from fastk.format.binary import VERSION
 from fastk.recovery.listings import fsync_guarantee
@@ -53,8 +54,10 @@ class DoctorReport:
 
 
 def examine(root: str | None) -> DoctorReport:
-    """Look at the system, and at the file system of a root; nothing is written."""
+    """Look at the system, and at the file system of a root; nothing is written. NotFound if there is no such folder."""
     folder = os.path.abspath(root or ".")
+    if not os.path.isdir(folder):
+        raise NotFound(f"there is no folder {folder}; check the path")
     file_system, mount_point = file_system_of(folder, _mounts())
     holder, crashes = _lock_text(os.path.join(folder, names.LOCK_FILE))
     report = DoctorReport(

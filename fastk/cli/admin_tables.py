@@ -136,7 +136,8 @@ def _show_recovery(report: RecoveryReport) -> None:
 
 
 def _lost_row(each: LostRows) -> Row:
-    return each.series, str(each.start_ts), str(each.end_ts), each.rows or "unknown", each.reason, each.path
+    rows: Any = "unknown" if each.rows is None else f"up to {each.rows:,}" if each.at_most else each.rows
+    return each.series, str(each.start_ts), str(each.end_ts), rows, each.reason, each.path
 
 
 def _actions(report: RecoveryReport) -> list[tuple[str, list[str]]]:

@@ -7,6 +7,7 @@ mapped and verified stays true whatever is committed.
 from __future__ import annotations
 
 import os.path
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -44,6 +45,7 @@ class SeriesChunks:
         self._dropped = dropped
         self._verify = verify
         self._verified: dict[int, list[bytearray]] = {}
+        self._made_up_ids = count(names.chunk_id(names.LAST_SEQUENCE, 0))
 
     def map(self, ref: ChunkRef, state: ChunkIndex) -> MappedChunk:
         """Map a chunk of a committed state, which is not mapped; its header is verified.
@@ -112,6 +114,41 @@ class SeriesChunks:
         encoded = encode_chunk(self.settings.json, self.settings.schema, columns, identity)
         data = np.frombuffer(b"".join(encoded.buffers), np.uint8)
         return MappedChunk(data, encoded.header_crc, self.settings, chunk.path, None, self._verify)
+
+    def restored_leaf(self, state: ChunkIndex, index: int) -> tables.Table | None:
+        """What stands for a leaf whose table is gone: the newest chunks of the same rows; None if these are other ones.
+
+        Chunks that reach beyond the leaf are cut: their parts get ids that no file has, and are made in memory.
+        """
+        newest = self._newest()
+        if newest is None or newest.manifest.content_sequence != state.manifest.content_sequence:
+            return None
+        rows = state.manifest.leaves["rows"]
+        low, high = int(rows[:index].sum()), int(rows[: index + 1].sum())
+        first, last = (int(newest.row_ends.searchsorted(row, "right")) for row in (low, high - 1))
+        items = newest.table[first : last + 1].copy()
+        for place in {first, last}:
+            end = int(newest.row_ends[place])
+            begin = end - newest.refs[place].rows
+            if begin < low or end > high:
+                items[place - first] = self._cut(newest, place, max(low, begin) - begin, min(high, end) - begin)
+        return items
+
+    def _cut(self, newest: ChunkIndex, place: int, low: int, high: int) -> np.void:
+        """The item of a part of a chunk."""
+        ref = newest.refs[place]
+        chunk = self.mapped.get(ref.chunk_id) or self.map(ref, newest)
+        item: np.void = ref.item.copy()
+        ts = chunk.column(0, low, high)
+        for name, value in (
+            ("chunk_id", next(self._made_up_ids)),
+            ("start_ts", ts[0]),
+            ("end_ts", ts[-1]),
+            ("rows", high - low),
+            ("sidecars", 0),
+        ):
+            item[name] = value
+        return item
 
     def load_leaf(self, item: np.void) -> tables.Table:
         """The chunk table that a manifest refers to."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fastk.engine.leftovers import missing_chunks
 from fastk.errors import InvalidData, SnapshotExpired
 from fastk.format import names, retired, tables
 
@@ -34,15 +35,39 @@ class Garbage(NamedTuple):
 
 
 def find_garbage(disk: Disk, newest: Snapshot, now: int, grace_ms: int) -> Garbage:
-    """What of a series may be removed now."""
+    """What of a series may be removed now.
+
+    InvalidData while chunks are missing that the manifest names: other files may have their rows, and a repair finds
+    out which.
+    """
     manifest, files = newest.manifest, newest.chunks.files
+    missing = missing_chunks(disk.list(files.chunks), newest)
+    if missing:
+        raise InvalidData(
+            f"{files.folder}: {len(missing):,} chunks are missing that the manifest names, and nothing is removed "
+            f"that may hold their rows: restore them from a copy, or run fastk_admin repair"
+        )
     edit = retired.advance(manifest, newest.chunks.load_retired, [], now, grace_ms, manifest.sequence + 1)
     named = (path for item in edit.expired for path in files.retired(item, manifest.settings.partition))
     expired = [path for path in named if disk.exists(path)]
     waiting = _entries_of(newest, edit)
-    strays = sorted(set(_unnamed(disk, newest, waiting)) - set(expired), key=_commit_of)
+    unnamed = (
+        path for path in _unnamed(disk, newest, waiting) if _set_aside_at(disk, path, newest, now) <= now - grace_ms
+    )
+    strays = sorted(set(unnamed) - set(expired), key=_commit_of)
     waves = [list(wave) for _, wave in groupby(strays, _commit_of)]
     return Garbage(expired, waves, waiting.size)
+
+
+def _set_aside_at(disk: Disk, path: str, newest: Snapshot, now: int) -> int:
+    """When a chunk of an unfinished commit was set aside; 0 for other files, which nobody waits for.
+
+    Nobody needs such a chunk, unless the manifest turns out to be an old copy.
+    """
+    if path.endswith(names.ORPHAN_SUFFIX):
+        return min(disk.changed_at(path), now)
+    is_chunk = names.parse_chunk_file_name(os.path.basename(path)) is not None
+    return now if is_chunk and _commit_of(path) > newest.manifest.sequence else 0
 
 
 def _commit_of(path: str) -> int:

@@ -17,7 +17,7 @@ from fastk.partition import split
 from fastk.times import check_storable, format_ts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -162,6 +162,25 @@ class SeriesEdit:
         merged = sum(count for count in (partition.merge() for partition in changed) if count > 1)
         self._keep(changed)
         return merged
+
+    def groups(self, ordinals: Sequence[int], most_bytes: int) -> Iterator[list[int]]:
+        """Partitions in runs whose chunks that are to be merged have so many bytes of rows at most; or one alone."""
+        size, group = 0, list[int]()
+        merged = self._bytes_to_merge()
+        for ordinal in ordinals:
+            if group and size + merged.get(ordinal, 0) > most_bytes:
+                yield group
+                size, group = 0, []
+            size, group = size + merged.get(ordinal, 0), [*group, ordinal]
+        yield group
+
+    def _bytes_to_merge(self) -> dict[int, int]:
+        """Bytes of rows of each partition that has several chunks."""
+        table, row_bytes = self.newest.table, self.newest.settings.schema.dtype.itemsize
+        ordinals, places, chunks = np.unique(table["partition"], return_inverse=True, return_counts=True)
+        rows = np.bincount(places, table["rows"], ordinals.size).astype(np.int64)
+        several = chunks > 1
+        return dict(zip(ordinals[several].tolist(), (rows[several] * row_bytes).tolist(), strict=True))
 
     def decide(self, ordinals: Iterable[int]) -> list[CompactionDecision]:
         """The advice for some partitions."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import os.path
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fastk.errors import InvalidInput, LockTimeout, StoreClosed
@@ -26,8 +26,8 @@ class WriteGate:
         self._root = root
         self._writable = writable
         self._timeout = timeout
-        self._threads = threading.RLock()
-        self._depth = 0
+        self._threads = threading.Lock()  # no RLock: a block that another thread leaves has to give it back
+        self._holder = 0
         self._pid = 0
         self._shut = ""
         self.crashes = 0
@@ -39,7 +39,7 @@ class WriteGate:
             raise StoreClosed(f"{self._root}: {self._shut}")
         if not self._writable:
             raise InvalidInput(f"{self._root} was opened with mode='r'; open it with mode='rw' to write")
-        if self._depth and self._pid != os.getpid():  # what the parent holds, this copy of it must not use
+        if self._holder and self._pid != os.getpid():  # what the parent holds, this copy of it must not use
             raise StoreClosed(f"{self._root}: this process was forked while its parent was writing; open it again")
 
     def check_mutable(self) -> None:
@@ -65,19 +65,29 @@ class WriteGate:
         ``crashes`` then counts the writers so far that ended while they held it.
         """
         self.check_open()
+        if self._holder == threading.get_ident():
+            with self.shutting():
+                yield
+            return
         if not self._threads.acquire(timeout=self._timeout):
             raise LockTimeout(
                 f"another thread of this process has been writing to {self._root} for {self._timeout:g} s"
             )
-        self._depth += 1
-        self._pid = os.getpid()
         try:
+            self._holder, self._pid = threading.get_ident(), os.getpid()
             self.check_open()
-            with self.shutting(), self._locked() if self._depth == 1 else nullcontext():
+            with self.shutting(), self._locked():
                 yield
         finally:
-            self._depth -= 1
+            self._holder = 0
             self._threads.release()
+
+    def check_thread(self) -> None:
+        """Raise InvalidInput unless this thread holds the lock."""
+        if self._holder != threading.get_ident():
+            raise InvalidInput(
+                f"{self._root}: a batch must end in the thread in which it began. Nothing of it was written"
+            )
 
     @contextmanager
     def shutting(self) -> Iterator[None]:

@@ -96,7 +96,7 @@ class SeriesReader:
         That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
         """
         data, (pinned, identity) = self.committed(), self.state()
-        if pinned is not None and _identity(data) == identity:
+        if pinned is not None and identity_of(data) == identity:
             return pinned
         return self.snapshot_from(data)
 

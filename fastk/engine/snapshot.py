@@ -18,6 +18,7 @@ import numpy as np
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.pieces import LazyPieces, PinnedPieces, joined_rows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class
+from fastk.errors import SnapshotExpired
 from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
@@ -47,6 +48,17 @@ class Snapshot(ChunkIndex):
         # One answer may keep a quarter of the maps that the budget allows.
         self.most_pinned_chunks = max(1, chunks.maps.budget // 4)
         self._tail: tuple[int, int] | None = None  # rows and id of the last chunk; threads that race store the same
+
+    def _load_leaf(self, index: int) -> Leaf:
+        """A leaf whose table was removed comes from the newest state, as long as its rows are the same."""
+        try:
+            return super()._load_leaf(index)
+        except SnapshotExpired:
+            items = self.chunks.restored_leaf(self, index)
+            if items is None:
+                raise
+            leaf = self.loaded[index] = Leaf(items)
+            return leaf
 
     @cached_property
     def no_rows(self) -> Rows:

@@ -6,6 +6,7 @@ import os
 import os.path
 import time
 from contextlib import contextmanager, nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from fastk.engine.collect import Garbage, find_garbage
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from fastk.schema.columns import Columns
 
     Outcome = TypeVar("Outcome")
+
+MERGE_BYTES = 64 << 20
+"""Of rows that a merge of many partitions holds in memory, unless one partition has more."""
 
 
 def now_ms() -> int:
@@ -224,9 +228,15 @@ class Writer:
         return PutResult(accepted, ts.size - accepted, 0, 0, chunks, sequence, deleted)
 
     def merge(self, reader: SeriesReader, choose: Callable[[SeriesEdit], list[int]]) -> MergeResult:
-        """Make one sealed chunk of each of the chosen partitions, in one commit that changes no row."""
-        merged, chunks, sequence = self._mutate(reader, lambda edit: edit.merge(choose(edit)))
-        return MergeResult(merged, chunks, sequence)
+        """Make one sealed chunk of each of the chosen partitions, in commits that change no row.
+
+        Each holds as many partitions as MERGE_BYTES of rows are, or a larger one alone: what is in memory at a time.
+        """
+        with self._held():
+            edit = self._edit_of(reader)
+            groups = list(edit.groups(choose(edit), MERGE_BYTES))
+            done = [self._mutate(reader, partial(SeriesEdit.merge, ordinals=group)) for group in groups]
+        return MergeResult(sum(merged for merged, _, _ in done), sum(chunks for _, chunks, _ in done), done[-1][2])
 
     def _mutate(self, reader: SeriesReader, change: Callable[[SeriesEdit], Outcome]) -> tuple[Outcome, int, int]:
         """Apply a change to the newest state and commit it, or leave it to the batch; with chunks and commit number."""
@@ -260,6 +270,7 @@ class Writer:
             self._batch, self._is_spoilt = {}, False
             try:
                 yield
+                self._gate.check_thread()
                 edits = self._batch
             finally:
                 self._batch = None
@@ -272,6 +283,7 @@ class Writer:
     def _spoiling(self) -> Iterator[None]:
         try:
             yield
+            self._gate.check_thread()
         except BaseException:
             self._is_spoilt = True
             raise
@@ -291,7 +303,7 @@ class Writer:
         with nullcontext() if dry_run else self.alone("gc"):
             newest = reader.newest()
             if dry_run:
-                check_newest(self._disk, newest.chunks.files, newest.manifest)
+                check_newest(self._disk, newest)
             else:
                 self._look_at_leftovers(newest)
             garbage = find_garbage(self._disk, newest, _time_of(newest), grace_ms)
@@ -376,7 +388,7 @@ class Writer:
         return self._highest[series_id]
 
     def _look_at_leftovers(self, newest: Snapshot) -> None:
-        found = set_aside(self._disk, newest.chunks.files, newest.manifest)
+        found = set_aside(self._disk, newest)
         series_id = newest.settings.series_id
         self._highest[series_id] = max(self._highest.get(series_id, 0), found)
 

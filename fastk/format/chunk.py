@@ -105,6 +105,11 @@ def column_offsets(schema: Schema, rows: int, header_length: int) -> tuple[list[
     return offsets, position
 
 
+def most_rows(schema: Schema, file_length: int) -> int:
+    """The most rows that a whole chunk file of a size can hold."""
+    return max(0, file_length - _SMALLEST) // sum(field.dtype.itemsize for field in schema.fields)
+
+
 @cache
 def _disk_order(schema: Schema) -> list[int]:
     return sorted(range(len(schema.fields)), key=lambda index: -schema.fields[index].dtype.itemsize)

@@ -274,6 +274,13 @@ class Disk:
         except FileNotFoundError:
             return 0
 
+    def changed_at(self, path: str) -> int:
+        """When a file was written or got its name, in ms of the wall clock; 0 if it is not there."""
+        try:
+            return os.lstat(path).st_ctime_ns // 1_000_000
+        except FileNotFoundError:
+            return 0
+
     def is_link(self, path: str) -> bool:
         """Whether this is a symbolic link."""
         return os.path.islink(path)

@@ -26,14 +26,19 @@ if TYPE_CHECKING:
 
 
 class SoundFile(NamedTuple):
-    """A chunk file whose header verifies, and which bears its own name."""
+    """A chunk file whose header verifies, and which bears its own name, or another chunk of its series does."""
 
     file: ChunkFile
     head: ChunkHead
 
     @property
     def name(self) -> str:
-        """Its file name."""
+        """The file name that it was given."""
+        return self.head.name
+
+    @property
+    def file_name(self) -> str:
+        """The file name that it bears."""
         return os.path.basename(self.file.path)
 
     @property
@@ -89,22 +94,23 @@ def adopt(
     manifest: Manifest | None = None,
     retired: dict[int, int] | None = None,
     named: frozenset[int] | None = None,
+    missing: frozenset[int] = frozenset(),
 ) -> Adoption | None:
     """Sort the chunk files of a folder (those set aside as well); None if none of them is a sound chunk of ``key``.
 
     A sound ``manifest`` tells the series, and what was published; ``retired`` are the chunks that it let go, with the
-    commits that did so, and ``named`` the chunks that it has (None if a damaged table keeps them). All are left aside
-    if files were made upon a later commit: then it is an old copy.
+    commits that did so, ``named`` the chunks that it has (None if a damaged table keeps them), and ``missing`` those
+    without a file. All are left aside if files prove it an old copy.
     """
-    sound = [SoundFile(file, file.head) for file in files if file.head is not None and file.has_own_name]
+    sound = sound_files(files)
     settings = manifest.settings if manifest is not None else _most_frequent(sound, key)
     if settings is None:
         return None
     mine = [each for each in sound if each.head.settings.key == key and _id(each) == settings.series_id]
     base = highest_base(mine)
-    if manifest is not None and base > manifest.sequence:
+    if manifest is not None and sign_of_age(mine, manifest, missing) is not None:
         manifest, retired, named = None, None, None
-    present = [each for each in mine if not each.name.endswith(names.ORPHAN_SUFFIX)]
+    present = present_files(mine)
     if manifest is not None:
         result = Adoption(settings, manifest.sequence, range(0), is_by_manifest=True)
     else:
@@ -133,16 +139,54 @@ def highest_base(files: Sequence[SoundFile]) -> int:
     return max((each.head.header.identity.base_sequence for each in files), default=0)
 
 
-def _newest_complete(files: Sequence[SoundFile], base: int) -> int:
-    """The newest commit whose parts are all there, whole; the base if there is none above it."""
+def sound_files(files: Sequence[ChunkFile]) -> list[SoundFile]:
+    """The sound chunks among files; of those under another name only such as changed places with each other."""
+    found = [SoundFile(file, file.head) for file in files if file.head is not None]
+    by_name = {each.file_name: each for each in found}
+    return [each for each in found if each.file.has_own_name or _changed_places(each, by_name)]
+
+
+def _changed_places(sound: SoundFile, by_name: dict[str, SoundFile]) -> bool:
+    """Whether the file's own name is borne by another chunk of its series that is out of place."""
+    other = by_name.get(sound.name)
+    return other is not None and not other.file.has_own_name and _id(other) == _id(sound)
+
+
+def present_files(files: Sequence[SoundFile]) -> list[SoundFile]:
+    """Without those that were set aside."""
+    return [each for each in files if not each.file_name.endswith(names.ORPHAN_SUFFIX)]
+
+
+def sign_of_age(files: Sequence[SoundFile], manifest: Manifest, missing: frozenset[int]) -> str | None:
+    """What tells by chunks of a series that its manifest is an old copy; None if nothing does.
+
+    Chunks are removed only when the commit that took them out is published and durable.
+    """
+    base = highest_base(files)
+    if base > manifest.sequence:
+        return f"chunks were made upon commit {base}"
+    later = present_files([each for each in files if each.head.sequence > manifest.sequence])
+    complete = complete_commits(later)
+    for each in later:
+        if each.head.sequence in complete and missing.intersection(each.head.header.superseded.tolist()):
+            return f"commit {each.head.sequence} took the place of chunks that it names, and these are gone"
+    return None
+
+
+def complete_commits(files: Sequence[SoundFile]) -> set[int]:
+    """The commits whose parts are all there, whole."""
     parts: defaultdict[int, set[int]] = defaultdict(set)
     wanted: dict[int, int] = {}
     for each in files:
         if each.file.is_whole:
             parts[each.head.sequence].add(each.head.header.identity.part)
             wanted[each.head.sequence] = each.head.header.identity.parts
-    complete = (sequence for sequence, found in parts.items() if len(found) == wanted[sequence])
-    return max((sequence for sequence in complete if sequence > base), default=base)
+    return {sequence for sequence, found in parts.items() if len(found) == wanted[sequence]}
+
+
+def _newest_complete(files: Sequence[SoundFile], base: int) -> int:
+    """The newest complete commit; the base if there is none above it."""
+    return max((sequence for sequence in complete_commits(files) if sequence > base), default=base)
 
 
 def _sort_sound(
@@ -150,9 +194,10 @@ def _sort_sound(
 ) -> None:
     adopted = [each for each in present if result.counts(each.head.sequence)]
     doubtful = [each for each in present if not result.counts(each.head.sequence)]
-    result.unpublished += [each.name for each in doubtful]
+    result.unpublished += [each.file_name for each in doubtful]
     result.spans = {
-        each.name: Span(each.head.header.start_ts, each.head.header.end_ts, each.head.header.rows) for each in doubtful
+        each.file_name: Span(each.head.header.start_ts, each.head.header.end_ts, each.head.header.rows)
+        for each in doubtful
     }
     result.dead_by = retired | {
         chunk_id: each.head.sequence for each in adopted for chunk_id in each.head.header.superseded.tolist()

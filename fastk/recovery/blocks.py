@@ -11,6 +11,8 @@ from fastk.format.chunk import column_offsets
 from fastk.recovery.verdicts import Code, Problem, Span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from fastk.io.disk import Disk
@@ -27,6 +29,13 @@ class Run(NamedTuple):
     stop: int
 
 
+class _Other(NamedTuple):
+    """The bytes of a column from elsewhere, and which of its blocks count instead of the file's."""
+
+    column: NDArray[np.uint8]
+    counts: NDArray[np.bool_]
+
+
 class Blocks:
     """Every (column, block) of a chunk whose header is sound, compared with its CRC.
 
@@ -39,6 +48,7 @@ class Blocks:
         self._disk, self._path = disk, path
         self._offsets, _ = column_offsets(self._schema, self._header.rows, self._header.length)
         self.sound = np.zeros(self._header.crcs.shape, bool)
+        self._others: dict[int, _Other] = {}
         for place in range(len(self._schema.fields)):
             self._compare(place)
 
@@ -47,9 +57,12 @@ class Blocks:
         """Whether all verify."""
         return bool(self.sound.all())
 
+    def _itemsize(self, place: int) -> int:
+        return self._schema.fields[place].dtype.itemsize
+
     def _width(self, place: int) -> int:
         """Bytes of a block of a column."""
-        return self._header.block_rows * self._schema.fields[place].dtype.itemsize
+        return self._header.block_rows * self._itemsize(place)
 
     def _compare(self, place: int) -> None:
         """Compare a column with its CRCs; blocks that the file does not hold whole keep the verdict that they have."""
@@ -62,6 +75,22 @@ class Blocks:
             kernels.active.crc32c_blocks(piece, width, found)
             self.sound[place, first : first + count] = found == expected[first : first + count]
             first += count
+
+    def complete(self, column_of: Callable[[int], NDArray[np.uint8]]) -> None:
+        """Take damaged blocks from elsewhere, as far as those verify. ``column_of`` gives the bytes of all rows."""
+        for place in np.flatnonzero(~self.sound.all(axis=1)).tolist():
+            column, width = column_of(place), self._width(place)
+            found = np.zeros_like(self._header.crcs[place])
+            kernels.active.crc32c_blocks(column, width, found)
+            counts = (found == self._header.crcs[place]) & ~self.sound[place]
+            self._others[place] = _Other(column, counts)
+            self.sound[place] |= counts
+
+    def column_bytes(self, place: int) -> NDArray[np.uint8]:
+        """The bytes of a column as the file holds them, sound or not; zeros where it is torn."""
+        start, size = self._offsets[place], self._header.rows * self._itemsize(place)
+        found = self._disk.map(self._path)[start : start + size]
+        return found if found.size == size else np.concatenate([found, np.zeros(size - found.size, np.uint8)])
 
     # What is damaged
 
@@ -100,6 +129,9 @@ class Blocks:
         return Span(start, int(header.first_ts[run.stop]) - self._schema.unique_ts, rows)
 
     def _ts(self, row: int) -> int:
+        other = self._others.get(0)
+        if other is not None and other.counts[row // self._header.block_rows]:
+            return int(other.column[8 * row : 8 * row + 8].view(np.int64)[0])
         (piece,) = self._disk.pieces(self._path, self._offsets[0] + 8 * row, 8, 8)
         return int(piece.view(np.int64)[0])
 
@@ -107,15 +139,18 @@ class Blocks:
 
     def sound_rows(self) -> list[NDArray[Any]]:
         """The rows whose blocks of all columns verify, column by column, copied together."""
-        kept = runs_of(self._kept)
+        kept = np.flatnonzero(self._kept).tolist()
         data = self._disk.map(self._path)
         return [self._rows(data, place, kept) for place in range(len(self.sound))]
 
-    def _rows(self, data: NDArray[np.uint8], place: int, kept: list[Run]) -> NDArray[Any]:
-        field, width, start = self._schema.fields[place], self._width(place), self._offsets[place]
-        end = start + self._header.rows * field.dtype.itemsize
-        parts = [data[start + run.first * width : min(start + run.stop * width, end)] for run in kept]
-        return np.concatenate([np.empty(0, np.uint8), *parts]).view(field.dtype)
+    def _rows(self, data: NDArray[np.uint8], place: int, kept: list[int]) -> NDArray[Any]:
+        width, size = self._width(place), self._header.rows * self._itemsize(place)
+        own, other = data[self._offsets[place] :], self._others.get(place)
+        parts = [np.empty(0, np.uint8)]
+        for block in kept:
+            column = own if other is None or not other.counts[block] else other.column
+            parts.append(column[block * width : min((block + 1) * width, size)])
+        return np.concatenate(parts).view(self._schema.fields[place].dtype)
 
 
 def _piece_bytes(width: int) -> int:

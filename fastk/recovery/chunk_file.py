@@ -6,15 +6,24 @@ import errno
 import os.path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from fastk.errors import FastKError, InvalidData, UnsupportedVersion
 from fastk.format import names
-from fastk.format.chunk import TRAILER_BYTES, ChunkHeader, check_end, column_offsets, parse_header
+from fastk.format.chunk import (
+    CHUNK_MAGIC,
+    TRAILER_BYTES,
+    TRAILER_MAGIC,
+    ChunkHeader,
+    check_end,
+    column_offsets,
+    parse_header,
+)
 from fastk.format.tables import ChunkKind
 from fastk.recovery.verdicts import Code, Problem
 from fastk.schema.settings import SeriesSettings
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from fastk.io.disk import Disk, Entry
@@ -47,13 +56,15 @@ class ChunkHead(NamedTuple):
 class ChunkFile(NamedTuple):
     """A chunk file. ``head`` is None if it does not verify.
 
-    ``problem`` says what is wrong with the file by itself: with its header, or with its length and end.
+    ``problem`` says what is wrong with the file by itself: with its header, or with its length and end. ``has_end``
+    tells of a file without a head that it was not cut: its last bytes are a chunk's.
     """
 
     path: str
     size: int
     head: ChunkHead | None = None
     problem: Problem | None = None
+    has_end: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -75,13 +86,34 @@ def read_chunk_file(disk: Disk, path: str, entry: Entry | None) -> ChunkFile:
     if not entry.size:
         return ChunkFile(path, 0, problem=Problem(Code.TORN_TAIL, "the file is empty", 0))
     try:
-        return _parse(disk.map(path), path)
+        data = disk.map(path)
     except OSError as error:
         return ChunkFile(path, entry.size, problem=unreadable(error))
-    except UnsupportedVersion as error:
-        return ChunkFile(path, entry.size, problem=Problem(Code.NEWER_FORMAT, str(error), 0))
-    except (FastKError, ValueError, ArithmeticError) as error:
+    except FastKError as error:
         return ChunkFile(path, entry.size, problem=Problem(Code.CORRUPT_HEADER, str(error), 0))
+    try:
+        return _parse(data, path)
+    except (FastKError, ValueError, ArithmeticError) as error:
+        return _with_mended_magic(data, path) or _without_head(data, path, error)
+
+
+def _without_head(data: NDArray[np.uint8], path: str, error: Exception) -> ChunkFile:
+    """A file of a newer format ends as one, too; where one end says so alone, a digit of it is damaged."""
+    has_end = data[-len(TRAILER_MAGIC) :].tobytes() == TRAILER_MAGIC
+    is_newer = isinstance(error, UnsupportedVersion) and not has_end
+    code = Code.NEWER_FORMAT if is_newer else Code.CORRUPT_HEADER
+    return ChunkFile(path, data.size, problem=Problem(code, str(error), 0), has_end=has_end)
+
+
+def _with_mended_magic(data: NDArray[np.uint8], path: str) -> ChunkFile | None:
+    """A file of which the first bytes alone are damaged: the header verifies with the right ones in their place."""
+    length = int(data[12:16].view("<u4")[0]) if data.size >= 16 else 0
+    ahead = np.frombuffer(CHUNK_MAGIC + data[len(CHUNK_MAGIC) : length + TRAILER_BYTES].tobytes(), np.uint8)
+    try:
+        head = _head_of(ahead, path)
+    except (FastKError, ValueError, ArithmeticError):
+        return None
+    return ChunkFile(path, data.size, head, Problem(Code.CORRUPT_HEADER, "its first bytes are damaged", 0))
 
 
 def not_a_file(entry: Entry | None) -> Problem | None:
@@ -104,10 +136,15 @@ def unreadable(error: OSError) -> Problem:
 
 
 def _parse(data: NDArray[np.uint8], path: str) -> ChunkFile:
+    head = _head_of(data, path)
+    return ChunkFile(path, data.size, head, _problem_of_end(data, head.header, path))
+
+
+def _head_of(data: NDArray[np.uint8], path: str) -> ChunkHead:
     header = parse_header(data, path)
     head = ChunkHead(header, SeriesSettings.from_json(header.settings))
     _check_shape(head, path)
-    return ChunkFile(path, data.size, head, _problem_of_end(data, header, path))
+    return head
 
 
 def _check_shape(head: ChunkHead, path: str) -> None:

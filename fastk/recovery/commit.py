@@ -23,6 +23,7 @@ from fastk.recovery.plan import NEXT_COMMIT
 from fastk.recovery.quarantine import Quarantine, quarantined_files
 from fastk.recovery.scan import LARGEST_READ, sequence_of_file
 from fastk.recovery.sidecar_file import zone_rows_of
+from fastk.recovery.sources import saved_rows
 from fastk.recovery.verdicts import Code
 
 if TYPE_CHECKING:
@@ -115,8 +116,7 @@ class _SeriesCommit:
         """
         replaced: dict[int, np.void] = {}
         for part, bad in enumerate(self._plan.salvages):
-            assert bad.file.head is not None
-            rows = Blocks(self._disk, bad.file.path, bad.file.head).sound_rows()
+            rows = saved_rows(self._disk, bad)
             replaced[bad.chunk.chunk_id] = self._write_chunk(part, bad.chunk.item, rows, self._zone_rows(bad))[0]
         empty = tables.empty(tables.CHUNK)
         if self._plan.superseded and not replaced:

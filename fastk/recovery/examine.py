@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from fastk.recovery.verdicts import Verdict
     from fastk.schema.settings import SeriesSettings
 
-_TAIL = (Code.TORN_TAIL, Code.EXCESS_TAIL)
+_AROUND_ROWS = (Code.TORN_TAIL, Code.EXCESS_TAIL, Code.CORRUPT_HEADER)
+"""What may be wrong with a file whose header is known all the same: its rows are looked at one by one."""
 _COMPARED = ("start_ts", "end_ts", "rows", "file_length", "partition", "generation", "kind")
 
 
@@ -54,12 +55,23 @@ def named_chunks(scan: SeriesScan) -> list[NamedChunk]:
 
 
 class BadChunk(NamedTuple):
-    """A named chunk whose file is not what was committed. ``lost`` are the rows that it does not give."""
+    """A named chunk whose file is not what was committed. ``lost`` are the rows that it does not give.
+
+    ``file`` is what stands in its place, or the chunk itself where that was found elsewhere. ``sources`` are chunks
+    that it was merged from, which hold its rows one after the other.
+    """
 
     chunk: NamedChunk
     file: ChunkFile
     problem: Problem
     lost: list[Span]
+    sources: tuple[ChunkFile, ...] = ()
+
+    @property
+    def head(self) -> ChunkHead | None:
+        """Its header, if the file has the one that was committed."""
+        head = self.file.head
+        return head if head is not None and head.header.crc == int(self.chunk.item["header_crc"]) else None
 
     @property
     def kept_rows(self) -> int:
@@ -134,7 +146,7 @@ class Examiner:
 
     def _is_bad(self, chunk: NamedChunk, file: ChunkFile) -> bool:
         problem = problem_of_chunk(file, chunk.item, self._settings)
-        if self._thorough and file.head is not None and (problem is None or problem.code in _TAIL):
+        if self._thorough and file.head is not None and (problem is None or problem.code in _AROUND_ROWS):
             return self._has_bad_blocks(chunk, file, file.head, problem)
         if problem is not None:
             self._add_chunk(chunk, file, [(problem, chunk.span)], [chunk.span])

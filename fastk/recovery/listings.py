@@ -74,7 +74,7 @@ def health(disk: Disk, root: str, keys: Container[SeriesKey] | None = None) -> S
 
 def summary(found: list[ManifestValidation]) -> StoreHealthSummary:
     """A validation in numbers."""
-    series = [each for each in found if each.series_dir != "."]
+    series = [each for each in found if each.series_dir != "." and (each.manifest_exists or not each.is_clean)]
     return StoreHealthSummary(
         series_count=len(series),
         clean_series_count=sum(each.is_clean for each in series),

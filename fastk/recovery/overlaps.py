@@ -63,6 +63,14 @@ def choose(group: Sequence[Stretch], *, unique_ts: bool) -> Choice:
     return Choice(winners, losers, "no chunk covers the contested time: the newest commit wins")
 
 
+def is_replaced(loser: Stretch, winners: Iterable[Stretch], *, unique_ts: bool) -> bool:
+    """Whether a later commit had taken the place of a chunk that does not count, so that no row is lost with it.
+
+    Chunks of one state never interleave: the commit of a later winner, or one before that, took the loser out.
+    """
+    return any(each.chunk_id > loser.chunk_id and _interleave(each, loser, unique_ts) for each in winners)
+
+
 def contested_window(group: Sequence[Stretch]) -> tuple[int, int]:
     """From the first ts that two chunks of a group claim to the last one."""
     starts = sorted(each.start_ts for each in group)

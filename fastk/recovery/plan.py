@@ -9,17 +9,21 @@ from __future__ import annotations
 import os.path
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastk.errors import InvalidInput
 from fastk.format import names, retired, sidecars, tables
-from fastk.recovery.adoption import Adoption, SoundFile, adopt, highest_base
+from fastk.recovery.adoption import Adoption, SoundFile, adopt, complete_commits, present_files, sign_of_age
 from fastk.recovery.chunk_file import read_chunk_file
 from fastk.recovery.examine import BadChunk, BadSidecar, Examiner, NamedChunk, item_of, named_chunks
+from fastk.recovery.overlaps import is_replaced
 from fastk.recovery.reports import LostRows, OverlapResolution
+from fastk.recovery.row_counts import RowCount, count_rows
 from fastk.recovery.scan import sequence_of_file
+from fastk.recovery.sources import Sources
 from fastk.recovery.strays import unnamed_chunk_files
 from fastk.recovery.verdicts import Code, Span
 
@@ -88,14 +92,15 @@ class SeriesPlan:
         if bad_chunks:
             taken |= set(self.retired["identity"][self.retired["kind"] < tables.RetiredKind.CHUNK_TABLE].tolist())
         for bad in bad_chunks:
-            if bad.file.head is not None:
-                taken |= set(bad.file.head.header.superseded.tolist())
+            if bad.head is not None:
+                taken |= set(bad.head.header.superseded.tolist())
         return sorted(taken | set(self.gone))
 
-    def lose(self, path: str, reason: str, span: Span) -> None:
-        """Report rows as lost."""
-        place = self.scan.place
-        self.lost.append(LostRows(str(place.key), *span, f"{place.series_dir}/{place.within(path)}", reason))
+    def lose(self, path: str, reason: str, span: Span, count: RowCount | None = None) -> None:
+        """Report rows as lost; how many, ``count`` may say instead of the span."""
+        place, count = self.scan.place, count or RowCount(span.rows)
+        below = f"{place.series_dir}/{place.within(path)}"
+        self.lost.append(LostRows(str(place.key), *span[:2], count.rows, below, reason, count.at_most))
 
 
 def plan_series(
@@ -117,18 +122,32 @@ def plan_series(
 
 def needs_rebuild(disk: Disk, scan: SeriesScan) -> bool:
     """Whether the manifest or a table is damaged, or an old copy."""
-    return bool(scan.verdicts) or stale_base(disk, scan) is not None
+    return bool(scan.verdicts) or why_stale(disk, scan) is not None
 
 
-def stale_base(disk: Disk, scan: SeriesScan) -> int | None:
-    """The commit that a chunk file was made upon, where the manifest is older than that; else None."""
+def why_stale(disk: Disk, scan: SeriesScan) -> str | None:
+    """What proves that the manifest is an old copy; None if nothing does."""
     if scan.manifest is None:
         return None
+    return sign_of_age(_unnamed_files(disk, scan), scan.manifest, scan.missing_chunks)
+
+
+def unnamed_commit(disk: Disk, scan: SeriesScan) -> list[SoundFile]:
+    """The parts of the newest complete commit above that of the manifest; none if there is no such commit."""
+    if scan.manifest is None:
+        return []
+    files = present_files(_unnamed_files(disk, scan))
+    newest = max(complete_commits(files), default=0)
+    return [each for each in files if each.head.sequence == newest > scan.manifest.sequence]
+
+
+def _unnamed_files(disk: Disk, scan: SeriesScan) -> list[SoundFile]:
+    """The sound chunks of the series that its manifest does not name, and that bear their own names."""
+    assert scan.manifest is not None
+    series_id = scan.manifest.settings.series_id
     files = unnamed_chunk_files(disk, scan)
     sound = [SoundFile(file, file.head) for file in files if file.head is not None and file.has_own_name]
-    series_id = scan.manifest.settings.series_id
-    base = highest_base([each for each in sound if each.head.settings.series_id == series_id])
-    return base if base > scan.manifest.sequence else None
+    return [each for each in sound if each.head.settings.series_id == series_id]
 
 
 # From a sound manifest
@@ -143,7 +162,9 @@ def _keep(disk: Disk, plan: SeriesPlan, manifest: Manifest, count: Callable[[int
         _rebuild(disk, plan, count)
         return
     plan.set_aside = [name for name in scan.unnamed_chunks if sequence_of_file(name) > manifest.sequence]
-    _take_damage(plan, found.bad_chunks, found.bad_sidecars)
+    if scan.missing_chunks:  # what is set aside may hold their rows, and must not be removed one day
+        plan.quarantine += [scan.place.chunk(name + names.ORPHAN_SUFFIX) for name in plan.set_aside]
+    _take_damage(disk, plan, found.bad_chunks, found.bad_sidecars)
 
 
 def _is_wrong_about_chunks(scan: SeriesScan, bad_chunks: list[BadChunk]) -> bool:
@@ -162,7 +183,7 @@ def _retired_chunks(scan: SeriesScan) -> tables.Table:
     return tables.select(scan.retired, np.flatnonzero(is_chunk))
 
 
-def _take_damage(plan: SeriesPlan, bad_chunks: list[BadChunk], bad_sidecars: list[BadSidecar]) -> None:
+def _take_damage(disk: Disk, plan: SeriesPlan, bad_chunks: list[BadChunk], bad_sidecars: list[BadSidecar]) -> None:
     """Decide what becomes of each damaged file; all or nothing where one of them must not be touched."""
     untouchable = [bad for bad in bad_chunks if bad.problem.code in _UNTOUCHABLE]
     for bad in untouchable:
@@ -170,12 +191,15 @@ def _take_damage(plan: SeriesPlan, bad_chunks: list[BadChunk], bad_sidecars: lis
     if untouchable:
         plan.settings = None
         return
-    for bad in bad_chunks:
+    assert plan.settings is not None
+    sources = Sources(disk, plan.scan, plan.settings, plan.retired)
+    for bad in map(sources.rescue, bad_chunks):
+        path = plan.scan.place.chunk(bad.chunk.name)
         (plan.salvages if bad.kept_rows else plan.dropped).append(bad)
         for span in bad.lost:
-            plan.lose(bad.file.path, bad.problem.code, span)
-        if bad.problem.code is not Code.MISSING_FILE:
-            plan.quarantine.append(bad.file.path)
+            plan.lose(path, bad.problem.code, span)
+        places = (path, bad.file.path) if bad.head is not None else (path,)
+        plan.quarantine += [each for each in dict.fromkeys(places) if os.path.basename(each) in plan.scan.chunks]
     plan.bad_sidecars = [bad for bad in bad_sidecars if bad.problem.code not in _UNTOUCHABLE]
 
 
@@ -189,22 +213,24 @@ def _rebuild(disk: Disk, plan: SeriesPlan, count: Callable[[int], None]) -> None
     hindrance = _hindrance(scan, files)
     is_complete = scan.manifest is not None and not scan.lost_tables
     named = frozenset(scan.items["chunk_id"].tolist()) if is_complete else None
-    adoption = None if hindrance else adopt(files, scan.place.key, scan.manifest, _retired_by(scan), named)
+    known = scan.manifest, _retired_by(scan), named, scan.missing_chunks
+    adoption = None if hindrance else adopt(files, scan.place.key, *known)
     if hindrance:
         plan.unrepaired.append(f"{scan.place.series_dir}: {hindrance}")
     elif adoption is None:
-        _give_up(plan, files)
+        _give_up(disk, plan, files)
     else:
-        _follow(plan, adoption)
+        _follow(disk, plan, adoption)
         assert plan.settings is not None
         found = Examiner(disk, scan, plan.settings, thorough=True, count=count).examine(plan.chunks)
-        _take_damage(plan, found.bad_chunks, found.bad_sidecars)
+        _take_damage(disk, plan, found.bad_chunks, found.bad_sidecars)
 
 
 def _hindrance(scan: SeriesScan, files: list[ChunkFile]) -> str | None:
-    """Why a series must be left alone."""
+    """Why a series must be left alone. What is said to be gone is no reason, whatever became of its file."""
+    gone = _gone_files(scan, files)
     for file in files:
-        if file.problem is not None and file.problem.code in _UNTOUCHABLE:
+        if os.path.basename(file.path) not in gone and file.problem is not None and file.problem.code in _UNTOUCHABLE:
             return f"{os.path.basename(file.path)}: {file.problem.detail}"
     others = {file.head.settings.key for file in files if file.head is not None} - {scan.place.key}
     own = any(file.head is not None and file.head.settings.key == scan.place.key for file in files)
@@ -214,17 +240,28 @@ def _hindrance(scan: SeriesScan, files: list[ChunkFile]) -> str | None:
     return None
 
 
+def _gone_files(scan: SeriesScan, files: list[ChunkFile]) -> set[str]:
+    """File names of chunks that the manifest retired, or that commits took out which others were made upon."""
+    heads = [file.head for file in files if file.head is not None and file.head.settings.key == scan.place.key]
+    published = max((head.header.identity.base_sequence for head in heads), default=0)
+    taken = (head.header.superseded.tolist() for head in heads if head.sequence <= published)
+    dead = set(chain.from_iterable(taken))
+    parsed = ((name, names.parse_chunk_file_name(name)) for name in scan.chunk_names)
+    return {name for name, each in parsed if each is not None and each.identity in dead} | scan.retired_names
+
+
 def _retired_by(scan: SeriesScan) -> dict[int, int]:
     """The chunks that a sound manifest let go, and the commits that did so."""
     entries = _retired_chunks(scan)
     return dict(zip(entries["identity"].tolist(), entries["retired_by"].tolist(), strict=True))
 
 
-def _give_up(plan: SeriesPlan, files: list[ChunkFile]) -> None:
+def _give_up(disk: Disk, plan: SeriesPlan, files: list[ChunkFile]) -> None:
     """Nothing tells what the series was: all of it is moved aside, so that it can be registered again."""
     scan = plan.scan
     for file in files:
-        plan.lose(file.path, file.problem.code if file.problem is not None else Code.CORRUPT_MANIFEST, Span())
+        reason = file.problem.code if file.problem is not None else Code.CORRUPT_MANIFEST
+        plan.lose(file.path, reason, Span(), count_rows(disk, scan, file, None))
     plan.quarantine += [scan.place.chunk(name) for name in (*scan.chunk_names, *scan.orphan_names, *scan.sidecar_names)]
     plan.quarantine += [os.path.join(scan.place.folder, name) for name in scan.table_ids]
     if scan.has_manifest:
@@ -232,7 +269,7 @@ def _give_up(plan: SeriesPlan, files: list[ChunkFile]) -> None:
     plan.unrepaired.append(f"{scan.place.series_dir}: no sound chunk tells what the series was; register it again")
 
 
-def _follow(plan: SeriesPlan, adoption: Adoption) -> None:
+def _follow(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> None:
     """Take over what the chunk files tell."""
     scan, settings = plan.scan, adoption.settings
     plan.settings, plan.base, plan.is_rebuilt = settings, adoption.published, True
@@ -246,28 +283,29 @@ def _follow(plan: SeriesPlan, adoption: Adoption) -> None:
         plan.quarantine.append(scan.place.manifest)
     plan.quarantine += _damaged_tables(scan)
     for file in adoption.unsound:
-        _take_out(plan, adoption, file)
+        _take_out(disk, plan, adoption, file)
     plan.quarantine += [file.path for file in adoption.foreign if os.path.basename(file.path) in scan.named_chunks]
     for choice in adoption.choices:
         _take_choice(plan, choice)
     if adoption.is_by_manifest:
-        _lose_what_is_missing(plan, adoption)
+        _add_what_is_missing(plan, adoption)
     else:
-        _doubt_the_unpublished(plan, adoption)
+        _doubt_the_unpublished(disk, plan, adoption)
 
 
-def _doubt_the_unpublished(plan: SeriesPlan, adoption: Adoption) -> None:
+def _doubt_the_unpublished(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> None:
     """Without a manifest, a commit of which a part is missing or damaged looks like one that was never finished.
 
     Its files are moved where nothing removes them, and its rows are reported: they may have been acknowledged.
     """
-    place = plan.scan.place
+    scan, place = plan.scan, plan.scan.place
     doubtful = [name for name in adoption.unpublished if sequence_of_file(name) > adoption.published]
     plan.set_aside = [name for name in adoption.unpublished if name not in doubtful]
     for name in doubtful:
         plan.quarantine.append(place.chunk(name))
+        file = read_chunk_file(disk, place.chunk(name), scan.chunks[name])
         span = adoption.spans.get(name, Span())
-        plan.lose(place.chunk(name), Code.LEFTOVER, span)
+        plan.lose(file.path, Code.LEFTOVER, span, count_rows(disk, scan, file, plan.settings))
     if doubtful:
         plan.unrepaired.append(
             f"{place.series_dir}: the manifest was lost, and of the newest commit a part is missing or damaged; if it "
@@ -303,7 +341,7 @@ def _damaged_tables(scan: SeriesScan) -> list[str]:
     return [path for path in paths if f"{scan.place.series_dir}/{scan.place.within(path)}" in damaged]
 
 
-def _take_out(plan: SeriesPlan, adoption: Adoption, file: ChunkFile) -> None:
+def _take_out(disk: Disk, plan: SeriesPlan, adoption: Adoption, file: ChunkFile) -> None:
     """A chunk file without a sound header. Its rows are lost, unless other chunks had taken its place."""
     name = os.path.basename(file.path)
     parsed = names.parse_chunk_file_name(name)
@@ -315,7 +353,7 @@ def _take_out(plan: SeriesPlan, adoption: Adoption, file: ChunkFile) -> None:
             ordinal = adoption.settings.partition.parse_key(parsed.partition_key)
             start, end = adoption.settings.partition.bounds(ordinal, adoption.settings.time_unit)
             assert file.problem is not None
-            plan.lose(file.path, file.problem.code, Span(start, end, 0))
+            plan.lose(file.path, file.problem.code, Span(start, end), count_rows(disk, plan.scan, file, plan.settings))
 
 
 def _take_choice(plan: SeriesPlan, choice: Choice) -> None:
@@ -324,7 +362,8 @@ def _take_choice(plan: SeriesPlan, choice: Choice) -> None:
     for loser in choice.losers:
         plan.quarantine.append(place.chunk(loser.name))
         plan.gone.append(loser.chunk_id)
-        plan.lose(place.chunk(loser.name), Code.OVERLAP, Span(loser.start_ts, loser.end_ts, loser.rows))
+        if not is_replaced(loser, choice.winners, unique_ts=settings.schema.unique_ts):
+            plan.lose(place.chunk(loser.name), Code.OVERLAP, Span(loser.start_ts, loser.end_ts, loser.rows))
     plan.resolutions.append(resolution_of(choice))
 
 
@@ -335,18 +374,13 @@ def resolution_of(choice: Choice) -> OverlapResolution:
     return OverlapResolution(month, everyone[0], sorted(everyone), choice.reason)
 
 
-def _lose_what_is_missing(plan: SeriesPlan, adoption: Adoption) -> None:
-    """Rows that a manifest or its tables knew of, and that no file has."""
-    scan = plan.scan
+def _add_what_is_missing(plan: SeriesPlan, adoption: Adoption) -> None:
+    """Chunks that a manifest or its tables know of, and that have no sound file: what is left of them is looked for."""
     kept = {chunk.chunk_id for chunk in plan.chunks} | {loser.chunk_id for loser in adoption.losers}
-    codes = {file.path: Code.FOREIGN_FILE for file in adoption.foreign}
-    codes |= {file.path: file.problem.code for file in adoption.unsound if file.problem is not None}
-    for chunk in named_chunks(scan):
-        if chunk.chunk_id not in kept and chunk.chunk_id not in adoption.dead_by:
-            path = scan.place.chunk(chunk.name)
-            plan.gone.append(chunk.chunk_id)
-            plan.lose(path, codes.get(path, Code.MISSING_FILE), chunk.span)
-    for span in scan.lost_tables:
+    known = kept | adoption.dead_by.keys()
+    missing = [chunk for chunk in named_chunks(plan.scan) if chunk.chunk_id not in known]
+    plan.chunks = sorted([*plan.chunks, *missing], key=lambda each: (each.span[:2], each.chunk_id))
+    for span in plan.scan.lost_tables:
         _lose_from_table(plan, span)
 
 

@@ -183,7 +183,7 @@ def _add_to_report(report: RecoveryReport, plan: SeriesPlan) -> None:
         report.orphaned_paths += [below(place.root, place.chunk(name)) for name in plan.set_aside]
     report.overlap_resolutions += plan.resolutions
     report.quarantined_paths += [below(place.root, path) for path in dict.fromkeys(plan.quarantine)]
-    report.salvaged_chunk_paths += [below(place.root, each.file.path) for each in plan.salvages]
+    report.salvaged_chunk_paths += [below(place.root, place.chunk(each.chunk.name)) for each in plan.salvages]
     report.salvaged_rows += sum(each.kept_rows for each in plan.salvages)
     report.lost_rows += plan.lost
     for bad in plan.bad_sidecars:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from fastk.recovery.verdicts import Severity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastk.recovery.verdicts import Verdict
 
 
@@ -96,15 +98,25 @@ class ScrubSeriesReport:
 class LostRows:
     """Rows that a repair could not save: their first and last ts, in the unit of the series, and how many.
 
-    The times are None and the number 0 where nothing tells them.
+    What nothing tells is None. ``at_most`` says that ``rows`` is no count but a bound, by the size of the file.
     """
 
     series: str
     start_ts: int | None
     end_ts: int | None
-    rows: int
+    rows: int | None
     path: str
     reason: str
+    at_most: bool = False
+
+
+def how_many(lost: Sequence[LostRows]) -> str:
+    """The sum of lost rows, in words."""
+    known = [each.rows for each in lost if each.rows is not None]
+    total = f"up to {sum(known):,} rows" if any(each.at_most for each in lost) else f"{sum(known):,} rows"
+    if len(known) == len(lost):
+        return total
+    return f"{total}, and more that nobody can count," if known else "rows that nobody can count"
 
 
 @dataclass(slots=True)

@@ -66,6 +66,12 @@ class SeriesScan:
         return frozenset(self.item_names)
 
     @cached_property
+    def missing_chunks(self) -> frozenset[int]:
+        """The ids of chunks that the manifest names, and that have no file."""
+        ids = zip(self.item_names, self.items["chunk_id"].tolist(), strict=True)
+        return frozenset(chunk_id for name, chunk_id in ids if name not in self.chunks)
+
+    @cached_property
     def chunk_names(self) -> list[str]:
         """All files that are named like chunks; those set aside are not."""
         return [name for name in self.chunks if names.parse_chunk_file_name(name) is not None]

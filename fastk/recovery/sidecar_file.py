@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk import kernels
-from fastk.errors import InvalidData, UnsupportedVersion
+from fastk.errors import FastKError, InvalidData, UnsupportedVersion
 from fastk.format.binary import CRC_BYTES, check_seal
 from fastk.format.sidecars import ZONE_MAP, ZONE_ROWS, parse_value_index, parse_zone_map, read_owner
 from fastk.recovery.chunk_file import not_a_file, unreadable
@@ -76,6 +76,19 @@ def _check_crc(data: NDArray[np.uint8], path: str) -> None:
     """A damaged owner is no other owner."""
     if kernels.crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:].tobytes(), "little"):
         raise InvalidData(f"{path} is damaged: its checksum differs")
+
+
+def sound_owner(disk: Disk, path: str, entry: Entry | None, kind: SidecarKind) -> SidecarOwner | None:
+    """The chunk that a sidecar was made from, whose rows it knows; None for one that does not verify."""
+    if entry is None or entry.kind != "file" or not entry.size:
+        return None
+    try:
+        data = disk.map(path)
+        owner, _ = read_owner(data, kind, path)
+        _check_crc(data, path)
+    except (FastKError, OSError):
+        return None
+    return owner
 
 
 def zone_rows_of(disk: Disk, path: str, entry: Entry | None) -> int:

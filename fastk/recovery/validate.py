@@ -10,7 +10,7 @@ from fastk.recovery.adoption import adopt
 from fastk.recovery.chunk_file import read_chunk_file
 from fastk.recovery.examine import Examination, Examiner, named_chunks
 from fastk.recovery.overlaps import choose, groups_of
-from fastk.recovery.plan import resolution_of, stale_base
+from fastk.recovery.plan import resolution_of, unnamed_commit, why_stale
 from fastk.recovery.reports import ManifestValidation, ScrubSeriesReport
 from fastk.recovery.scan import settled, stretches_of
 from fastk.recovery.strays import strays_of
@@ -20,6 +20,7 @@ from fastk.recovery.verdicts import Code, Problem, Severity, Span
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator
 
+    from fastk.format.chunk import ChunkHeader
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
     from fastk.recovery.overlaps import Choice
@@ -80,19 +81,17 @@ def _reports(
         validation = ManifestValidation(".", exists, verdicts=about_root)
         yield ScrubSeriesReport(validation, 0, 0, diagnostics=list(map(str, about_root)))
     for place in found.places:
-        report = _look_at(disk, place, verbose, thorough, count)
-        if report is not None:
-            yield report
+        yield _look_at(disk, place, verbose, thorough, count)
 
 
-def _look_at(disk: Disk, place: Place, verbose: bool, thorough: bool, count: Count) -> ScrubSeriesReport | None:
-    """One series; None for a folder in which nothing was ever written. Whatever goes wrong stays with it."""
+def _look_at(disk: Disk, place: Place, verbose: bool, thorough: bool, count: Count) -> ScrubSeriesReport:
+    """One series. Whatever goes wrong stays with it."""
 
-    def look(scan: SeriesScan) -> ScrubSeriesReport | None:
+    def look(scan: SeriesScan) -> ScrubSeriesReport:
         return _report_on(disk, scan, verbose, thorough, count)
 
     try:
-        return settled(disk, place, look, lambda report: report is None or report.is_clean)
+        return settled(disk, place, look, lambda report: report.is_clean)
     except Exception as error:
         verdict = place.say(Code.UNREADABLE, place.folder, f"it cannot be looked at: {type(error).__name__}: {error}")
         return ScrubSeriesReport(
@@ -100,11 +99,9 @@ def _look_at(disk: Disk, place: Place, verbose: bool, thorough: bool, count: Cou
         )
 
 
-def _report_on(disk: Disk, scan: SeriesScan, verbose: bool, thorough: bool, count: Count) -> ScrubSeriesReport | None:
+def _report_on(disk: Disk, scan: SeriesScan, verbose: bool, thorough: bool, count: Count) -> ScrubSeriesReport:
     begin = time.perf_counter()
     work = _SeriesWork(disk, scan, thorough, count)
-    if not scan.has_manifest and not work.verdicts and not work.strays:
-        return None
     validation = _validation(scan, work, verbose)
     return ScrubSeriesReport(
         validation,
@@ -131,7 +128,12 @@ class _SeriesWork:
             examiner = Examiner(disk, scan, scan.manifest.settings, thorough=thorough, count=count)
             self.found = examiner.examine(named_chunks(scan))
             self.choices = choices_of(scan)
-            self.verdicts += [*_stale(disk, scan), *self.found.verdicts]
+            self.verdicts += [*_about_age(disk, scan), *self.found.verdicts]
+        elif not scan.verdicts:
+            words = (
+                "no series is registered here, and there are no chunks: nothing was ever written, or all was removed"
+            )
+            self.verdicts.append(scan.place.say(Code.UNREGISTERED, scan.place.folder, words))
         self.strays = strays_of(disk, scan)
 
 
@@ -143,17 +145,33 @@ def _with_rows(disk: Disk, scan: SeriesScan, verdict: Verdict) -> Verdict:
     adoption = adopt(files, scan.place.key)
     if adoption is None or not adoption.live:
         return verdict
-    headers = [each.head.header for each in adoption.live]
-    span = Span(headers[0].start_ts, max(each.end_ts for each in headers), sum(each.rows for each in headers))
+    span = _span_of([each.head.header for each in adoption.live])
     return scan.place.say(verdict.code, scan.place.manifest, verdict.detail, span)
 
 
-def _stale(disk: Disk, scan: SeriesScan) -> list[Verdict]:
-    base = stale_base(disk, scan)
-    if base is None or scan.manifest is None:
+def _about_age(disk: Disk, scan: SeriesScan) -> list[Verdict]:
+    """Whether the manifest is an old copy, or may be one."""
+    assert scan.manifest is not None
+    path, sequence = scan.place.manifest, scan.manifest.sequence
+    why = why_stale(disk, scan)
+    if why is not None:
+        return [scan.place.say(Code.STALE_MANIFEST, path, f"it is of commit {sequence}, but {why}: it is an old copy")]
+    parts = unnamed_commit(disk, scan)
+    if not parts:
         return []
-    words = f"it is of commit {scan.manifest.sequence}, but chunks were made upon commit {base}: it is an old copy"
-    return [scan.place.say(Code.STALE_MANIFEST, scan.place.manifest, words)]
+    words = (
+        f"it is of commit {sequence}, and commit {parts[0].head.sequence} lies whole beside it: its writer was killed "
+        f"before it counted, or this is a copy of the manifest from before it. The next write sets its files aside"
+    )
+    return [scan.place.say(Code.UNNAMED_COMMIT, path, words, _span_of([each.head.header for each in parts]))]
+
+
+def _span_of(headers: list[ChunkHeader]) -> Span:
+    filled = [each for each in headers if each.rows]
+    if not filled:
+        return Span()
+    rows = sum(each.rows for each in filled)
+    return Span(min(each.start_ts for each in filled), max(each.end_ts for each in filled), rows)
 
 
 def choices_of(scan: SeriesScan) -> list[Choice]:

@@ -41,6 +41,8 @@ class Code(StrEnum):
     ORPHAN = "orphan"
     RETIRED = "retired"
     LEFTOVER = "leftover"
+    UNNAMED_COMMIT = "unnamed_commit"
+    UNREGISTERED = "unregistered"
     UNKNOWN_FILE = "unknown_file"
 
     @property
@@ -57,6 +59,8 @@ _NOTES = frozenset(
         Code.ORPHAN,
         Code.RETIRED,
         Code.LEFTOVER,
+        Code.UNNAMED_COMMIT,
+        Code.UNREGISTERED,
         Code.UNKNOWN_FILE,
     }
 )

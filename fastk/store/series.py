@@ -369,7 +369,11 @@ class Series:
     # Compaction
 
     def merge(self, partition_key: str | None = None) -> MergeResult:
-        """Make one chunk of each partition that has several, as one commit; the rows stay byte for byte.
+        """Make one chunk of each partition that has several; the rows stay byte for byte.
+
+        One commit takes as many partitions as 64 MiB of rows are, or a larger one alone; that is what is in memory at a
+        time. No commit changes a row, so that one that fails (InvalidData: a chunk is damaged) leaves those before it
+        merged. Within a batch all are one commit, held in memory until its end. The result sums up.
 
         ``partition_key`` names one partition, or all of a longer time: "2024-02-01", "2024-02" or "2024" for a series
         in days. Snapshots that were pinned before go on reading the files before, which stay for the grace period.

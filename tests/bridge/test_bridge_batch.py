@@ -9,7 +9,6 @@ from builders import FEBRUARY, JANUARY, MINUTE, contents, temporary_folder
 
 import fastk
 from fastk.bridge import batch as batches
-from fastk.bridge import strict_json
 from fastk.bridge.batch import Batch
 
 WINDOW = {"start_ts": 0, "end_ts": 2**60}
@@ -120,7 +119,7 @@ def test_each_answer_is_written_before_the_next_line_is_read(bridge):
 @pytest.mark.parametrize("end", [b"", b"\n"])
 @pytest.mark.parametrize("long", [b"{" * 200, b" " * 200, b'{"id":7}' + b" " * 192], ids=["braces", "blanks", "good"])
 def test_a_line_that_is_too_long_is_refused_and_passed_over(bridge, monkeypatch, long, end):
-    monkeypatch.setattr(strict_json, "MOST_BYTES", 80)
+    monkeypatch.setenv("FASTK_BRIDGE_MAX_BYTES", "80")
     monkeypatch.setattr(batches, "_PIECE", 7)
     good = b'{"command":"kline-inventory","symbol":"B","timeframe":"1m","id":1}'
     assert len(good) < 79

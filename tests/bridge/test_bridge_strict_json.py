@@ -8,6 +8,7 @@ from builders import JANUARY, MARCH, MINUTE, contents, temporary_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastk import InvalidInput
 from fastk.bridge import strict_json
 
 GOOD = json.dumps(klines(minutes(4, MARCH))).encode()
@@ -70,13 +71,54 @@ def test_long_integers_say_nothing_of_python(written):
 
 @pytest.mark.parametrize("from_file", [False, True])
 def test_a_payload_that_is_too_long(written, monkeypatch, tmp_path, from_file):
-    monkeypatch.setattr(strict_json, "MOST_BYTES", len(GOOD) - 1)
+    monkeypatch.setenv("FASTK_BRIDGE_MAX_BYTES", str(len(GOOD) - 1))
     (tmp_path / "payload").write_bytes(GOOD)
     options = {**SERIES, "input_json": tmp_path / "payload"} if from_file else SERIES
     message = refused(written, GOOD, options=options)
     assert message == f"the payload is longer than {len(GOOD) - 1:,} bytes; send it in parts"
-    monkeypatch.setattr(strict_json, "MOST_BYTES", len(GOOD))
+    monkeypatch.setenv("FASTK_BRIDGE_MAX_BYTES", str(len(GOOD)))
     assert written.run(*written.arguments("write-kline-range", options), stdin=GOOD).status == 0
+
+
+def test_a_payload_that_is_nested_too_deeply(written, monkeypatch):
+    """Records are three levels deep; brackets in texts, after escapes too, are none."""
+    data = GOOD[:-1] + b', "note": "[[[[ \\" {{{{ \\\\", "": "", "x": "]]"}'
+    monkeypatch.setenv("FASTK_BRIDGE_MAX_DEPTH", "2")
+    assert refused(written, data) == "the payload is nested too deeply: more than 2 levels"
+    monkeypatch.setenv("FASTK_BRIDGE_MAX_DEPTH", "3")
+    assert written.run(*written.arguments("write-kline-range", SERIES), stdin=data).status == 0
+
+
+@pytest.mark.parametrize("name", ["FASTK_BRIDGE_MAX_BYTES", "FASTK_BRIDGE_MAX_DEPTH"])
+@pytest.mark.parametrize("text", ["0", "-1", "1e6", "256M", "x", "9" * 19])
+@pytest.mark.parametrize("command", ["write-kline-range", "batch"])
+def test_a_limit_that_is_no_number(written, monkeypatch, name, text, command):
+    monkeypatch.setenv(name, text)
+    arguments = written.arguments(command, SERIES) if command != "batch" else ["batch"]
+    message = written.refused(*arguments, stdin=GOOD)
+    assert message == f'{name} must be a whole number of 1 or more, not "{text}"'
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers(-9, 9) | st.text('[]{}"\\,:x\n', max_size=6),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('[{"\\', max_size=2), inner, max_size=3),
+        max_leaves=12,
+    )
+)
+@settings(deadline=None, max_examples=200)
+def test_depth_is_that_of_objects_and_lists_alone(value):
+    data, depth = json.dumps(value).encode(), depth_of(value)
+    assert strict_json.parse(data, "it", strict_json.Limits(most_levels=max(1, depth))) == value
+    if depth > 1:
+        with pytest.raises(InvalidInput, match="nested too deeply"):
+            strict_json.parse(data, "it", strict_json.Limits(most_levels=depth - 1))
+
+
+def depth_of(value):
+    if isinstance(value, dict):
+        return 1 + max(map(depth_of, value.values()), default=0)
+    return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
 
 
 @pytest.mark.parametrize("name", ["timeframe_ms", "price_scale", "volume_scale", "records"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from builders import contents
+from builders import DAY, JANUARY, MINUTE, contents
 
 import fastk
 from fastk import CompactionPolicy
@@ -64,3 +64,26 @@ def root_of(series):
 def values(rows, name):
     """One column as a list."""
     return np.asarray(rows[name]).tolist()
+
+
+def random_rows(schema, ts):
+    """Rows of any schema at some times."""
+    rng = np.random.default_rng(len(ts))
+    columns = {"ts": np.array(ts, np.int64)}
+    for field in schema.fields[1:]:
+        raw = rng.integers(0, 100, len(ts))
+        columns[field.name] = raw % 2 == 0 if field.dtype.kind == "b" else raw.astype(field.dtype)
+        if field.dtype.kind == "f":
+            columns[field.name][::3] = np.nan
+    return columns
+
+
+def appended(series, puts=4, rows=5):
+    """Small puts into two partitions, each one chunk."""
+    for start in (JANUARY, JANUARY + 31 * DAY):
+        for number in range(puts):
+            series.append(random_rows(series.schema, start + number * MINUTE + np.arange(rows) * 100))
+
+
+def pictured(series):
+    return {name: np.asarray(series.range()[name]).tobytes() for name in series.schema.names}

@@ -28,6 +28,22 @@ from fastk.io.disk import Disk, SyncFailed
 SYMBOLS = [f"S{number}" for number in range(8)]
 
 
+def in_a_thread(call):
+    """Call it in another thread; the error that it raised, if any."""
+    errors = []
+
+    def run():
+        try:
+            call()
+        except fastk.FastKError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return errors
+
+
 class Stop(Exception):
     """What a block of the tests fails with."""
 
@@ -296,6 +312,33 @@ class TestWhoSeesWhat:
     def test_another_store_object_waits_as_another_process_would(self, store, klines):
         with store.batch(), fastk.open(store.root, lock_timeout=0.05) as other, pytest.raises(LockTimeout):
             other.kline("BTC", "1m").put(bars())
+
+    def test_it_ends_in_the_thread_in_which_it_began(self, store, klines):
+        """Elsewhere it is refused in words, writes nothing, and keeps nobody out afterwards."""
+        batch = store.batch()
+
+        def begin():
+            batch.__enter__()
+            klines.append(bars())
+
+        in_a_thread(begin)
+        check = unchanged(store)
+        with pytest.raises(InvalidInput, match=r"must end in the thread in which it began. Nothing of it was written"):
+            batch.__exit__(None, None, None)
+        check()
+        in_a_thread(lambda: klines.append(bars()))
+        assert len(klines) == 5
+
+    def test_one_within_another_spoils_it_when_it_ends_elsewhere(self, store, klines):
+        outer, inner = store.batch(), store.batch()
+        outer.__enter__()
+        inner.__enter__()
+        klines.append(bars())
+        (refused,) = in_a_thread(lambda: inner.__exit__(None, None, None))
+        assert "in the thread in which it began" in str(refused)
+        with pytest.raises(InvalidInput, match="a batch within this one failed"):
+            outer.__exit__(None, None, None)
+        assert len(klines) == 0
 
     def test_other_threads_read_on(self, store, klines):
         klines.put(bars())

@@ -127,7 +127,7 @@ class TestFilesThatNothingNames:
         klines.put(bars())
         forget_the_last_commit(store, klines, lambda: klines.put(bars(FEBRUARY)))
         with fastk.open(store.root) as fresh:
-            assert names_in(fresh.gc()) == {"2024-02.00000003-0000.chunk.orphan"}
+            assert names_in(fresh.gc(grace_seconds=0)) == {"2024-02.00000003-0000.chunk.orphan"}
             assert chunk_files(store, klines) == {"2024-01.00000002-0000.chunk"}
             assert_rows(fresh.kline("BTC", "1m").range(), bars())
 
@@ -148,7 +148,7 @@ class TestFilesThatNothingNames:
         for name, data in ((LEFTOVER, b""), (f"{LEFTOVER}.zmap", b"x"), ("2024-02.00000007-0001.chunk", b"FKCHK003")):
             (folder / name).write_bytes(data)
         with fastk.open(store.root) as fresh:
-            assert names_in(fresh.gc()) == {f"{LEFTOVER}.orphan", "2024-02.00000007-0001.chunk.orphan"}
+            assert names_in(fresh.gc(grace_seconds=0)) == {f"{LEFTOVER}.orphan", "2024-02.00000007-0001.chunk.orphan"}
             assert chunk_files(store, klines) == {"2024-01.00000002-0000.chunk"}
             assert fresh.kline("BTC", "1m").put(bars(FEBRUARY)).sequence == 10
 

@@ -1,11 +1,12 @@
 """Merging: the same rows in fewer files, when it is advised, what puts merge by themselves, and who notices."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from builders import DAY, FEBRUARY, HOUR, JANUARY, MARCH, MINUTE, assert_rows, bars, joined, part, temporary_store
-from lifecycle_calls import NO_TIERS, chunk_files, chunk_path, damage, spans, unchanged
+from lifecycle_calls import NO_TIERS, appended, chunk_files, chunk_path, damage, pictured, random_rows, spans, unchanged
 
 import fastk
 from fastk import (
@@ -16,8 +17,8 @@ from fastk import (
     InvalidInput,
     NotFound,
     Schema,
-    SnapshotExpired,
 )
+from fastk.engine import writer
 
 AUTO = CompactionPolicy(auto_merge=True, tier_fanout=0)
 MINE = Schema(
@@ -35,29 +36,6 @@ REGISTER = {
     "book_delta": lambda store: store.register_book_delta_series("BTC", "spot"),
     "mine": lambda store: store.register_series(("X", "own", "mine"), MINE),
 }
-
-
-def random_rows(schema, ts):
-    """Rows of any schema at some times."""
-    rng = np.random.default_rng(len(ts))
-    columns = {"ts": np.array(ts, np.int64)}
-    for field in schema.fields[1:]:
-        raw = rng.integers(0, 100, len(ts))
-        columns[field.name] = raw % 2 == 0 if field.dtype.kind == "b" else raw.astype(field.dtype)
-        if field.dtype.kind == "f":
-            columns[field.name][::3] = np.nan
-    return columns
-
-
-def appended(series, puts=4, rows=5):
-    """Small puts into two partitions, each one chunk."""
-    for start in (JANUARY, JANUARY + 31 * DAY):
-        for number in range(puts):
-            series.append(random_rows(series.schema, start + number * MINUTE + np.arange(rows) * 100))
-
-
-def pictured(series):
-    return {name: np.asarray(series.range()[name]).tobytes() for name in series.schema.names}
 
 
 def shape(series):
@@ -149,6 +127,61 @@ class TestMerging:
         assert shape(klines) == [("2024-01", 17, ChunkState.SEALED, 2)]
         klines.put(part(bars(), 3, 4))
         assert shape(klines) == [("2024-01", 18, ChunkState.SEALED, 3)]
+
+
+class TestMergingManyPartitions:
+    """A few at a time, so that a series of any size can be merged; no commit changes a row."""
+
+    DAYS, ROWS = 8, 30_000
+
+    @pytest.fixture
+    def days(self, store):
+        series = store.register_trade_series("BTC", "spot", partition="day")
+        for number in range(2 * self.DAYS):
+            series.append(random_rows(series.schema, JANUARY + number * DAY // 2 + np.arange(self.ROWS)))
+        return series
+
+    def test_holds_few_of_them_in_memory(self, days, monkeypatch):
+        of_a_day = 2 * self.ROWS * days.schema.dtype.itemsize
+        monkeypatch.setattr(writer, "MERGE_BYTES", of_a_day)
+        before, sequence = pictured(days), days.sequence
+        tracemalloc.start()
+        result = days.merge()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert (result.merged, result.chunks, result.sequence) == (16, 8, sequence + 8)
+        assert peak < 3 * of_a_day
+        assert pictured(days) == before
+        assert days.merge().merged == 0
+
+    def test_small_ones_share_a_commit(self, days, monkeypatch):
+        monkeypatch.setattr(writer, "MERGE_BYTES", 3 * 2 * self.ROWS * days.schema.dtype.itemsize)
+        sequence = days.sequence
+        assert days.merge().sequence == sequence + 3
+
+    def test_what_is_merged_already_counts_nothing(self, days, monkeypatch):
+        days.merge("2024-01-02")
+        monkeypatch.setattr(writer, "MERGE_BYTES", 7 * 2 * self.ROWS * days.schema.dtype.itemsize)
+        sequence = days.sequence
+        result = days.merge()
+        assert (result.merged, result.chunks, result.sequence) == (14, 7, sequence + 1)
+
+    def test_a_damaged_one_leaves_those_before_it_merged_and_no_row_changed(self, store, days, monkeypatch):
+        monkeypatch.setattr(writer, "MERGE_BYTES", 1)
+        damage(chunk_path(store, days, 5))
+        with fastk.open(store.root) as fresh:
+            series = fresh.series(days.key)
+            with pytest.raises(InvalidData, match="damaged"):
+                series.merge()
+            assert len(series) == 2 * self.DAYS * self.ROWS
+            assert len(series.chunk_inventory()) == 2 * self.DAYS - 2
+
+    def test_a_batch_is_one_commit_all_the_same(self, store, days, monkeypatch):
+        monkeypatch.setattr(writer, "MERGE_BYTES", 1)
+        sequence = days.sequence
+        with store.batch():
+            assert days.merge().merged == 16
+        assert (days.sequence, len(days.chunk_inventory())) == (sequence + 1, 8)
 
 
 class TestAdvice:
@@ -330,62 +363,6 @@ class TestTiers:
             for place in range(1, 20):
                 series.put(bars(JANUARY + place * MINUTE, 1))
             assert len(series) == 20
-
-
-class TestReadersOfOldSnapshots:
-    def test_views_and_later_reads_stay_right_after_a_merge_and_gc(self, store, klines):
-        appended(klines)
-        with fastk.open(store.root, "r") as reader:
-            seen = reader.kline("BTC", "1m")
-            rows = seen.range()
-            close, first = rows.close.copy(), rows.segments[0].close
-            klines.merge()
-            store.gc(grace_seconds=0)
-            assert len(chunk_files(store, klines)) == 2
-            assert first.tolist() == close[:5].tolist()  # a view of a removed file
-            seen._reader.snapshot.chunks.let_go()  # as if the budget of maps were spent
-            assert seen.range().close.tolist() == close.tolist()
-            assert seen.at(JANUARY).close == close[0]
-            assert seen.latest(7).close.tolist() == close[-7:].tolist()
-            assert len(seen.chunk_inventory()) == 8
-            assert seen.refresh()
-            assert len(seen.chunk_inventory()) == 2
-
-    def test_a_reader_that_never_read_the_old_files_reads_the_merged_one(self, store, klines):
-        appended(klines)
-        expected = pictured(klines)
-        with fastk.open(store.root, "r") as reader:
-            seen = reader.kline("BTC", "1m")
-            assert len(seen) == 40  # pinned, and no file of rows opened
-            for _ in range(3):
-                klines.merge()
-                store.gc(grace_seconds=0)
-            assert pictured(seen) == expected
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda series: series.delete_range(FEBRUARY, None),
-            lambda series: series.put(bars(JANUARY + 7, 1)),
-            lambda series: series.replace_range(JANUARY, JANUARY, bars(count=1)),
-        ],
-        ids=["delete", "put", "replace"],
-    )
-    def test_a_snapshot_expires_only_when_rows_changed(self, store, klines, change):
-        appended(klines)
-        with fastk.open(store.root, "r") as reader:
-            seen = reader.kline("BTC", "1m")
-            assert len(seen) == 40
-            klines.merge()
-            store.gc(grace_seconds=0)
-            assert len(seen.range().ts) == 40
-            seen._reader.snapshot.chunks.let_go()
-            change(klines)
-            store.gc(grace_seconds=0)
-            with pytest.raises(SnapshotExpired, match="call refresh"):
-                _ = seen.range().ts
-            seen.refresh()
-            assert len(seen.range().ts) == len(klines)
 
 
 class TestBadInput:

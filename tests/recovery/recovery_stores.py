@@ -11,6 +11,7 @@ from builders import FEBRUARY, JANUARY, MINUTE, bars, trades
 
 import fastk
 from fastk.format import names
+from fastk.format.binary import sealed
 from fastk.format.chunk import ChunkIdentity, column_offsets, encode_chunk, parse_chunk
 from fastk.format.manifest import parse_manifest
 from fastk.io.disk import Disk
@@ -90,6 +91,16 @@ def flip_value(file: Path, column: str, row: int) -> int:
     place = offset_of(file, column, row)
     flip(file, place)
     return place
+
+
+def as_newer_format(file: Path) -> None:
+    """A manifest or chunk as a later version would write it: its digits at both ends, a checksum of its own."""
+    content = file.read_bytes()
+    content = content[:5] + b"004" + content[8:]
+    if content.endswith(b"FKEND003"):
+        length = int.from_bytes(content[12:16], "little")
+        content = sealed(content[: length - 4]) + content[length:-3] + b"004"
+    file.write_bytes(content)
 
 
 def cut(file: Path, size: int) -> None:

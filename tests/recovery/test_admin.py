@@ -495,6 +495,15 @@ class TestDoctor:
         assert report["format"] == 3
         assert report["free_bytes"] > 0
 
+    def test_fails_where_there_is_no_such_folder(self, tmp_path, call):
+        status, report, err = call("doctor", "--root", tmp_path / "gone")
+        assert (status, report) == (1, None)
+        assert err == f"fastk_admin failed: there is no folder {tmp_path / 'gone'}; check the path\n"
+
+    def test_looks_at_a_folder_in_which_a_store_may_come(self, tmp_path, call):
+        status, report, _ = call("doctor", "--root", tmp_path)
+        assert (status, report["is_store"]) == (0, False)
+
     def test_tells_who_holds_the_lock(self, root, call):
         holder = FileLock(str(root / ".fastk.write.lock"), 0)
         assert f"pid {os.getpid()}" in call("doctor", "--root", root)[1]["lock_holder"]

@@ -10,6 +10,7 @@ from builders import FEBRUARY, JANUARY, MARCH, MINUTE, bars, contents
 from recovery_stores import (
     KEY,
     TRADES,
+    as_newer_format,
     assert_sound,
     chunk_files,
     codes,
@@ -130,8 +131,7 @@ class TestNewerFormats:
     @pytest.mark.parametrize("name", ["manifest", "chunk"])
     def test_a_series_with_such_a_file_is_left_alone(self, root, name):
         file = manifest(root) if name == "manifest" else chunk_files(root)[1]
-        content = file.read_bytes()
-        file.write_bytes(content[:5] + b"004" + content[8:])
+        as_newer_format(file)
         flip_value(january(root), "close", 1)
         before = contents(folder(root))
         report = repair(Disk(), str(root))
@@ -218,7 +218,7 @@ class TestFailures:
 class TestInterruptions:
     """Behind every single effect the process is killed: the rows are those of before, or those of after."""
 
-    @pytest.mark.parametrize("story", ["salvage", "rebuild", "everything"])
+    @pytest.mark.parametrize("story", ["salvage", "rebuild", "everything", "sources", "exchanged", "old manifest"])
     def test_a_killed_repair_can_be_repeated(self, folder_in_memory, story):
         base = folder_in_memory / "base"
         base.mkdir()
@@ -228,11 +228,20 @@ class TestInterruptions:
             flip_value(january(root), "close", 5_000)
         elif story == "rebuild":
             cut(manifest(root), 50)
+        elif story == "sources":
+            append_and_merge(root).unlink()
+        elif story == "exchanged":
+            contents_of = [file.read_bytes() for file in chunk_files(root)]
+            for file, content in zip(chunk_files(root), reversed(contents_of), strict=True):
+                file.write_bytes(content)
+        elif story == "old manifest":
+            append_and_merge(root, collect=True)
         else:
             damage_everything(root)
         start = Journal(base).start
         journal = Journal(base)
-        repair(RecordingDisk(journal), str(root))
+        report = repair(RecordingDisk(journal), str(root))
+        assert bool(report.lost_rows) == (story in ("salvage", "everything"))
         expected = {key: columns(root, key) for key in (KEY, TRADES)}
         for length in range(len(journal.effects)):
             _restore(base, start)
@@ -241,6 +250,20 @@ class TestInterruptions:
             repair(Disk(), str(root))
             assert_sound(root)
             assert {key: columns(root, key) for key in (KEY, TRADES)} == expected, journal.effects[length]
+
+
+def append_and_merge(root, *, collect=False):
+    """February in two chunks, and then in one: its file. With ``collect`` the two go, and their manifest comes back."""
+    with fastk.open(root) as store:
+        series = store.series(KEY)
+        series.append(bars(FEBRUARY + 60 * MINUTE, 5))
+        old = manifest(root).read_bytes()
+        series.merge()
+        if collect:
+            store.gc(grace_seconds=0)
+            manifest(root).write_bytes(old)
+    (merged,) = (file for file in chunk_files(root) if ".merged." in file.name)
+    return merged
 
 
 def _restore(base, image):

@@ -12,6 +12,7 @@ from recovery_stores import (
     ROWS,
     SIGNAL,
     TRADES,
+    as_newer_format,
     chunk_files,
     codes,
     cut,
@@ -35,6 +36,8 @@ import fastk
 from fastk.format import chunk_tables, retired
 from fastk.format.manifest import Manifest, parse_manifest
 from fastk.format.sidecars import SidecarOwner, encode_value_index
+from fastk.io.disk import Disk
+from fastk.recovery.listings import health
 from fastk.recovery.verdicts import Code, Severity
 
 WHOLE_JANUARY = (JANUARY, JANUARY + (ROWS - 1) * MINUTE, ROWS)
@@ -140,8 +143,7 @@ class TestChunks:
         assert only_verdict(root).code == "foreign_file"
 
     def test_a_newer_format(self, root):
-        file = january(root)
-        file.write_bytes(file.read_bytes().replace(b"FKCHK003", b"FKCHK004", 1))
+        as_newer_format(january(root))
         found = only_verdict(root)
         assert (found.code, found.severity) == ("newer_format", "damage")
         assert "format 4" in found.detail
@@ -197,9 +199,11 @@ class TestManifests:
         manifest(root).write_bytes(old)
         assert codes(root) == ["stale_manifest"]
 
-    def test_a_folder_that_was_never_finished_is_nothing(self, root):
+    def test_a_folder_without_a_series_is_said_and_is_no_damage(self, root):
         (root / "series/XRPUSDT/kline/1m/chunks").mkdir(parents=True)
-        assert codes(root, verbose=True) == []
+        found = only_verdict(root)
+        assert (found.code, found.severity, found.path) == ("unregistered", "note", "series/XRPUSDT/kline/1m")
+        assert health(Disk(), str(root)).series_count == 3
 
 
 class TestTables:
@@ -288,8 +292,8 @@ class TestNotes:
 
     def test_a_commit_that_was_never_finished(self, root):
         (file,) = write_commit(root, 9, 3, {"2024-03": bars(FEBRUARY + 35 * 86_400_000, 3)})
-        assert codes(root) == []
-        found = only_verdict(root, verbose=True)
+        assert codes(root) == ["unnamed_commit"]
+        _, found = verdicts(root, verbose=True)
         assert (found.code, found.severity, found.path) == ("orphan", "note", str(file.relative_to(root)))
         assert "commit 9, which was never finished" in found.detail
 
@@ -343,7 +347,8 @@ class TestTheRoot:
 
 def test_every_code_has_a_severity_and_a_plain_name():
     notes = {code for code in Code if code.severity is Severity.NOTE}
-    expected = {"stale_sidecar", "damaged_sidecar", "missing_sidecar", "orphan", "retired", "leftover", "unknown_file"}
+    of_sidecars, of_others = {"stale_sidecar", "damaged_sidecar", "missing_sidecar"}, {"unknown_file", "unregistered"}
+    expected = of_sidecars | of_others | {"orphan", "retired", "leftover", "unnamed_commit"}
     assert {str(code) for code in notes} == expected
 
 

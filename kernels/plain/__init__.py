@@ -1,6 +1,7 @@
 """The kernels in numpy: always available, and what serves until the compiled ones are loaded."""
 
 from .checksum import crc32c_blocks
+from .fnv import fnv1a
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
 from .merge import merge
 from .order import first_disorder
@@ -20,6 +21,7 @@ __all__ = [
     "equal",
     "find",
     "first_disorder",
+    "fnv1a",
     "gather",
     "index_bounds",
     "intersect",

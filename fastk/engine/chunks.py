@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 class SeriesChunks:
     """Maps and verification state of one series. ``mapped`` holds chunks by id; the map cache takes them out again."""
 
+    sidecars_class = SeriesSidecars
+
     def __init__(
         self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify, settings: SeriesSettings
     ) -> None:
@@ -36,7 +38,7 @@ class SeriesChunks:
         self.maps = maps
         self.mapped: dict[int, MappedChunk] = {}
         self.leaves: dict[int, Leaf] = {}
-        self.sidecars = SeriesSidecars(disk, maps, verify)
+        self.sidecars = self.sidecars_class(disk, maps, verify)
         self.closed = False
         self._disk = disk
         self._dropped = dropped

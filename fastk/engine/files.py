@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os.path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastk.errors import InvalidData
 from fastk.format import names, sidecars, tables
-from fastk.format.manifest import parse_manifest
+from fastk.format.manifest import PREFIX_BYTES, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +52,14 @@ def series_folders(disk: Disk, root: str) -> Iterator[tuple[SeriesKey, str]]:
                 yield key, os.path.join(top, symbol, category, name)
 
 
+class ChunkName(NamedTuple):
+    """A chunk as inventories name it: ``path`` below the series' folder, and the checksum that the manifest has."""
+
+    chunk_id: int
+    path: str
+    checksum: int
+
+
 class SeriesFiles:
     """Paths of one series below a store's root."""
 
@@ -61,7 +69,7 @@ class SeriesFiles:
         symbol, category, name = names.series_path(key)
         series = os.path.join(root, names.SERIES_FOLDER)
         self.key = key
-        self.parents = (series, os.path.join(series, symbol), os.path.join(series, symbol, category))
+        self.parents: tuple[str, ...] = (series, os.path.join(series, symbol), os.path.join(series, symbol, category))
         self._place(os.path.join(self.parents[-1], name))
 
     def _place(self, folder: str) -> None:
@@ -92,9 +100,18 @@ class SeriesFiles:
             raise InvalidData(f"{self.manifest} is the manifest of {manifest.settings.key}; restore it from a copy")
         return manifest
 
+    def identity(self, manifest: bytes) -> bytes:
+        """What tells one committed state from all others: magic, version, sequence and the checksum of the whole."""
+        return manifest[:PREFIX_BYTES] + manifest[-4:]
+
     def chunk(self, item: np.void, partition: PartitionUnit) -> str:
         """Path of a chunk of the chunk table."""
         return os.path.join(self.chunks, tables.chunk_name(item, partition.key(int(item["partition"]))))
+
+    def chunk_name(self, item: np.void, partition: PartitionUnit) -> ChunkName:
+        """A chunk of the chunk table as inventories name it."""
+        file = tables.chunk_name(item, partition.key(int(item["partition"])))
+        return ChunkName(int(item["chunk_id"]), f"{names.CHUNKS_FOLDER}/{file}", int(item["header_crc"]))
 
     def table(self, kind: str, table_id: int) -> str:
         """Path of a table file (``chunks`` or ``retired``)."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import Snapshot
 from fastk.errors import NotFound, StoreClosed
-from fastk.format.manifest import PREFIX_BYTES
 
 if TYPE_CHECKING:
     from fastk.engine.cache import MapCache
@@ -21,10 +20,19 @@ if TYPE_CHECKING:
 class SeriesReader:
     """One series as one store object sees it. ``pinned`` is the snapshot in use, None before the first use."""
 
-    __slots__ = ("_closed", "_disk", "_dropped", "_lock", "_maps", "_prefix", "_verify", "files", "pinned")
+    __slots__ = ("_chunks", "_closed", "_disk", "_dropped", "_lock", "_maps", "_prefix", "_verify", "files", "pinned")
 
-    def __init__(self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        files: SeriesFiles,
+        dropped: str,
+        maps: MapCache,
+        verify: Verify,
+        chunks: type[SeriesChunks] = SeriesChunks,
+    ) -> None:
         self.files = files
+        self._chunks = chunks
         self.pinned: Snapshot | None = None
         self._disk = disk
         self._dropped = dropped
@@ -60,13 +68,13 @@ class SeriesReader:
 
     def _pin(self, data: bytes) -> None:
         self.pinned = self._snapshot_of(self.files.parse_manifest(data))
-        self._prefix = _identity(data)
+        self._prefix = self.files.identity(data)
 
     def _snapshot_of(self, manifest: Manifest) -> Snapshot:
         """Snapshots of one series share its chunks; a series registered anew under the name starts afresh."""
         chunks = self.pinned.chunks if self.pinned is not None else None
         if chunks is None or chunks.settings.series_id != manifest.settings.series_id:
-            chunks = SeriesChunks(self._disk, self.files, self._dropped, self._maps, self._verify, manifest.settings)
+            chunks = self._chunks(self._disk, self.files, self._dropped, self._maps, self._verify, manifest.settings)
         return Snapshot(manifest, chunks)
 
     def newest(self) -> Snapshot:
@@ -79,7 +87,7 @@ class SeriesReader:
         with self._lock:
             if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
                 self.pinned = self._snapshot_of(manifest)
-                self._prefix = _identity(data)
+                self._prefix = self.files.identity(data)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""
@@ -87,7 +95,7 @@ class SeriesReader:
             if self.pinned is None and not self._closed:
                 return False
             data = self._read_manifest()
-            if _identity(data) == self._prefix:
+            if self.files.identity(data) == self._prefix:
                 return False
             self._pin(data)
             return True
@@ -113,8 +121,3 @@ class SeriesReader:
             if self.pinned is not None:
                 self.pinned.chunks.close()
             self.pinned = None
-
-
-def _identity(manifest: bytes) -> bytes:
-    """What tells one committed state from all others: magic, version, sequence and the checksum of the whole."""
-    return manifest[:PREFIX_BYTES] + manifest[-4:]

@@ -1,9 +1,9 @@
 """FNV-1a of 64 bits (Fowler, Noll and Vo), the checksum of the original's files.
 
-Each byte is XORed into the hash, which is then multiplied by a prime: byte after byte, but not without a way around. An
-XOR with a byte changes the low byte of the hash only, so that it adds a small number; and hashes plus numbers times
-powers of the prime are a sum. The low bytes themselves depend on low bytes alone, bit k of each only on bit k of the one
-before and on lower bits: eight running XORs, one a bit.
+Each byte is XORed into the hash, which is then multiplied by a prime: byte after byte, but there is a way around. An
+XOR with a byte changes the low byte of the hash only, so that it adds a small number, and numbers times powers of the
+prime are a sum. The low bytes themselves depend on low bytes alone, and bit k of each on bit k of the one before and on
+lower bits: eight running XORs, one a bit.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from .checksum import crc32c_blocks
 from .fnv import fnv1a
+from .indexed import chain, find_indexed, pick
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
 from .merge import merge
 from .order import first_disorder
@@ -15,11 +16,13 @@ __all__ = [
     "bounds",
     "bundle",
     "carry_forward",
+    "chain",
     "compact",
     "copy_ranges",
     "crc32c_blocks",
     "equal",
     "find",
+    "find_indexed",
     "first_disorder",
     "fnv1a",
     "gather",
@@ -28,6 +31,7 @@ __all__ = [
     "lower_bounds",
     "mark",
     "merge",
+    "pick",
     "prune",
     "scan",
     "sequence_breaks",

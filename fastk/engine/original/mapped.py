@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastk import kernels
+from fastk.arrays import read_only
 from fastk.engine.mapped import MappedChunk, Verify
 from fastk.errors import InvalidData
 from fastk.format.chunk import BLOCK_ROWS, ChunkHeader, ChunkIdentity, block_count, write_zones, zone_dtype
@@ -94,9 +95,7 @@ class OriginalMapped(MappedChunk):
             )
 
     def _dense_copy(self, index: int) -> NDArray[Any]:
-        copy = np.ascontiguousarray(self.columns[index])
-        copy.setflags(write=False)
-        return copy
+        return read_only(np.ascontiguousarray(self.columns[index]))
 
     def ensure_dense(self, index: int, start: int, stop: int) -> NDArray[Any]:
         """The whole column, verified, as a contiguous copy that stays for the next time."""
@@ -136,7 +135,7 @@ class OriginalMapped(MappedChunk):
         minima, maxima, flags = np.zeros(blocks, np.uint64), np.zeros(blocks, np.uint64), np.zeros(blocks, np.uint8)
         write_zones(values, BLOCK_ROWS, minima, maxima, flags)
         wide = zone_dtype(values.dtype)
-        return Zones(BLOCK_ROWS, minima.view(wide), maxima.view(wide), flags)
+        return Zones(BLOCK_ROWS, *map(read_only, (minima.view(wide), maxima.view(wide), flags)))
 
 
 def check_header(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastk import kernels
+from fastk.arrays import read_only
 from fastk.engine.original.mapped import OriginalMapped
 from fastk.engine.sidecars import MappedIndex, SeriesSidecars
 from fastk.errors import FastKError, InvalidData
@@ -45,7 +46,9 @@ class OriginalSidecars(SeriesSidecars):
         except (OSError, FastKError):
             return {}
         flags = np.zeros(zones.size, np.uint8)
-        return {_VALUE: Zones(block_rows, zones["min"].copy(), zones["max"].copy(), flags)}
+        return {
+            _VALUE: Zones(block_rows, *(read_only(each) for each in (zones["min"].copy(), zones["max"].copy(), flags)))
+        }
 
     def _map_index(self, chunk: MappedChunk) -> MappedIndex | None:
         chunk_id = chunk.header.identity.chunk_id
@@ -82,4 +85,4 @@ def _value_index(chunk: MappedChunk, data: bytes, path: str) -> ValueIndex:
     order = np.lexsort((rows, values))
     if not ((ts[rows] == times).all() and (column[rows] == values).all() and (order == np.arange(rows.size)).all()):
         raise InvalidData(f"{path} is not the index of its chunk")
-    return ValueIndex(values, rows.astype(np.uint32))
+    return ValueIndex(read_only(values), read_only(rows.astype(np.uint32)))

@@ -56,6 +56,8 @@ _HOMES = {
     "fastk.matrix.matrix": "FeatureMatrix MatrixCoverage",
     "fastk.matrix.request": "MatrixLabel",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
+    "fastk.store.migration": "migrate",
+    "fastk.store.migration_report": "MigrationReport SeriesMigration",
     "fastk.store.store": "FastKStore",
 }
 _HOME_OF = {name: home for home, listed in _HOMES.items() for name in listed.split()}

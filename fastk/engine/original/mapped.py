@@ -13,6 +13,7 @@ from fastk.errors import InvalidData
 from fastk.format.chunk import BLOCK_ROWS, ChunkHeader, ChunkIdentity, block_count, write_zones, zone_dtype
 from fastk.format.original.chunk import OriginalHeader, parse_header
 from fastk.format.original.records import row_dtype
+from fastk.format.original.sidecars import ZONE_MAP
 from fastk.format.sidecars import Zones
 
 if TYPE_CHECKING:
@@ -127,6 +128,11 @@ class OriginalMapped(MappedChunk):
         self.used = True
         stored = self.dense[0]
         return kernels.active.find(self.ensure_dense(0, 0, self.rows) if stored is None else stored, ts)
+
+    @property
+    def zone_rows(self) -> int:
+        """Rows of a block of the zone map that the manifest names; 0 if it names none."""
+        return next((each.block_rows for each in self.entry.sidecars if each.kind == ZONE_MAP), 0)
 
     def make_zones(self, column: int) -> Zones:
         """Zones of a column, which the file does not have. One pass over the column."""

@@ -45,10 +45,8 @@ class OriginalSidecars(SeriesSidecars):
             block_rows, zones = parse_zones(self._read(chunk, found), chunk.rows, found.path)
         except (OSError, FastKError):
             return {}
-        flags = np.zeros(zones.size, np.uint8)
-        return {
-            _VALUE: Zones(block_rows, *(read_only(each) for each in (zones["min"].copy(), zones["max"].copy(), flags)))
-        }
+        parts = zones["min"], zones["max"], np.zeros(zones.size, np.uint8)
+        return {_VALUE: Zones(block_rows, *map(read_only, parts))}
 
     def _map_index(self, chunk: MappedChunk) -> MappedIndex | None:
         chunk_id = chunk.header.identity.chunk_id

@@ -39,6 +39,17 @@ def make_folders(disk: Disk, path: str) -> None:
             raise
 
 
+def remove_tree(disk: Disk, path: str) -> None:
+    """Remove a folder and what lies in it; links are removed, not followed."""
+    for name in disk.list(path):
+        below = os.path.join(path, name)
+        if disk.is_folder(below) and not disk.is_link(below):
+            remove_tree(disk, below)
+        else:
+            disk.remove(below)
+    disk.remove_folder(path)
+
+
 def series_folders(disk: Disk, root: str) -> Iterator[tuple[SeriesKey, str]]:
     """Key and path of every folder of a store that is named like a series."""
     top = os.path.join(root, names.SERIES_FOLDER)

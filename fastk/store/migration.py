@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from fastk.errors import FastKError, InvalidData, InvalidInput, LockTimeout, StoreClosed
 from fastk.format import names
 from fastk.io.disk import Disk, SyncFailed
+from fastk.store.building import alone, check_free, publish
 from fastk.store.migration_batches import Batch, batches_of, first_difference, row_bytes
 from fastk.store.migration_report import MigrationReport, SeriesMigration
 from fastk.store.store import FastKStore
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 BUILDING_SUFFIX = ".migrating"
-_LOCK_FILE = ".fastk.migrating.lock"
 _MAPS = 16  # chunks of either store that stay mapped meanwhile
 _FATAL = (LockTimeout, StoreClosed, SyncFailed)  # true of every series
 
@@ -110,10 +110,9 @@ class _Migration:
     def build(self) -> None:
         """Make the target, or go on with making it."""
         target = self.report.target
-        if self._disk.exists(target) and (not self._disk.is_folder(target) or self._disk.list(target)):
-            raise InvalidInput(f"{target} is there already and not empty: name a new or empty folder")
+        check_free(self._disk, target)
         building = target + BUILDING_SUFFIX
-        with _alone(self._disk, building), FastKStore.open(building, grace_seconds=0, disk=self._disk) as new:
+        with alone(self._disk, building), FastKStore.open(building, grace_seconds=0, disk=self._disk) as new:
             new.init()
             for snapshot, report in self._sources(2):
                 with self._contained(report):
@@ -121,8 +120,7 @@ class _Migration:
             new.gc(grace_seconds=0)
         if self.report.series and all(each.problem for each in self.report.series):
             return
-        self._disk.rename(building, target)
-        self._disk.sync_folder(os.path.dirname(target))
+        publish(self._disk, building, target)
         self.report.is_new = True
 
     # One series
@@ -230,22 +228,3 @@ class _Migration:
     def _tell(self) -> None:
         if self._progress is not None:
             self._progress(min(self._done, self._total), self._total)
-
-
-@contextmanager
-def _alone(disk: Disk, building: str) -> Iterator[None]:
-    """Hold what keeps a second migration from the same target."""
-    if not disk.is_folder(os.path.dirname(building)):
-        raise InvalidInput(f"there is no folder {os.path.dirname(building)}; make it, or name another target")
-    disk.make_folder(building)
-    path = os.path.join(building, _LOCK_FILE)
-    try:
-        lock = disk.lock(path, 0)
-    except LockTimeout as error:
-        raise LockTimeout(f"another migration is making {building}: {error}") from None
-    try:
-        yield
-    finally:
-        lock.release()
-    disk.remove(path)
-    disk.remove(os.path.join(building, names.LOCK_FILE))

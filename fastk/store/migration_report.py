@@ -14,8 +14,8 @@ class SeriesMigration:
     """One series of the source.
 
     ``rows`` and ``chunks`` are what its manifest names, ``migrated_rows`` what the target holds (after a dry run: would
-    hold), each compared with the source after it was written. ``lost`` are the rows of chunks that are damaged. ``problem`` says why the series is
-    not in the target at all.
+    hold), each compared with the source after it was written. ``lost`` are the rows of chunks that are damaged.
+    ``problem`` says why the series is not in the target at all.
     """
 
     symbol: str

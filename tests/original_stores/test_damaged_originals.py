@@ -156,6 +156,15 @@ def test_the_highest_generation_that_covers_all_wins(folder):
     assert_holds(open_series(folder), merged + bars(FEBRUARY, 5))
 
 
+def test_of_two_that_cover_all_the_later_one_wins(folder):
+    series = OriginalSeries(folder, "kline", KLINE)
+    later = [(ts, *(value + 1 for value in rest)) for ts, *rest in bars(JANUARY, 50)]
+    series.put(later, file="2024-01.g00000002.chunk", generation=2)
+    series.put(bars(JANUARY, 50), file="2024-01.chunk", generation=1)
+    series.save()
+    assert_holds(open_series(folder), later)
+
+
 def test_where_none_covers_all_there_is_no_winner(folder):
     series = OriginalSeries(folder, "kline", KLINE)
     series.put(bars(JANUARY, 50))
@@ -184,6 +193,12 @@ def test_trades_may_go_on_at_the_last_ts(folder):
 # Sidecars
 
 
+def shuffled(index):
+    """The sound entries of a value index, not in order."""
+    entries = [index[place : place + 16] for place in range(0, len(index), 16)]
+    return b"".join(entries[::2] + entries[1::2])
+
+
 def damaged_sidecars(series):
     """Sidecars as they should not be: a false answer each, were they believed."""
     rows = series.chunks[0].rows
@@ -198,11 +213,12 @@ def damaged_sidecars(series):
     yield "vix", b"", "adopted"
     yield "vix", index.data, "adopted"
     yield "vix", index.data, "its own checksum"
+    yield "vix", shuffled(series.chunks[0].sidecars[1].data), "its own checksum"
     yield "zmap", zones.data[:40], "its own checksum"
     yield "zmap", zones.data + zones.data[-40:], "its own checksum"
 
 
-@pytest.mark.parametrize("case", range(11))
+@pytest.mark.parametrize("case", range(12))
 def test_no_sidecar_makes_a_wrong_answer(folder, case):
     rows = values(JANUARY, 1_000)
     series = one_series(folder, "scalar", SCALAR, rows, sidecars=True)

@@ -12,7 +12,7 @@ from original_calls import GOLDEN, as_columns, assert_holds, expected_rows, fill
 from support.original import ACTIVE, SEALED, read_store
 
 import fastk
-from fastk import FastKStore, InvalidData, InvalidInput, NotFound, Schema, feature_series_key
+from fastk import CompactionPolicy, FastKStore, InvalidData, InvalidInput, NotFound, Schema, feature_series_key
 from fastk.cli.main import main
 from fastk.interop import original
 
@@ -141,6 +141,15 @@ def test_rows_put_before_others(store):
     read = export(store)[BTC]
     assert [name for name, *_ in read.files] == ["2024-01.chunk"]
     assert read.rows == [tuple(row) for row in series.range()]
+
+
+def test_rows_put_between_others():
+    with temporary_store(policy=CompactionPolicy(tier_fanout=0)) as store:
+        series = store.register_kline_series("BTC", "1m", MINUTE)
+        for start in (JANUARY, JANUARY + 2 * DAY, JANUARY + DAY):
+            series.put(bars(start, 10))
+        assert len(series.chunk_inventory()) == 3
+        assert [name for name, *_ in export(store)[BTC].files] == ["2024-01.chunk"]
 
 
 def test_trades_that_go_on_at_the_last_ts_become_one_chunk(store):

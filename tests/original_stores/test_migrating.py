@@ -19,6 +19,7 @@ from original_calls import (
     as_columns,
     assert_holds,
     bars,
+    deltas,
     expected_rows,
     fill,
     rows_of,
@@ -98,9 +99,12 @@ def test_any_size_of_batches(folder, most_rows, monkeypatch):
     series.put(trades(JANUARY, 100))
     series.put(trades(JANUARY + HOUR, 10))
     series.put(trades(JANUARY + 2 * HOUR, 3))
-    series.save()
+    book = OriginalSeries(folder / "old", "book_delta", BOOK)
+    book.put(deltas(JANUARY, 60))
+    for each in (series, book):
+        each.save()
     assert fastk.migrate(folder / "old", folder / "new").is_complete
-    assert_migrated(folder / "new", {TRADE: rows_of(series)})
+    assert_migrated(folder / "new", {TRADE: rows_of(series), BOOK: rows_of(book)})
 
 
 def test_a_dry_run_verifies_and_writes_nothing(root, folder):

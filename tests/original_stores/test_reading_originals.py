@@ -28,7 +28,7 @@ from original_calls import (
 from support.original import OriginalSeries
 
 import fastk
-from fastk import Eq, FastKStore, Gt, InSet, InvalidInput, Ne, NotFound, UnsupportedVersion
+from fastk import Eq, FastKStore, Gt, InSet, InvalidInput, Ne, NotFound, SnapshotExpired, UnsupportedVersion
 from fastk.bridge import main as bridge
 from fastk.cli import admin
 
@@ -220,6 +220,25 @@ def test_a_later_state_is_seen_after_a_refresh(folder):
         assert not handle.refresh()
         assert_holds(handle, bars(JANUARY, 10) + bars(JANUARY + DAY, 5))
         assert len(rows) == 10
+
+
+def test_a_chunk_that_was_merged_away_is_an_expired_snapshot(folder):
+    series = OriginalSeries(folder, "kline", KLINE)
+    series.put(bars(JANUARY, 10))
+    series.put(bars(JANUARY + DAY, 5))
+    series.save()
+    with FastKStore.open(folder, "r") as store:
+        handle = store.series(KLINE)
+        assert len(handle) == 15
+        gone, series.chunks = series.chunks, []
+        series.put([row for chunk in gone for row in chunk.rows], file="2024-01.g00000003.chunk", generation=3)
+        series.save()
+        for chunk in gone:
+            (series.folder / "chunks" / chunk.file).unlink()
+        with pytest.raises(SnapshotExpired, match="refresh"):
+            handle.range().column("open")
+        handle.refresh()
+        assert_holds(handle, bars(JANUARY, 10) + bars(JANUARY + DAY, 5))
 
 
 def test_a_plain_read_loads_no_compiled_kernels(root):

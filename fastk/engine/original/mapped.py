@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from fastk.format.original.manifest import OriginalChunk
     from fastk.schema.settings import SeriesSettings
 
-# Above this, loading the compiled kernels costs less than what their checksum saves.
-_LARGE = 32 << 20
+# Behind so many bytes of a process, loading the compiled kernels costs less than their checksum saves.
+_MANY = 32 << 20
+_summed = 0
 
 
 class OriginalMapped(MappedChunk):
@@ -70,9 +71,7 @@ class OriginalMapped(MappedChunk):
         expected = self.entry.checksum
         if not expected:
             return
-        if self._bytes.size > _LARGE:
-            kernels.load()
-        found = kernels.active.fnv1a(self._bytes)
+        found = _checksum(self._bytes)
         if found != expected:
             raise InvalidData(
                 f"{self.path}: all {self.rows:,} rows (ts {self.header.start_ts} to {self.header.end_ts}) are in "
@@ -142,6 +141,15 @@ class OriginalMapped(MappedChunk):
         write_zones(values, BLOCK_ROWS, minima, maxima, flags)
         wide = zone_dtype(values.dtype)
         return Zones(BLOCK_ROWS, *map(read_only, (minima.view(wide), maxima.view(wide), flags)))
+
+
+def _checksum(data: NDArray[np.uint8]) -> int:
+    """FNV-1a of a file; the compiled kernels are loaded for it where there is much to sum up."""
+    global _summed
+    _summed += data.size
+    if _summed > _MANY:
+        kernels.load()
+    return kernels.active.fnv1a(data)
 
 
 def check_header(

@@ -14,7 +14,6 @@ from fastk.format import names
 if TYPE_CHECKING:
     from fastk.keys import SeriesKey
 
-RECOVERY_MARKER = ".fastk.recovery.pending"
 _DELTA, _MERGED = re.compile(r"\.delta\.g\d+\.chunk$"), re.compile(r"\.g\d+\.chunk$")
 
 

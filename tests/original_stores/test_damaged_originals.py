@@ -10,7 +10,7 @@ from builders import DAY, FEBRUARY, FIXED_FIXTURES, HOUR, JANUARY, MINUTE, tempo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from original_calls import KLINE, SCALAR, TRADE, assert_holds, bars, fill, rows_of, trades, values
-from support.original import REPLACED, OriginalSeries, value_index, zone_map
+from support.original import REPLACED, OriginalSeries, fnv1a, value_index, zone_map
 
 from fastk import Between, Eq, FastKError, FastKStore, Gt, InvalidData, UnsupportedVersion
 
@@ -296,6 +296,25 @@ def test_a_flipped_byte_anywhere_gives_no_wrong_row(sound, data):
         path.write_bytes(before)
     for key, values_found in found.items():
         assert values_found == rows[key]
+
+
+@pytest.mark.slow
+@settings(FIXED_FIXTURES, max_examples=80)
+@given(data=st.data())
+def test_manifests_that_lie_under_a_right_checksum_crash_nothing(sound, data):
+    root, _ = sound
+    path = data.draw(st.sampled_from([path for path in files_of(root) if path.name == "series.meta"]))
+    before = path.read_bytes()
+    body = bytearray(before[24:])
+    for _ in range(data.draw(st.integers(1, 3))):
+        offset = data.draw(st.integers(0, len(body) - 1))
+        body[offset : offset + 1] = data.draw(st.binary(max_size=9))
+        body = body or bytearray(1)
+    try:
+        path.write_bytes(before[:16] + fnv1a(bytes(body)).to_bytes(8, "little") + body)
+        read_all(root)
+    finally:
+        path.write_bytes(before)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastk.errors import InvalidData
 from fastk.format import names, sidecars, tables
+from fastk.format.binary import check_seal
 from fastk.format.manifest import PREFIX_BYTES, parse_manifest
 
 if TYPE_CHECKING:
@@ -114,6 +115,10 @@ class SeriesFiles:
     def identity(self, manifest: bytes) -> bytes:
         """What tells one committed state from all others: magic, version, sequence and the checksum of the whole."""
         return manifest[:PREFIX_BYTES] + manifest[-4:]
+
+    def check_seal(self, manifest: bytes) -> None:
+        """Raise InvalidData if a manifest of a known identity was damaged since it was parsed."""
+        check_seal(manifest, self.manifest, "content")
 
     def chunk(self, item: np.void, partition: PartitionUnit) -> str:
         """Path of a chunk of the chunk table."""

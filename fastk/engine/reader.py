@@ -78,9 +78,18 @@ class SeriesReader:
         return Snapshot(manifest, chunks)
 
     def newest(self) -> Snapshot:
-        """The newest committed state, sharing the pinned one's maps; the pin stays."""
+        """The newest committed state, sharing the pinned one's maps; the pin stays.
+
+        That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
+        """
         self.files.check_plain(self._disk)
-        return self._snapshot_of(self.files.parse_manifest(self._read_manifest()))
+        data = self._read_manifest()
+        with self._lock:  # so that both are of one state
+            pinned, prefix = self.pinned, self._prefix
+        if pinned is not None and self.files.identity(data) == prefix:
+            self.files.check_seal(data)
+            return pinned
+        return self._snapshot_of(self.files.parse_manifest(data))
 
     def move(self, manifest: Manifest, data: bytes) -> None:
         """Pin the state that an own commit has just made."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import os
 import os.path
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from fastk.errors import FastKError, InvalidData, InvalidInput, LockTimeout, StoreClosed
+from fastk.errors import FastKError, InvalidData, InvalidInput, LockTimeout, NotFound, StoreClosed
 from fastk.format import names
 from fastk.io.disk import Disk, SyncFailed
+from fastk.keys import SeriesKey
 from fastk.store.building import alone, check_free, publish
 from fastk.store.migration_batches import Batch, batches_of, first_difference, row_bytes
 from fastk.store.migration_report import MigrationReport, SeriesMigration
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fastk.engine.snapshot import Snapshot
-    from fastk.keys import SeriesKey
     from fastk.store.series import Series
 
     Path = str | os.PathLike[str]
@@ -114,7 +114,9 @@ class _Migration:
         building = target + BUILDING_SUFFIX
         with alone(self._disk, building), FastKStore.open(building, grace_seconds=0, disk=self._disk) as new:
             new.init()
-            for snapshot, report in self._sources(2):
+            sources = self._sources(2)
+            self._drop_others(new)
+            for snapshot, report in sources:
                 with self._contained(report):
                     self._bring(snapshot, report, new)
             new.gc(grace_seconds=0)
@@ -167,19 +169,28 @@ class _Migration:
             if name.endswith(".chunk") and path not in named:
                 self.report.unnamed_files.append(os.path.relpath(path, self.report.source))
 
+    def _drop_others(self, new: FastKStore) -> None:
+        """Drop what a migration of another source left under the temporary name."""
+        ours = {SeriesKey(each.symbol, each.category, each.name) for each in self.report.series if not each.problem}
+        for key in [key for key, _ in new._series_folders() if key not in ours]:
+            _drop(new, key)
+
     def _bring(self, snapshot: Snapshot, report: SeriesMigration, new: FastKStore) -> None:
-        """Copy a series as far as it is not there, and compare it; once more from the start if it differs."""
+        """Copy a series as far as it is not there, and compare it; once more from the start if that does not fit."""
         key, difference = snapshot.settings.key, None
-        try:
-            for _ in range(2):
+        for is_last in (False, True):
+            try:
                 difference = self._copy_and_compare(snapshot, report, new)
-                if difference is None:
-                    return
-                new.drop_series(key)
-        except FastKError:
-            if new.series(key).exists:
-                new.drop_series(key)
-            raise
+            except _FATAL:
+                raise
+            except FastKError:
+                _drop(new, key)
+                if is_last:
+                    raise
+                continue
+            if difference is None:
+                return
+            _drop(new, key)
         raise InvalidData(f"what was written differs from the source, twice: {difference}")
 
     def _copy_and_compare(self, snapshot: Snapshot, report: SeriesMigration, new: FastKStore) -> str | None:
@@ -228,3 +239,8 @@ class _Migration:
     def _tell(self) -> None:
         if self._progress is not None:
             self._progress(min(self._done, self._total), self._total)
+
+
+def _drop(new: FastKStore, key: SeriesKey) -> None:
+    with suppress(NotFound):
+        new.drop_series(key)

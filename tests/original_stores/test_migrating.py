@@ -244,6 +244,15 @@ def test_what_is_half_made_is_not_believed(folder):
     assert_migrated(folder / "new", rows)
 
 
+def test_what_another_source_left_there_is_gone(folder):
+    rows = fill(folder / "old")
+    with FastKStore.open(folder / "new.migrating") as store:
+        store.register_kline_series("OTHER", "1m", MINUTE)
+        store.register_series(KLINE, fastk.KLINE, timeframe_ms=MINUTE, scales={"price_scale": 7})
+    assert fastk.migrate(folder / "old", folder / "new").is_complete
+    assert_migrated(folder / "new", rows)
+
+
 def test_a_source_that_was_mended_meanwhile(folder):
     rows = fill(folder / "old")
     before = contents(folder)

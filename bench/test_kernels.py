@@ -128,6 +128,20 @@ def crc32c_whole(data: Any, block_bytes: int, out: Any) -> None:
     crc32c(data)
 
 
+def fnv1a_byte_by_byte(data: Any) -> int:
+    value = 0xCBF29CE484222325
+    for byte in data.tobytes():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value
+
+
+@with_twin(loop=fnv1a_byte_by_byte)
+@pytest.mark.parametrize("size", [4_096, 262_144])
+def test_fnv1a(benchmark: Benchmark, kernels: Any, size: int) -> None:
+    benchmark.group = f"fnv1a: {size:,} bytes"
+    benchmark(kernel(kernels, "fnv1a"), read_only(RANDOM.integers(0, 256, size, dtype=np.uint8)))
+
+
 @with_twin(table=compiled.checksum.table_blocks, package_whole=crc32c_whole)
 @pytest.mark.parametrize(
     ("size", "block_bytes"), [(4_096, 4_096), (32_768, 32_768), (8 * ROWS, 2_048), (8 * ROWS, 32_768)]

@@ -61,6 +61,10 @@ _HOMES = {
     "fastk.matrix.matrix": "FeatureMatrix MatrixCoverage",
     "fastk.matrix.request": "MatrixLabel",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
+    "fastk.interop.original": "ExportedSeries",
+    "fastk.store.migration": "migrate",
+    "fastk.store.migration_report": "MigrationReport SeriesMigration",
+    "fastk.store.original_export": "OriginalExport export_original",
     "fastk.store.store": "FastKStore",
 }
 _HOME_OF = {name: home for home, listed in _HOMES.items() for name in listed.split()}

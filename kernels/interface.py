@@ -79,6 +79,9 @@ class Kernels(Protocol):
     def crc32c_blocks(self, data: Uint8Array, block_bytes: int, out: Uint32Array, /) -> None:
         """Write the CRC-32C of each block of `block_bytes` bytes, the last one the rest, to `out`. O(n)."""
 
+    def fnv1a(self, data: Uint8Array, value: int = ..., /) -> int:
+        """Give the FNV-1a of 64 bits of `data`; `value` is that of what came before it. O(n)."""
+
     # Selections. A set of values is a list of ranges lows[i] <= value <= highs[i], ascending, apart from each other, of
     # the column's dtype and without NaN; `negated` stands for all other values, NaN among them. Rows selected between
     # `start` and `stop` are bits: bit j of words[i] is row 64 * (start // 64 + i) + j, and words reach up to `stop`.

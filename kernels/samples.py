@@ -42,6 +42,7 @@ def sample_calls() -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "upper_bounds", (ts, ts, out)
     yield "first_disorder", (ts, True)
     yield "crc32c_blocks", (ts.view(np.uint8), 16, np.empty(2, dtype=np.uint32))
+    yield "fnv1a", (ts.view(np.uint8),)
     for dtype in DTYPES:
         column = read_only(np.ones(4, dtype=dtype))
         target = np.empty(4, dtype=dtype)

@@ -16,14 +16,15 @@ from fastk.bridge.answers import compact
 from fastk.bridge.commands import command_named
 from fastk.bridge.failures import one_line, type_of
 from fastk.bridge.options import from_object
+from fastk.bridge.stored import open_store
 from fastk.errors import InvalidInput, StoreClosed
-from fastk.store.store import FastKStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
     from fastk.bridge.answers import Answer
+    from fastk.store.store import FastKStore
 
 _MOST_STORES = 8
 _PIECE = 1 << 20
@@ -72,7 +73,7 @@ class Batch:
             raise
 
     def _store(self, root: str) -> FastKStore:
-        store = self._stores.pop(root, None) or FastKStore.open(root)
+        store = self._stores.pop(root, None) or open_store(root)
         self._stores[root] = store
         if len(self._stores) > _MOST_STORES:
             self._close(next(iter(self._stores)))

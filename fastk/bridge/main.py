@@ -79,7 +79,7 @@ def _run(arguments: list[str], stdin: BinaryIO | None, stdout: Any, stderr: Text
 
 
 def _command(name: str, options: dict[str, Any], stdin: BinaryIO | None, stdout: Any) -> int:
-    from fastk.store.store import FastKStore
+    from fastk.bridge.stored import open_store
 
     command = command_named(name)
     document = None
@@ -89,7 +89,7 @@ def _command(name: str, options: dict[str, Any], stdin: BinaryIO | None, stdout:
         limits = strict_json.limits_of_environment()
         payload = _payload(options[INPUT.key], stdin, limits.most_bytes + 1)
         document = strict_json.parse(payload, "the payload", limits)
-    with FastKStore.open(options["root"]) as store:
+    with open_store(options["root"]) as store:
         answer = command.execute(store, options, document)
     for piece in answer.pieces():
         _write(stdout, piece)

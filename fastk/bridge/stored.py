@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from fastk.errors import FastKError, InvalidInput, NotFound
+from fastk.errors import FastKError, InvalidInput, NotFound, UnsupportedVersion
 
 if TYPE_CHECKING:
     from fastk.keys import ScalarSeriesKey, SeriesKey
@@ -22,6 +22,16 @@ _INVENTORY = (
     "active_delta_count",
     "sidecar_count",
 )
+
+
+def open_store(root: str) -> FastKStore:
+    """The store at a root; one of the original's for reading only, so that writes say what to do with it."""
+    from fastk.store.store import FastKStore
+
+    try:
+        return FastKStore.open(root)
+    except UnsupportedVersion:
+        return FastKStore.open(root, "r")
 
 
 def find(store: FastKStore, key: SeriesKey | ScalarSeriesKey, schema: Schema, unit: TimeUnit) -> Series | None:

@@ -6,7 +6,7 @@ import os.path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastk.cli.failures import printable
-from fastk.errors import InvalidData, InvalidInput
+from fastk.errors import InvalidData, InvalidInput, UnsupportedVersion
 from fastk.format import names
 from fastk.format.store_file import encode_store_file
 from fastk.io.disk import Disk
@@ -121,10 +121,13 @@ class _ForgivingDisk(Disk):
 
 
 def open_for_reading(root: str) -> FastKStore:
-    """The store, for reading; also one whose store file is gone."""
+    """The store, for reading; also one whose store file is gone, and one of the original's."""
     from fastk.store.store import FastKStore
 
-    state = survey(Disk(), root).store_file
+    try:
+        state = survey(Disk(), root).store_file
+    except UnsupportedVersion:
+        return FastKStore.open(root, "r")
     needs_forgiveness = state in (StoreFile.MISSING, StoreFile.CORRUPT)
     return FastKStore.open(root, "r", disk=_ForgivingDisk(root) if needs_forgiveness else None)
 

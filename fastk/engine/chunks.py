@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class SeriesChunks:
     """Maps and verification state of one series. ``mapped`` holds chunks by id; the map cache takes them out again."""
 
+    sidecars_class = SeriesSidecars
+
     def __init__(
         self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify, settings: SeriesSettings
     ) -> None:
@@ -38,7 +40,7 @@ class SeriesChunks:
         self.maps = maps
         self.mapped: dict[int, MappedChunk] = {}
         self.leaves: dict[int, Leaf] = {}
-        self.sidecars = SeriesSidecars(disk, maps, verify)
+        self.sidecars = self.sidecars_class(disk, maps, verify)
         self.held: WeakValueDictionary[int, MappedChunk] = WeakValueDictionary()  # by sessions, as long as these live
         self.closed = False
         self._disk = disk

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastk.errors import InvalidData
 from fastk.format import names, sidecars, tables
-from fastk.format.manifest import parse_manifest
+from fastk.format.manifest import PREFIX_BYTES, check_manifest, parse_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,17 @@ def make_folders(disk: Disk, path: str) -> None:
             raise
 
 
+def remove_tree(disk: Disk, path: str) -> None:
+    """Remove a folder and what lies in it; links are removed, not followed."""
+    for name in disk.list(path):
+        below = os.path.join(path, name)
+        if disk.is_folder(below) and not disk.is_link(below):
+            remove_tree(disk, below)
+        else:
+            disk.remove(below)
+    disk.remove_folder(path)
+
+
 def series_folders(disk: Disk, root: str) -> Iterator[tuple[SeriesKey, str]]:
     """Key and path of every folder of a store that is named like a series."""
     top = os.path.join(root, names.SERIES_FOLDER)
@@ -52,6 +63,14 @@ def series_folders(disk: Disk, root: str) -> Iterator[tuple[SeriesKey, str]]:
                 yield key, os.path.join(top, symbol, category, name)
 
 
+class ChunkName(NamedTuple):
+    """A chunk as inventories name it: ``path`` below the series' folder, and the checksum that the manifest has."""
+
+    chunk_id: int
+    path: str
+    checksum: int
+
+
 class SeriesFiles:
     """Paths of one series below a store's root."""
 
@@ -62,11 +81,18 @@ class SeriesFiles:
         series = os.path.join(root, names.SERIES_FOLDER)
         self.key = key
         # Encoded names hold no separator, so that nothing is left for os.path.join to do: it takes as long as a read.
-        self.parents = (series, f"{series}{os.sep}{symbol}", f"{series}{os.sep}{symbol}{os.sep}{category}")
-        self.folder = f"{self.parents[-1]}{os.sep}{name}"
-        self.chunks = f"{self.folder}{os.sep}{names.CHUNKS_FOLDER}"
-        self.manifest = f"{self.folder}{os.sep}{names.MANIFEST_FILE}"
-        self.manifest_temporary = f"{self.folder}{os.sep}{names.MANIFEST_TEMPORARY}"
+        self.parents: tuple[str, ...] = (
+            series,
+            f"{series}{os.sep}{symbol}",
+            f"{series}{os.sep}{symbol}{os.sep}{category}",
+        )
+        self._place(f"{self.parents[-1]}{os.sep}{name}")
+
+    def _place(self, folder: str) -> None:
+        self.folder = folder
+        self.chunks = f"{folder}{os.sep}{names.CHUNKS_FOLDER}"
+        self.manifest = f"{folder}{os.sep}{names.MANIFEST_FILE}"
+        self.manifest_temporary = f"{folder}{os.sep}{names.MANIFEST_TEMPORARY}"
 
     def check_plain(self, disk: Disk) -> None:
         """Raise InvalidData if any folder of the series is a symbolic link: what it names may lie outside the store."""
@@ -90,9 +116,22 @@ class SeriesFiles:
             raise InvalidData(f"{self.manifest} is the manifest of {manifest.settings.key}; restore it from a copy")
         return manifest
 
+    def identity(self, manifest: bytes) -> bytes:
+        """What tells one committed state from all others: magic, version, sequence and the checksum of the whole."""
+        return manifest[:PREFIX_BYTES] + manifest[-4:]
+
+    def check_seal(self, manifest: bytes) -> None:
+        """Whether these are the bytes that were written, before any of them is parsed; errors as in parse_manifest."""
+        check_manifest(manifest, self.manifest)
+
     def chunk(self, item: np.void, partition: PartitionUnit) -> str:
         """Path of a chunk of the chunk table."""
         return os.path.join(self.chunks, tables.chunk_name(item, partition.key(int(item["partition"]))))
+
+    def chunk_name(self, item: np.void, partition: PartitionUnit) -> ChunkName:
+        """A chunk of the chunk table as inventories name it."""
+        file = tables.chunk_name(item, partition.key(int(item["partition"])))
+        return ChunkName(int(item["chunk_id"]), f"{names.CHUNKS_FOLDER}/{file}", int(item["header_crc"]))
 
     def table(self, kind: str, table_id: int) -> str:
         """Path of a table file (``chunks`` or ``retired``)."""

@@ -30,6 +30,7 @@ class WriteGate:
         self._holder = 0
         self._pid = 0
         self._shut = ""
+        self._refusal = f"{root} was opened with mode='r'; open it with mode='rw' to write"
         self.crashes = 0
         self._leftovers = False
 
@@ -38,7 +39,7 @@ class WriteGate:
         if self._shut:
             raise StoreClosed(f"{self._root}: {self._shut}")
         if not self._writable:
-            raise InvalidInput(f"{self._root} was opened with mode='r'; open it with mode='rw' to write")
+            raise InvalidInput(self._refusal)
         if self._holder and self._pid != os.getpid():  # what the parent holds, this copy of it must not use
             raise StoreClosed(f"{self._root}: this process was forked while its parent was writing; open it again")
 
@@ -53,6 +54,10 @@ class WriteGate:
     def leave_files(self) -> None:
         """Say that files of an unfinished commit may stay: other writers then look before they give names."""
         self._leftovers = True
+
+    def refuse(self, why: str) -> None:
+        """Say why a store that is not writable is not."""
+        self._refusal = why
 
     def shut(self, why: str) -> None:
         """Let nobody in from here on."""

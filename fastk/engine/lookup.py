@@ -66,7 +66,7 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     groups = _Groups(_owners(snapshot, ts, last_of_equal=False))
     keys, found, rows = groups.sort(ts), np.zeros(ts.size, bool), np.zeros(ts.size, np.int64)
     for chunk, start, stop in groups.of(snapshot):
-        stored = chunk.column(0, 0, chunk.rows)
+        stored = chunk.dense_rows(0, 0, chunk.rows)
         kernels.active.lower_bounds(stored, keys[start:stop], rows[start:stop])
         np.minimum(rows[start:stop], chunk.rows - 1, out=rows[start:stop])
         np.equal(stored[rows[start:stop]], keys[start:stop], out=found[start:stop])
@@ -112,7 +112,7 @@ def _positions(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64
     sorted_keys, found = groups.sort(keys), np.full(keys.size, total, np.int64)
     for chunk_index, start, stop in groups.spans(snapshot.chunk_count):
         chunk = snapshot.open_chunk(*snapshot.refs[chunk_index])
-        search(chunk.column(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
+        search(chunk.dense_rows(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
         found[start:stop] += int(snapshot.row_ends[chunk_index]) - chunk.rows
     return groups.unsort(found)
 
@@ -184,7 +184,7 @@ class _Gather:
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Gather one column."""
         for chunk, start, stop in self._chunks():
-            column = chunk.column(index, 0, chunk.rows)
+            column = chunk.dense_rows(index, 0, chunk.rows)
             kernels.active.take(column, self._rows[start:stop], self._targets[start:stop], out)
 
 
@@ -199,7 +199,7 @@ class _Ragged:
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""
         for chunk, start, stop in self._chunks():
-            column = chunk.column(index, 0, chunk.rows)
+            column = chunk.dense_rows(index, 0, chunk.rows)
             part = slice(start, stop)
             kernels.active.copy_ranges(column, self._low[part], self._high[part], self._targets[part], out)
 

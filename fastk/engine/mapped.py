@@ -29,15 +29,18 @@ class MappedChunk:
 
     ``verified[i]`` holds one byte a block of column i, set after its CRC was compared; it is shared by all maps of the
     same chunk, so that an evicted and remapped chunk is not verified again. ``clean[i]`` is the column once all of it
-    is verified, else None; ``trusted`` says that all columns are. ``sidecars`` are the bits of those that the chunk
-    should have. ``zones`` keeps the finest zones of the columns that predicates asked for, ``spans`` their least and
-    greatest values, ``spreads`` how wide their zones are. A race of two threads verifies a block twice and is harmless.
+    is verified, else None; ``trusted`` says that all columns are. ``dense`` is the same for kernels, which take
+    contiguous columns only: here these are, and in layouts of rows they are copies. ``sidecars`` are the bits of those
+    that the chunk should have. ``zones`` keeps the finest zones of the columns that predicates asked for, ``spans``
+    their least and greatest values, ``spreads`` how wide their zones are. A race of two threads verifies a block twice
+    and is harmless.
     """
 
     __slots__ = (
         "__weakref__",
         "clean",
         "columns",
+        "dense",
         "header",
         "path",
         "record",
@@ -63,24 +66,41 @@ class MappedChunk:
         verify: Verify,
         sidecars: int = 0,
     ) -> None:
-        self.header = parse_expected(data, header_crc, settings.series_id, path)
+        header = parse_expected(data, header_crc, settings.series_id, path)
+        columns = map_columns(data, header, settings.schema, path)
+        self._set_up(header, columns, as_table(columns), settings, path, verified, verify, sidecars)
+
+    def _set_up(
+        self,
+        header: ChunkHeader,
+        columns: list[NDArray[Any]],
+        table: NDArray[Any] | None,
+        settings: SeriesSettings,
+        path: str,
+        verified: list[bytearray] | None,
+        verify: Verify,
+        sidecars: int,
+    ) -> None:
+        """What is the same for all layouts; ``table`` are the columns as one 2-D view where they have one dtype."""
+        self.header = header
         self.path = path
         self.settings = settings
         self.record = settings.schema.record_class
-        self.rows = self.header.rows
+        self.rows = header.rows
         self.used = True
         self.sidecars = sidecars
         self.zones: dict[int, Zones] = {}
         self.spans: dict[int, tuple[Any, Any, bool]] = {}
         self.spreads: dict[int, float] = {}
-        self.columns = map_columns(data, self.header, settings.schema, path)
-        self.table = as_table(self.columns)
+        self.columns = columns
+        self.table = table
         self.verified = verified or self._unverified()
         unchecked = verify == "never"
         self.clean = [
             column if unchecked or 0 not in flags else None
             for column, flags in zip(self.columns, self.verified, strict=True)
         ]
+        self.dense = self.clean
         self.trusted = all(column is not None for column in self.clean)
         if verify == "open":
             self.verify_all()
@@ -95,6 +115,17 @@ class MappedChunk:
         if column is None:
             column = self.ensure_verified(index, start, stop)
         return column[start:stop]
+
+    def dense_rows(self, index: int, start: int, stop: int) -> NDArray[Any]:
+        """The same for kernels: contiguous."""
+        column = self.dense[index]
+        if column is None:
+            column = self.ensure_dense(index, start, stop)
+        return column[start:stop]
+
+    def ensure_dense(self, index: int, start: int, stop: int) -> NDArray[Any]:
+        """As :meth:`ensure_verified`; the column is contiguous."""
+        return self.ensure_verified(index, start, stop)
 
     def ensure_verified(self, index: int, start: int, stop: int) -> NDArray[Any]:
         """Verify the blocks that hold the rows, unless done before, and return the whole column.
@@ -115,7 +146,7 @@ class MappedChunk:
         return column
 
     def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[Any]:
-        """Verify the blocks that hold rows of some runs, none of them empty, and return the whole column.
+        """Verify the blocks that hold rows of some runs, none of them empty, and return the whole column, contiguous.
 
         A small column is verified whole, if it is sound: that costs little, once, and finding the blocks much, often.
         """

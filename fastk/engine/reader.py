@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import Snapshot
 from fastk.errors import NotFound, StoreClosed
-from fastk.format.manifest import PREFIX_BYTES, check_manifest
 
 if TYPE_CHECKING:
     from fastk.engine.cache import MapCache
@@ -21,11 +20,32 @@ if TYPE_CHECKING:
 class SeriesReader:
     """One series as one store object sees it. ``pinned`` is the snapshot in use, None before the first use."""
 
-    __slots__ = ("_chunks", "_closed", "_disk", "_dropped", "_lock", "_maps", "_prefix", "_verify", "files", "pinned")
+    __slots__ = (
+        "_chunks",
+        "_chunks_class",
+        "_closed",
+        "_disk",
+        "_dropped",
+        "_lock",
+        "_maps",
+        "_prefix",
+        "_verify",
+        "files",
+        "pinned",
+    )
 
-    def __init__(self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        files: SeriesFiles,
+        dropped: str,
+        maps: MapCache,
+        verify: Verify,
+        chunks: type[SeriesChunks] = SeriesChunks,
+    ) -> None:
         self.files = files
         self.pinned: Snapshot | None = None
+        self._chunks_class = chunks
         self._disk = disk
         self._dropped = dropped
         self._maps = maps
@@ -61,14 +81,14 @@ class SeriesReader:
 
     def _pin(self, data: bytes) -> None:
         self.pinned = self._snapshot_of(self.files.parse_manifest(data))
-        self._prefix = identity_of(data)
+        self._prefix = self.files.identity(data)
 
     def _snapshot_of(self, manifest: Manifest) -> Snapshot:
         """Snapshots of one series share its chunks; a series registered anew under the name starts afresh."""
         chunks = self._chunks
         if chunks is None or chunks.settings.series_id != manifest.settings.series_id:
             settings = manifest.settings
-            chunks = SeriesChunks(self._disk, self.files, self._dropped, self._maps, self._verify, settings)
+            chunks = self._chunks_class(self._disk, self.files, self._dropped, self._maps, self._verify, settings)
             self._chunks = chunks
         return Snapshot(manifest, chunks)
 
@@ -76,7 +96,7 @@ class SeriesReader:
         """The newest manifest, whose checksum holds: a state that may be pinned, of which nothing is parsed yet."""
         self.files.check_plain(self._disk)
         data = self._read_manifest()
-        check_manifest(data, self.files.manifest)
+        self.files.check_seal(data)
         return data
 
     def state(self) -> tuple[Snapshot | None, bytes]:
@@ -96,7 +116,7 @@ class SeriesReader:
         That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
         """
         data, (pinned, identity) = self.committed(), self.state()
-        if pinned is not None and identity_of(data) == identity:
+        if pinned is not None and self.files.identity(data) == identity:
             return pinned
         return self.snapshot_from(data)
 
@@ -105,7 +125,7 @@ class SeriesReader:
         with self._lock:
             if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
                 self.pinned = self._snapshot_of(manifest)
-                self._prefix = identity_of(data)
+                self._prefix = self.files.identity(data)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""
@@ -113,7 +133,7 @@ class SeriesReader:
             if self.pinned is None and not self._closed:
                 return False
             data = self._read_manifest()
-            if identity_of(data) == self._prefix:
+            if self.files.identity(data) == self._prefix:
                 return False
             self._pin(data)
             return True
@@ -141,8 +161,3 @@ class SeriesReader:
             if self.pinned is not None:
                 self.pinned.chunks.close()
             self.pinned = None
-
-
-def identity_of(manifest: bytes) -> bytes:
-    """What tells one committed state from all others: magic, version, sequence and the checksum of the whole."""
-    return manifest[:PREFIX_BYTES] + manifest[-4:]

@@ -54,14 +54,14 @@ class SeriesSidecars:
         if zones is None:
             if not chunk.zones and chunk.sidecars & ZONE_MAP.bit:
                 chunk.zones.update(self._read_zone_map(chunk))
-            zones = chunk.zones.setdefault(column, coarse_zones(chunk, column))
+            zones = chunk.zones.setdefault(column, self._coarse(chunk, column))
         return zones
 
     def span(self, chunk: MappedChunk, column: int) -> tuple[Any, Any, bool]:
-        """Least and greatest value of a numeric column, and whether it has NaN; from the header's zones."""
+        """Least and greatest value of a numeric column, and whether it has NaN; from coarse zones."""
         span = chunk.spans.get(column)
         if span is None:
-            zones = coarse_zones(chunk, column)
+            zones = self._coarse(chunk, column)
             least, greatest = np.fmin.reduce(zones.minima), np.fmax.reduce(zones.maxima)
             span = chunk.spans[column] = (least.item(), greatest.item(), bool(zones.nan_flags.any()))
         return span
@@ -72,6 +72,9 @@ class SeriesSidecars:
         if spread is None:
             spread = chunk.spreads[column] = _spread(self.zones(chunk, column), *self.span(chunk, column)[:2])
         return spread
+
+    def _coarse(self, chunk: MappedChunk, column: int) -> Zones:
+        return coarse_zones(chunk, column)
 
     def _read_zone_map(self, chunk: MappedChunk) -> dict[int, Zones]:
         path = chunk.path + ZONE_MAP.suffix

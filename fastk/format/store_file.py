@@ -7,9 +7,6 @@ import json
 from fastk.errors import InvalidData, UnsupportedVersion
 from fastk.format.binary import VERSION
 
-ORIGINAL_MANIFEST = b"FKMETA0"
-"""How every manifest of the Rust engine begins."""
-
 
 def encode_store_file() -> bytes:
     """The content of ``fastk.store``."""

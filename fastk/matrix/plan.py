@@ -89,7 +89,7 @@ class Aligned:
         if bundle is None:
             _, low, high = self.timeline.pieces[piece]
             chunks = zip(self.chunks(piece), self.columns, strict=True)
-            bundle = kernels.active.bundle([chunk.ensure_verified(each.field, low, high) for chunk, each in chunks])
+            bundle = kernels.active.bundle([chunk.ensure_dense(each.field, low, high) for chunk, each in chunks])
             if self._keeps:
                 self._bundles[piece] = bundle
         return bundle

@@ -67,7 +67,7 @@ class Timeline:
     def ts(self, piece: int) -> Int64:
         """Times of one piece, verified."""
         place, low, high = self.pieces[piece]
-        ts: Int64 = place.open().column(0, low, high)
+        ts: Int64 = place.open().dense_rows(0, low, high)
         return ts
 
     def first_of(self, piece: int) -> int:

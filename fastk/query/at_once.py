@@ -109,18 +109,21 @@ class IndexedChunks:
         columns = self._columns.get(index)
         if columns is None:
             columns = self._kernels.chain(self._verified(index, counts, places))
-            if all(chunk.clean[index] is not None for chunk in self._chunks):
+            if all(chunk.dense[index] is not None for chunk in self._chunks):
                 self._columns[index] = columns
         self._kernels.pick(columns, counts, places, out)
 
     def _verified(self, index: int, counts: Int64, places: NDArray[np.uint32]) -> list[NDArray[Any]]:
-        """The column of each chunk, verified at some rows."""
+        """The column of each chunk, verified at some rows; nothing of one that has none of them."""
         stops = np.cumsum(np.maximum(counts, 0)).tolist()
+        columns = []
         for chunk, first, stop in zip(self._chunks, [0, *stops], stops, strict=False):
-            if first < stop:
+            column = chunk.dense[index]
+            if column is None and first < stop:
                 rows = places[first:stop].astype(np.int64)
-                chunk.ensure_runs_verified(index, rows, rows + 1)
-        return [chunk.columns[index] for chunk in self._chunks]
+                column = chunk.ensure_runs_verified(index, rows, rows + 1)
+            columns.append(chunk.columns[index][:0] if column is None else column)
+        return columns
 
 
 def find_at_once(

@@ -187,7 +187,7 @@ class ChunkSearch:
         else:
             verdicts, block_rows, compared = judged.verdicts, judged.block_rows, judged.undecided
             judged.count_in(task.tally)
-        column = chunk.clean[task.column]
+        column = chunk.dense[task.column]
         if column is None:
             column = self._verified(verdicts, block_rows)
         if column.dtype.kind == "b":
@@ -204,9 +204,9 @@ class ChunkSearch:
         return count, words
 
     def _verified(self, verdicts: NDArray[np.uint8], block_rows: int) -> NDArray[Any]:
-        """The column, verified where it is compared."""
+        """The column, contiguous, verified where it is compared."""
         if verdicts is _UNDECIDED:
-            return self._chunk.ensure_verified(self._task.column, self._low, self._high)
+            return self._chunk.ensure_dense(self._task.column, self._low, self._high)
         first, last = self._low // block_rows, (self._high - 1) // block_rows + 1
         starts = (np.flatnonzero(verdicts[first:last] == SOME) + first) * block_rows
         return self._chunk.ensure_runs_verified(

@@ -57,7 +57,7 @@ class Selection:
             if words is None:
                 target[:] = chunk.column(index, low, high)
                 continue
-            column = chunk.clean[index]
+            column = chunk.dense[index]
             if column is None:
                 starts = (np.flatnonzero(words) + (low >> 6)) << 6
                 column = chunk.ensure_runs_verified(index, starts, np.minimum(starts + 64, high))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from fastk.errors import InvalidData, InvalidInput, NotFound, UnsupportedVersion
 from fastk.format import names
-from fastk.format.binary import VERSION
-from fastk.format.store_file import ORIGINAL_MANIFEST, check_store_file
+from fastk.format.original.manifest import is_manifest
+from fastk.format.store_file import check_store_file
 from fastk.recovery.chunk_file import unreadable
 from fastk.recovery.places import Place, verdict
 from fastk.recovery.verdicts import Code, Problem, Verdict
@@ -40,13 +40,17 @@ class StoreFile(Enum):
 
 @dataclass
 class Survey:
-    """A root with its series, in the order of their folder names; ``verdicts`` are about what is no series."""
+    """A root with its series, in the order of their folder names; ``verdicts`` are about what is no series.
+
+    ``strange_manifests`` would be those of folders that no series of format 3 has.
+    """
 
     root: str
     store_file: StoreFile = StoreFile.SOUND
     places: list[Place] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     leftovers: list[str] = field(default_factory=list)
+    strange_manifests: list[str] = field(default_factory=list)
 
     def say(self, code: Code, path: str, detail: str) -> None:
         """Add a verdict."""
@@ -131,14 +135,16 @@ def _add_series(found: Survey, path: str, parts: tuple[str, ...]) -> None:
         found.places.append(Place(found.root, path, names.parse_series_path(symbol, category, name)))
     except InvalidData:
         found.say(Code.UNKNOWN_FILE, path, "no series has such a folder name, so that the store does not look at it")
+        found.strange_manifests.append(os.path.join(path, names.MANIFEST_FILE))
 
 
 def _check_is_store(disk: Disk, found: Survey) -> None:
     """A folder with series lost its store file; any other was never a store."""
-    if any(_is_of_original(disk, place.manifest) for place in found.places):
+    manifests = [place.manifest for place in found.places]
+    if any(_is_of_original(disk, path) for path in manifests + found.strange_manifests):
         raise UnsupportedVersion(
-            f"{found.root} is a store of the original FastK (format 1 or 2), which this version does not read; "
-            f"it reads format {VERSION}"
+            f"{found.root} is a store of the original FastK, which is read and never written: look after it with the "
+            f"original's fastk_admin, or make a store of this format from it with `fastk migrate`"
         )
     if not found.places:
         raise NotFound(f"there is no store at {found.root}: it has neither {names.STORE_FILE} nor any series")
@@ -146,7 +152,7 @@ def _check_is_store(disk: Disk, found: Survey) -> None:
 
 def _is_of_original(disk: Disk, manifest: str) -> bool:
     try:
-        return disk.map(manifest)[: len(ORIGINAL_MANIFEST)].tobytes() == ORIGINAL_MANIFEST
+        return is_manifest(disk.map(manifest)[:8].tobytes())
     except (OSError, ValueError):
         return False
 

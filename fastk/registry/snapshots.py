@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fastk.engine.cache import MapCache
-from fastk.engine.files import SeriesFiles, make_folders
+from fastk.engine.files import SeriesFiles, make_folders, remove_tree
 from fastk.errors import InvalidData, InvalidInput, NotFound, SnapshotExpired
 from fastk.format import names, sidecars, tables
 from fastk.registry.digest import combined, digest_store, open_snapshots
@@ -304,14 +304,3 @@ def remove_abandoned(disk: Disk, datasets: str) -> list[str]:
     for folder in abandoned:
         remove_tree(disk, folder)
     return abandoned
-
-
-def remove_tree(disk: Disk, path: str) -> None:
-    """Remove a folder and what lies in it; links are removed, not followed."""
-    for name in disk.list(path):
-        below = os.path.join(path, name)
-        if disk.is_folder(below) and not os.path.islink(below):
-            remove_tree(disk, below)
-        else:
-            disk.remove(below)
-    disk.remove_folder(path)

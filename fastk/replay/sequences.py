@@ -142,7 +142,7 @@ class _Scan:
 
     def add(self, chunk: MappedChunk, low: int, high: int) -> None:
         """Go on with rows of the next chunk."""
-        values = chunk.column(self._place, low, high)
+        values = chunk.dense_rows(self._place, low, high)
         if self._last is None:
             self._first = int(values[0])
         else:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from fastk.engine.reader import SeriesReader, identity_of
+from fastk.engine.reader import SeriesReader
 from fastk.errors import FastKError, NotFound, StoreClosed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class PinnedReader(SeriesReader):
         self._data = b""
         if self.pinned is None:
             self._data = source.committed()
-            self._prefix = identity_of(self._data)
+            self._prefix = self.files.identity(self._data)
         self._held: list[MappedChunk] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -55,7 +55,7 @@ class PinnedReader(SeriesReader):
     def newer(self) -> bytes | None:
         """The manifest of a state that is newer than the pinned one; None if there is none. One small read."""
         data = self.source.committed()
-        return None if identity_of(data) == self._prefix else data
+        return None if self.files.identity(data) == self._prefix else data
 
     def refresh(self) -> bool:
         """Move to the newest committed state; False if it is the pinned one."""
@@ -69,7 +69,7 @@ class PinnedReader(SeriesReader):
         """Pin the state of a manifest."""
         with self._lock:
             self.pinned = None if self._closed else state
-            self._prefix = identity_of(data)
+            self._prefix = self.files.identity(data)
             self._data = b""
             self._held = []
 

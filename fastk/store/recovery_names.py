@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastk.errors import InvalidData, NotFound
+from fastk.errors import InvalidData, NotFound, UnsupportedVersion
 from fastk.keys import as_series_key
 
 if TYPE_CHECKING:
@@ -44,6 +44,10 @@ class RecoveryNames:
         _check_open: Callable[[], None]
         _open_writer: Callable[[], Writer]
 
+        @property
+        def is_original(self) -> bool:
+            """Whether this is a store of the original."""
+
     def validate_store(self) -> None:
         """Raise InvalidData naming the first damage that a validation finds; None if there is none."""
         damage = [verdict for each in self.validate_manifest_vs_fs() for verdict in each.damage]
@@ -66,11 +70,19 @@ class RecoveryNames:
 
     def _look(self, look: Callable[[], Any]) -> Any:
         """What a look at the store gives; None where nothing was ever written."""
-        self._check_open()
+        self._check_looked_after()
         try:
             return look()
         except NotFound:
             return None
+
+    def _check_looked_after(self) -> None:
+        self._check_open()
+        if self.is_original:
+            raise UnsupportedVersion(
+                f"{self.root} is a store of the original FastK: look after it with the original's fastk_admin, or make "
+                f"a store of this format from it with `fastk migrate`; series.verify() compares its checksums"
+            )
 
     def scrub_store(self, verbose: bool = False, progress: Progress | None = None) -> list[ScrubSeriesReport]:
         """Validate, and compare every block of every column and every sidecar with its checksum.
@@ -134,7 +146,7 @@ class RecoveryNames:
         return _LockOutsideBatches(self._gate, self._open_writer)
 
     def _mend(self, mend: Callable[[], RecoveryReport], dry_run: bool) -> RecoveryReport:
-        self._check_open()
+        self._check_looked_after()
         if dry_run:
             return mend()
         self._gate.check_open()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastk.format import names
-from fastk.format.tables import ChunkKind, ChunkState
+from fastk.format.tables import ChunkState
 
 if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
@@ -14,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ChunkMeta:
-    """One chunk of a series. ``relative_path`` is below the series' folder, ``checksum`` the CRC-32C of its header."""
+    """One chunk of a series. ``relative_path`` is below the series' folder, ``checksum`` the CRC-32C of its header.
+
+    In a store of the original ``chunk_id``, ``state`` and ``checksum`` (FNV-1a of the file) are what its manifest says.
+    """
 
     chunk_id: int
     partition_key: str
@@ -96,26 +98,24 @@ class VerificationReport:
 
 def chunk_inventory(snapshot: Snapshot) -> list[ChunkMeta]:
     """All chunks in order of time."""
-    partition = snapshot.settings.partition
+    partition, files = snapshot.settings.partition, snapshot.chunks.files
     metas = []
     for leaf in snapshot.leaves():
         for item in leaf.table:
-            key = partition.key(int(item["partition"]))
-            identity = int(item["chunk_id"])
-            file = names.chunk_file_name(key, ChunkKind(item["kind"]).label, identity)
+            name = files.chunk_name(item, partition)
             metas.append(
                 ChunkMeta(
-                    identity,
-                    key,
+                    name.chunk_id,
+                    partition.key(int(item["partition"])),
                     int(item["start_ts"]),
                     int(item["end_ts"]),
                     int(item["rows"]),
                     ChunkState(item["state"]),
                     int(item["generation"]),
-                    f"{names.CHUNKS_FOLDER}/{file}",
+                    name.path,
                     int(item["sidecars"]).bit_count(),
                     int(item["file_length"]),
-                    int(item["header_crc"]),
+                    name.checksum,
                 )
             )
     return metas

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 DEFAULT_SCALAR_ZMAP_BLOCK_SIZE = 256
 DEFAULT_SEQUENCE_LIMIT = 10_000
 DEFAULT_COVERAGE_LIMIT = 100_000
-_MOST_ZONE_ROWS = 1 << 20
+MOST_ZONE_ROWS = 1 << 20
 _NARROWING = {"both": (0, 0), "left": (0, 1), "right": (1, 0), "neither": (1, 1)}
 
 
@@ -445,9 +445,9 @@ def check_policy(on_conflict: object) -> None:
 
 
 def _checked_zone_rows(zone_rows: object) -> int:
-    if is_integer(zone_rows) and 1 <= zone_rows <= _MOST_ZONE_ROWS:
+    if is_integer(zone_rows) and 1 <= zone_rows <= MOST_ZONE_ROWS:
         return int(zone_rows)
-    raise InvalidInput(f"zone_rows (zmap_block_size) must be an int from 1 to {_MOST_ZONE_ROWS:,}, not {zone_rows!r}")
+    raise InvalidInput(f"zone_rows (zmap_block_size) must be an int from 1 to {MOST_ZONE_ROWS:,}, not {zone_rows!r}")
 
 
 def _is_within(key: str, span: str) -> bool:

@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.engine.cache import MapCache, default_budget
-from fastk.engine.files import SeriesFiles, make_folders, series_folders
+from fastk.engine.files import SeriesFiles, make_folders
 from fastk.engine.gate import WriteGate
+from fastk.engine.layouts import FORMAT_3, Layout, find_original
 from fastk.engine.reader import SeriesReader
 from fastk.errors import FastKError, InvalidData, InvalidInput, NotFound, StoreClosed, UnsupportedVersion
 from fastk.format import names
-from fastk.format.binary import VERSION
-from fastk.format.store_file import ORIGINAL_MANIFEST, check_store_file, encode_store_file
+from fastk.format.store_file import check_store_file, encode_store_file
 from fastk.io.disk import Disk
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
@@ -85,10 +85,13 @@ class FastKStore(
         self._series: dict[SeriesKey, Series] = {}
         self._readers: dict[SeriesKey, SeriesReader] = {}
         self._closed = False
+        self._layout = FORMAT_3
         self._initialized = self._check_root()
 
     @cached_property
     def _writer(self) -> Writer:
+        if self.is_original:
+            self._gate.check_open()
         from fastk.engine.writer import Writer  # here, because a process that only reads need not load it
 
         policy = self.compaction_policy
@@ -115,7 +118,8 @@ class FastKStore(
         """Open a store.
 
         A missing or empty root becomes a store at :meth:`init` or the first mutation; in mode ``"r"`` it is NotFound.
-        A folder that holds something else raises InvalidInput, a newer format or the original's UnsupportedVersion.
+        A folder that holds something else raises InvalidInput, a newer format UnsupportedVersion. A store of the
+        original opens in mode ``"r"`` only: :func:`fastk.migrate` makes one of this format from it.
 
         ``verify``: when checksums are compared: on first ``"touch"`` of a block (default), at ``"open"`` of a chunk, or
         ``"never"``. ``lock_timeout``: seconds to wait for another writer. ``max_maps``: how many chunks stay mapped
@@ -156,20 +160,19 @@ class FastKStore(
         except NotADirectoryError:
             raise InvalidInput(f"{self.root} is a file; a store is a folder") from None
         except FileNotFoundError:
-            self._check_may_become_store()
-            return False
+            return self._check_may_become_store()
         check_store_file(content, store_file)
         return True
 
-    def _check_may_become_store(self) -> None:
+    def _check_may_become_store(self) -> bool:
+        """Whether the root is a store of the original; errors if it is neither that nor empty."""
         if self._disk.exists(self.root) and not self._disk.is_folder(self.root):
             raise InvalidInput(f"{self.root} is a file; a store is a folder")
         foreign = [name for name in self._disk.list(self.root) if not name.startswith((".fastk.", names.STORE_FILE))]
-        if foreign and self._is_of_original():
-            raise UnsupportedVersion(
-                f"{self.root} is a store of the original FastK (format 1 or 2), which this version "
-                f"does not read yet; a later version will migrate it to format {VERSION} (`fastk migrate`)"
-            )
+        original = find_original(self._disk, self.root) if foreign else None
+        if original is not None:
+            self._open_original(original)
+            return True
         if foreign and foreign != [names.SERIES_FOLDER]:
             raise InvalidInput(
                 f"{self.root} is not empty and no store (it holds {', '.join(foreign[:3])}); "
@@ -182,14 +185,22 @@ class FastKStore(
             )
         if self.mode == "r":
             raise NotFound(f"there is no store at {self.root}; check the path, or open it with mode='rw' to create it")
-
-    def _is_of_original(self) -> bool:
-        for _, path in self._series_folders():
-            try:
-                return self._disk.read(os.path.join(path, names.MANIFEST_FILE))[:7] == ORIGINAL_MANIFEST
-            except OSError:
-                continue
         return False
+
+    def _open_original(self, layout: Layout) -> None:
+        refusal = (
+            f"{self.root} is a store of the original FastK, which is read and never written: make a store of this "
+            f"format from it with `fastk migrate {self.root} TARGET` (fastk.migrate)"
+        )
+        if self.mode != "r":
+            raise UnsupportedVersion(f"{refusal}, or open it with mode='r'")
+        self._layout = layout
+        self._gate.refuse(refusal)
+
+    @property
+    def is_original(self) -> bool:
+        """Whether this is a store of the original, which is read only."""
+        return self._layout is not FORMAT_3
 
     def init(self) -> FastKStore:
         """Create the store's folder unless it exists; returns the store. Any mutation does this by itself."""
@@ -250,9 +261,10 @@ class FastKStore(
         self._check_open()
         reader = self._readers.get(key)
         if reader is None:
-            files = SeriesFiles(self.root, key)
-            dropped = os.path.join(self.root, names.DROPPED_FOLDER)
-            reader = self._readers.setdefault(key, SeriesReader(self._disk, files, dropped, self._maps, self._verify))
+            layout, dropped = self._layout, os.path.join(self.root, names.DROPPED_FOLDER)
+            files = layout.files(self.root, key)
+            reader = SeriesReader(self._disk, files, dropped, self._maps, self._verify, layout.chunks)
+            reader = self._readers.setdefault(key, reader)
         return reader
 
     def register_series(
@@ -364,7 +376,7 @@ class FastKStore(
 
     def _series_folders(self) -> Iterator[tuple[SeriesKey, str]]:
         """Key and path of every folder that is named like a series."""
-        return series_folders(self._disk, self.root)
+        return self._layout.folders(self._disk, self.root)
 
     def store_stats(self) -> reports.StoreStats:
         """Sums over all readable series. Linear in series and chunks."""

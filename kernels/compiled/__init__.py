@@ -5,6 +5,7 @@ from typing import Any
 from numba import config
 
 from .checksum import crc32c_blocks
+from .fnv import fnv1a
 from .matrix import align, carry_forward, equal, intersect, unite
 from .merge import merge
 from .order import first_disorder
@@ -36,6 +37,7 @@ __all__ = [
     "find",
     "find_indexed",
     "first_disorder",
+    "fnv1a",
     "gather",
     "index_bounds",
     "intersect",

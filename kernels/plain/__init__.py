@@ -1,6 +1,7 @@
 """The kernels in numpy: always available, and what serves until the compiled ones are loaded."""
 
 from .checksum import crc32c_blocks
+from .fnv import fnv1a
 from .indexed import chain, find_indexed, pick
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
 from .merge import merge
@@ -23,6 +24,7 @@ __all__ = [
     "find",
     "find_indexed",
     "first_disorder",
+    "fnv1a",
     "gather",
     "index_bounds",
     "intersect",

@@ -272,8 +272,8 @@ def test_the_trouble_of_another_series_is_not_ones_own(caller):
 
 def test_a_store_is_opened_once(caller, monkeypatch):
     opened = []
-    real = batches.FastKStore.open
-    monkeypatch.setattr(batches.FastKStore, "open", lambda root: opened.append(root) or real(root))
+    real = fastk.FastKStore.open
+    monkeypatch.setattr(fastk.FastKStore, "open", lambda root: opened.append(root) or real(root))
     for _ in range(5):
         caller.ask("kline-inventory", **SERIES)
     assert opened == [caller.bridge.root]

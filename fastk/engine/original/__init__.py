@@ -1,0 +1,1 @@
+"""Reading the Rust engine's stores: another layout below the same snapshots."""

@@ -91,9 +91,15 @@ class SeriesReader:
             return self._snapshot_of(manifest)
 
     def newest(self) -> Snapshot:
-        """The newest committed state, sharing the pinned one's maps; the pin stays."""
-        self.files.check_plain(self._disk)
-        return self._snapshot_of(self.files.parse_manifest(self._read_manifest()))
+        """The newest committed state, sharing the pinned one's maps; the pin stays.
+
+        That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
+        """
+        data = self.committed()
+        pinned, identity = self.state()
+        if pinned is not None and identity_of(data) == identity:
+            return pinned
+        return self._snapshot_of(self.files.parse_manifest(data))
 
     def move(self, manifest: Manifest, data: bytes) -> None:
         """Pin the state that an own commit has just made."""

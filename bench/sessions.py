@@ -12,7 +12,7 @@ import numpy as np
 import fastk
 from bench.data import MINUTE, SYMBOLS, TIMEFRAME, Market
 from bench.lifecycle import without_syncs
-from bench.measure import LOADED, Workload
+from bench.measure import NEVER, Workload
 from bench.reads import CALLS, batches_of, rows_in_month
 from bench.writes import bars_from
 
@@ -52,9 +52,7 @@ def attach(market: Market, rounds: int) -> Workload:
     def raw_map(batch: Any) -> int:
         return len([np.load(os.path.join(many.folder, f"{name}.npy"), mmap_mode="r") for name in many.symbols])
 
-    return Workload(
-        f"attach {SERIES:,} series, each", fastk_attach, raw_map, range(rounds), many.count, modes=(LOADED,)
-    )
+    return Workload(f"attach {SERIES:,} series, each", fastk_attach, raw_map, range(rounds), many.count, modes=(NEVER,))
 
 
 def attach_by_handles(market: Market, rounds: int) -> Workload:
@@ -76,7 +74,7 @@ def attach_by_handles(market: Market, rounds: int) -> Workload:
         range(rounds),
         many.count,
         baseline_name="handles",
-        modes=(LOADED,),
+        modes=(NEVER,),
     )
 
 
@@ -92,9 +90,7 @@ def prewarm(market: Market, rounds: int) -> Workload:
         store = fastk.open(root, "r")
         return sum(store.series(key).verify().chunks for key in keys)
 
-    return Workload(
-        "prewarm all symbols", fastk_prewarm, verify, range(rounds), baseline_name="verify", modes=(LOADED,)
-    )
+    return Workload("prewarm all symbols", fastk_prewarm, verify, range(rounds), baseline_name="verify", modes=(NEVER,))
 
 
 def reads(name: str, level: str, through_session: bool, market: Market, rounds: int) -> Workload:
@@ -113,7 +109,7 @@ def reads(name: str, level: str, through_session: bool, market: Market, rounds: 
         return lambda batch: [handles[place].range(start, end).close.sum() for place, start, end in batch]
 
     batches = batches_of(market, rounds, partial(rows_in_month, RANGE_ROWS, market.rows_per_month))
-    return Workload(name, read(series), read(plain), batches, CALLS, baseline_name="store, off")
+    return Workload(name, read(series), read(plain), batches, CALLS, baseline_name="store, off", modes=(NEVER,))
 
 
 SESSIONS: dict[str, Callable[[Market, int], Workload]] = {

@@ -9,6 +9,6 @@ from bench.data import Market
 from bench.sessions import SESSIONS
 
 
-@parametrize(SESSIONS, ("baseline", "fastk-kernels"))
+@parametrize(SESSIONS, ("baseline", "fastk-numpy"))
 def test_sessions(benchmark: Any, market: Market, name: str, contender: str) -> None:
     run(benchmark, SESSIONS[name], market, contender, rounds=5)

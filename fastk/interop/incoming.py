@@ -72,18 +72,28 @@ def _missing(what: str, row: int) -> InvalidInput:
 
 
 def _as_table(data: Any, settings: SeriesSettings) -> pa.Table:
-    """Whatever has columns as a table of Arrow, over the same memory where it can be."""
+    """Whatever has columns as a table of Arrow, over the same memory where it can be; a stream is read to its end."""
     library = pyarrow()
     if hasattr(data, "collect"):
         raise InvalidInput(f"{settings.key}: a {type(data).__name__} has no rows yet: give its collect()")
     try:
-        if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
-            return library.table(data)
-        from pyarrow.interchange import from_dataframe
-
-        return from_dataframe(data)
+        opened = _opened(data, library)
     except (TypeError, library.ArrowInvalid, library.ArrowNotImplementedError) as error:
         raise InvalidInput(f"{settings.key}: {type(data).__name__} is no table with columns: {error}") from None
+    return opened.read_all() if isinstance(opened, library.RecordBatchReader) else opened
+
+
+def _opened(data: Any, library: Any) -> Any:
+    """A table, or a reader of one of which nothing is read yet."""
+    if isinstance(data, (library.Table, library.RecordBatchReader)):
+        return data
+    if hasattr(data, "__arrow_c_stream__"):
+        return library.RecordBatchReader.from_stream(data)
+    if hasattr(data, "__arrow_c_array__"):
+        return library.table(data)
+    from pyarrow.interchange import from_dataframe
+
+    return from_dataframe(data)
 
 
 def _from_table(table: pa.Table, settings: SeriesSettings, decoded: bool) -> dict[Any, _Column]:

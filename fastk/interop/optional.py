@@ -7,12 +7,14 @@ from typing import Any
 
 
 def need(module: str, extra: str) -> Any:
-    """Import an optional library; ModuleNotFoundError saying how to install it where there is none."""
+    """Import a module of an optional library; ModuleNotFoundError saying how to install that where there is none."""
+    library = module.partition(".")[0]
     try:
-        return import_module(module)
+        import_module(library)
     except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
+        if error.name != library:
             raise
         raise ModuleNotFoundError(
-            f"this needs {error.name}, which is not installed: pip install 'fastk-engine[{extra}]'", name=error.name
+            f"this needs {library}, which is not installed: pip install 'fastk-engine[{extra}]'", name=library
         ) from None
+    return import_module(module)

@@ -12,7 +12,7 @@ from fastk.interop.arrow import BATCH_ROWS, Layout
 from fastk.interop.optional import need
 from fastk.interop.polars_conditions import Demand
 from fastk.interop.polars_frames import frame
-from fastk.query.search import search_all
+from fastk.query.search import candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +69,7 @@ class _Source:
             demand.add(predicate)
         if demand.is_impossible:
             return
-        for rows in search_all(self._snapshot, demand.conditions(), *demand.window):
+        for rows in candidates(self._snapshot, demand.conditions(), *demand.window):
             for batch in _cut(rows, batch_rows or BATCH_ROWS):
                 yield frame(layout.batch(batch))
 

@@ -12,7 +12,7 @@ from fastk.interop.arrow import BATCH_ROWS, Layout
 from fastk.interop.optional import need
 from fastk.interop.polars_conditions import Demand
 from fastk.interop.polars_frames import frame
-from fastk.query.search import candidates
+from fastk.query.candidates import candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

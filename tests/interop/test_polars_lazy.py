@@ -16,7 +16,7 @@ from polars.testing import assert_frame_equal
 import fastk
 from fastk import InvalidData, Schema
 from fastk.interop import polars_lazy
-from fastk.query import search
+from fastk.query import candidates
 
 FIELDS = [
     ("ts", "i8"),
@@ -53,7 +53,7 @@ def series(request):
     """Five chunks: without sidecars, their rows come all or none; with some, those that match are gathered."""
     names = ["price", "small", "f8", "f4"] if request.param != "plain" else []
     with pytest.MonkeyPatch.context() as patch, temporary_store() as store:
-        patch.setattr(search, "_FEW", 1 if names else 8)
+        patch.setattr(candidates, "_FEW", 1 if names else 8)
         schema = Schema("mixed", FIELDS, zone_maps=names, value_indexes=names)
         handle = store.register_series(("X", "own", "mixed"), schema, scales={"price_scale": 100})
         for low in range(0, COUNT, 15):
@@ -151,11 +151,11 @@ def test_nothing_depends_on_what_is_pushed_down(series, decoded, engine, data):
 def demands(monkeypatch):
     """The windows and conditions that reach the planner."""
     seen = []
-    search = polars_lazy.candidates
+    plan = polars_lazy.candidates
 
     def watched(snapshot, asked, start, end):
         seen.append(((start, end), asked))
-        return search(snapshot, asked, start, end)
+        return plan(snapshot, asked, start, end)
 
     monkeypatch.setattr(polars_lazy, "candidates", watched)
     return seen

@@ -192,6 +192,16 @@ def test_what_reaches_the_planner(demands, condition, window, asked):
     assert sorted(found, key=repr) == sorted(asked, key=repr)
 
 
+@pytest.mark.parametrize(("unit", "factor"), [("us", 1_000), ("ns", 1_000_000)])
+def test_times_reach_the_planner_in_the_unit_of_the_series(demands, unit, factor):
+    with temporary_store() as store:
+        series = store.register_series(("X", "own", unit), Schema("t", [("ts", "i8")]), time_unit=unit)
+        series.put({"ts": JANUARY * factor + np.arange(5)})
+        found = series.lazy().filter(TS >= FIRST).select(TS.dt.epoch("ns").last()).collect().item()
+        assert found == (JANUARY * factor + 4) * (1_000_000 // factor)
+    assert demands[0][0][0] == JANUARY * factor
+
+
 def test_natural_units_reach_the_planner_as_stored_integers(demands):
     with three_months() as (_, bitcoin):
         found = bitcoin.lazy(decoded=True).filter(CLOSE.is_between(10.11, 10.31)).collect()

@@ -216,6 +216,14 @@ def test_the_order_of_rows_is_kept():
         assert np.array_equal(found["ts"].cast("int64").to_numpy(), series.range().ts)
 
 
+def test_parts_with_nan_are_not_judged_by_their_other_values():
+    with temporary_store() as store:
+        series = store.register_series(("X", "own", "f"), Schema("f", [("ts", "i8"), ("f", "f8")]))
+        series.put({"ts": [1, 2], "f": [1.0, np.nan]})
+        found = series.arrow_dataset().to_table(filter=~(pc.field("f") <= 2))
+        assert found["ts"].cast("int64").to_pylist() == [2]
+
+
 def test_what_needs_files_is_refused():
     with three_months() as (_, series):
         dataset = series.arrow_dataset()

@@ -202,12 +202,32 @@ def test_times_reach_the_planner_in_the_unit_of_the_series(demands, unit, factor
     assert demands[0][0][0] == JANUARY * factor
 
 
+def test_a_column_compared_with_as_many_values_is_left_to_polars(demands):
+    values = pl.Series([2_000_000] + 13 * [0])
+    with three_months() as (_, bitcoin):
+        found = bitcoin.lazy().filter(values < CLOSE).collect()
+        assert_frame_equal(found, bitcoin.range().to_polars().filter(values < CLOSE))
+    assert all(asked == [] for _, asked in demands)
+
+
 def test_natural_units_reach_the_planner_as_stored_integers(demands):
     with three_months() as (_, bitcoin):
         found = bitcoin.lazy(decoded=True).filter(CLOSE.is_between(10.11, 10.31)).collect()
     ((_, ((_, bounds),)),) = demands
     assert found["close"].to_list() == [10.11, 10.21, 10.31]
     assert (bounds.min, bounds.max) in [(1010, 1032), (1010, 1031), (1011, 1032), (1011, 1031)]
+
+
+def test_large_stored_integers_that_decode_to_one_float_are_all_found():
+    """Beyond 2**53 many integers do: the bounds that reach the planner hold them all."""
+    with temporary_store() as store:
+        schema = Schema("large", [("ts", "i8"), ("price", "i8", "price_scale")])
+        series = store.register_series(("X", "own", "large"), schema, scales={"price_scale": 100})
+        series.put({"ts": np.arange(4_001), "price": 2**62 + np.arange(-2_000, 2_001)})
+        everything = series.range().to_polars(decoded=True)
+        for value in everything["price"].unique():
+            for condition in (pl.col("price") == value, pl.col("price") >= value, pl.col("price") <= value):
+                assert_frame_equal(series.lazy(decoded=True).filter(condition).collect(), everything.filter(condition))
 
 
 def test_nan_is_above_all_numbers_as_in_polars(demands):

@@ -67,6 +67,8 @@ _HOMES = {
     "fastk.store.original_export": "OriginalExport export_original",
     "fastk.store.store": "FastKStore",
 }
+# Modules for use with libraries of the same names; not in __all__, where they would hide those.
+_MODULES = {"duckdb": "fastk.interop.duckdb_views", "polars": "fastk.interop.polars_lazy"}
 _HOME_OF = {name: home for home, listed in _HOMES.items() for name in listed.split()}
 
 __all__ = ["__version__", "open", *sorted(_HOME_OF)]
@@ -75,8 +77,11 @@ __version__ = "0.1.0.dev0"
 
 
 def __getattr__(name: str) -> Any:
+    value: Any
     if name == "open":
-        from fastk.store.store import open_store as value
+        value = import_module("fastk.store.store").open_store
+    elif name in _MODULES:
+        value = import_module(_MODULES[name])
     elif name in _HOME_OF:
         value = getattr(import_module(_HOME_OF[name]), name)
     else:

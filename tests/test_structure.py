@@ -41,11 +41,11 @@ VOCABULARY = frozenset({"errors", "arrays", "times", "partition", "keys", "schem
 ONLY = {"kernels": frozenset[str](), "recovery": VOCABULARY | {"kernels", "io", "format"}}
 
 # Rows.to_pandas and its kin find the optional libraries when they are called.
-WHEN_CALLED = {("engine", "interop")}
+WHEN_CALLED = {("engine", "interop"), ("matrix", "interop")}
 
 LONGEST_FILE = 600
 LONGEST_FUNCTION = 80
-HEAVY = ("numba", "pandas", "pyarrow", "rich", "crc32c", "sqlite3")
+HEAVY = ("numba", "pandas", "polars", "pyarrow", "duckdb", "rich", "crc32c", "sqlite3")
 
 
 @dataclass(frozen=True)

@@ -420,10 +420,7 @@ def test_times_in_a_table_of_floats_are_whole(store, refuse, ts):
     refuse(series, np.array([[ts, 42.5, 43.0, 42.25, 42.75, 1.5]]), "'ts'.*at row 0", decoded=True)
 
 
-def test_a_data_frame_is_told_its_way_in(klines):
+def test_the_columns_of_a_data_frame_are_a_mapping(klines):
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame(bars())
-    with pytest.raises(InvalidInput, match=r"dict\(frame\)"):
-        klines.put(frame)
-    klines.put(dict(frame))
+    klines.put(dict(pandas.DataFrame(bars())))
     assert_rows(klines.range(), bars())

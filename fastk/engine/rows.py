@@ -17,6 +17,9 @@ from fastk.schema.scaling import decode
 from fastk.times import format_ts
 
 if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
     from numpy.typing import NDArray
 
     from fastk.engine.mapped import MappedChunk
@@ -90,6 +93,38 @@ class Rows:
             table[name] = self.column(name)
         return table
 
+    # Other libraries, each found when it is asked for
+
+    def to_pandas(
+        self, columns: Sequence[str] | None = None, *, decoded: bool = False, index: bool = True, copy: bool = True
+    ) -> pandas.DataFrame:
+        """The rows, or some columns, as a frame of pandas; ``ts`` in UTC as its index, or as a column.
+
+        ``decoded`` gives natural units (float64) for columns with a scale. ``copy=False`` gives read-only views of the
+        columns, where nothing is decoded or text.
+        """
+        from fastk.interop.pandas_frames import to_pandas
+
+        return to_pandas(self, columns, decoded, index, copy)
+
+    def to_polars(self, columns: Sequence[str] | None = None, *, decoded: bool = False) -> polars.DataFrame:
+        """The rows, or some columns, as a frame of polars over the same memory; a piece for each chunk."""
+        from fastk.interop.polars_frames import to_polars
+
+        return to_polars(self, columns, decoded)
+
+    def to_arrow(self, columns: Sequence[str] | None = None, *, decoded: bool = False) -> pyarrow.Table:
+        """The rows, or some columns, as a table of Arrow over the same memory; a batch for each chunk."""
+        from fastk.interop.arrow import to_arrow
+
+        return to_arrow(self, columns, decoded)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The rows as a stream of Arrow's C interface, as other libraries read it: ``polars.DataFrame(rows)``."""
+        from fastk.interop.arrow import stream
+
+        return stream(self, requested_schema)
+
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             return self.column(key)
@@ -128,6 +163,11 @@ class Rows:
             first, last = (format_ts(int(ts[row]), self.settings.time_unit) for row in (0, -1))
             span = f", {first} to {last}"
         return f"<{len(self):,} rows of {self.settings.key}{span}>"
+
+    def _repr_html_(self) -> str:
+        from fastk.interop.notebook import rows_html
+
+        return rows_html(self)
 
 
 class ChunkRows(Rows):

@@ -8,11 +8,15 @@ import numpy as np
 
 from fastk.arrays import is_integer
 from fastk.errors import InvalidInput
+from fastk.times import format_ts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    import pandas
+    import polars
+    import pyarrow
     from numpy.typing import NDArray
 
     from fastk.keys import SeriesKey
@@ -72,7 +76,41 @@ class FeatureMatrix:
 
     def __repr__(self) -> str:
         size = " x ".join(f"{length:,}" for length in self.values.shape)
-        return f"<FeatureMatrix {size} {self.values.dtype}, layout {self.layout}>"
+        span = ""
+        if len(self):
+            first, last = (format_ts(int(self.ts[row]), self.time_unit) for row in (0, -1))
+            span = f", {first} to {last}"
+        return f"<FeatureMatrix {size} {self.values.dtype}, layout {self.layout}{span}>"
+
+    def _repr_html_(self) -> str:
+        from fastk.interop.notebook import matrix_html
+
+        return matrix_html(self)
+
+    def to_pandas(self, *, index: bool = True, copy: bool = True) -> pandas.DataFrame:
+        """The matrix as a frame of pandas, a column a label; ``ts`` in UTC as its index, or as a column.
+
+        With ``copy=False`` the frame and the matrix share their memory.
+        """
+        from fastk.interop.matrices import to_pandas
+
+        return to_pandas(self, index, copy)
+
+    def to_polars(self) -> polars.DataFrame:
+        """The matrix as a frame of polars: ``ts`` and a column a label; without a copy in layout "FT"."""
+        from fastk.interop.matrices import to_polars
+
+        return to_polars(self)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The matrix as a table of Arrow, as :meth:`to_polars`."""
+        from fastk.interop.matrices import to_arrow
+
+        return to_arrow(self)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The matrix as a stream of Arrow's C interface."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
 
     def windows(self, length: int, stride: int = 1) -> NDArray[Any]:
         """Every run of ``length`` rows, each ``stride`` rows after the one before, without a copy; read-only.

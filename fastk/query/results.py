@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,6 +40,13 @@ class QueryResult:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """The rows as a stream of Arrow's C interface; ``result.rows.to_pandas()`` and its kin are the other ways."""
+        return self.rows.__arrow_c_stream__(requested_schema)
+
+    def _repr_html_(self) -> str:
+        return self.rows._repr_html_()
 
 
 def where(snapshot: Snapshot, column: str, predicate: object, start: int, end: int, plan: str = "auto") -> QueryResult:

@@ -14,8 +14,10 @@ from fastk.query.values import value_set
 
 if TYPE_CHECKING:
     from fastk.engine.chunk_index import ChunkRef
+    from fastk.engine.mapped import MappedChunk
     from fastk.engine.rows import ColumnSource
     from fastk.engine.snapshot import Snapshot
+    from fastk.query.chunk_search import Answer
     from fastk.query.expressions import ScalarPredicateExpr
     from fastk.query.planner import PlanName
     from fastk.query.stats import Tally
@@ -37,27 +39,32 @@ def search(
     task = Task(column, values, plan, costs, snapshot.chunks.sidecars)
     selection = Selection(snapshot)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
-        _visit(snapshot, ref, start, end, task, selection)
+        chunk, low, high = window(snapshot, ref, start, end)
+        count, words = answer(task, chunk, low, high)
+        if count:
+            selection.add(ref, chunk, low, high, count, words)
     return selection, task.tally
 
 
-def _visit(snapshot: Snapshot, ref: ChunkRef, start: int, end: int, task: Task, selection: Selection) -> None:
-    """Search one chunk whose span touches the window."""
+def window(snapshot: Snapshot, ref: ChunkRef, start: int, end: int) -> tuple[MappedChunk, int, int]:
+    """A chunk whose span touches the times, mapped, and which of its rows lie between them."""
     leaf, place = ref
     chunk = snapshot.open_chunk(leaf, place)
     low, high = 0, chunk.rows
     if leaf.starts[place] < start or leaf.ends[place] > end:
         # ``start`` and ``end`` may be any int; within the chunk's span they are of int64.
         low, high = chunk.bounds(max(start, leaf.starts[place]), min(end, leaf.ends[place]))
+    return chunk, low, high
+
+
+def answer(task: Task, chunk: MappedChunk, low: int, high: int) -> Answer:
+    """How many of some rows of a chunk match, and which."""
     task.tally.chunks += 1
     verdict = SOME if low < high else NONE
     if verdict == SOME and task.uses_zones:
         verdict = task.values.judge(*task.sidecars.span(chunk, task.column))
         task.tally.zones_helped |= verdict != SOME
     if verdict == SOME:
-        count, words = ChunkSearch(task, chunk, low, high).run()
-    else:
-        count, words = 0 if verdict == NONE else high - low, None
-        task.tally.chunks_pruned += 1
-    if count:
-        selection.add(ref, chunk, low, high, count, words)
+        return ChunkSearch(task, chunk, low, high).run()
+    task.tally.chunks_pruned += 1
+    return (0 if verdict == NONE else high - low), None

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     Columns = list[NDArray[Any]]
 
-_FORMS = "a mapping of columns, a structured array, a 2-D array in field order, rows of a store, or a list of records"
+_FORMS = (
+    "a mapping of columns, a structured array, a 2-D array in field order, rows of a store, a list of records, "
+    "or a frame or table of pandas, polars or Arrow"
+)
+_FRAME_PROTOCOLS = ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__", "collect")
 
 
 def to_columns(data: Any, settings: SeriesSettings, *, decoded: bool = False, zoneless_is_utc: bool = False) -> Columns:
@@ -73,12 +77,20 @@ def _as_mapping(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
         return _from_rows(data, settings)
     if isinstance(data, (Sequence, Record)) and not isinstance(data, (str, bytes)):
         return _from_records([data] if isinstance(data, Record) else data, settings)
-    hint = "; of a data frame, dict(frame) is such a mapping" if hasattr(data, "columns") else ""
-    raise InvalidInput(f"{type(data).__name__} cannot be written: give {_FORMS}{hint}")
+    raise InvalidInput(f"{type(data).__name__} cannot be written: give {_FORMS}")
 
 
 def _is_rows(data: Any) -> bool:
     return hasattr(data, "settings") and hasattr(data, "column")
+
+
+def is_frame(data: Any) -> bool:
+    """Whether this is a frame or a table of another library, by the protocols that these share."""
+    return (
+        not isinstance(data, (np.ndarray, dict, list))
+        and not _is_rows(data)
+        and any(hasattr(data, protocol) for protocol in _FRAME_PROTOCOLS)
+    )
 
 
 def _from_rows(rows: Any, settings: SeriesSettings) -> Mapping[str, Any]:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.arrays import is_integer
 from fastk.errors import FastKError, InvalidInput, NotFound
-from fastk.schema.columns import to_columns
+from fastk.schema.columns import is_frame, to_columns
 from fastk.times import INT64_MAX, INT64_MIN, to_ts, to_ts_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
+    import polars
+    import pyarrow.dataset
     from numpy.typing import NDArray
 
     from fastk.engine import lookup
@@ -110,6 +112,14 @@ class Series:
             return f"<series {self.key}, closed or damaged>"
         return f"<series {self.key}: {len(self):,} rows in {self._reader.snapshot.chunk_count:,} chunks>"
 
+    def _repr_html_(self) -> str:
+        from fastk.interop.notebook import series_html
+
+        try:
+            return series_html(repr(self).strip("<>"), self.range())
+        except FastKError:  # not registered, damaged or closed: a representation must not fail
+            return series_html(repr(self).strip("<>"), None)
+
     # Reads
 
     def range(self, start: TimeLike | None = None, end: TimeLike | None = None, *, closed: Closed = "both") -> Rows:
@@ -159,6 +169,32 @@ class Series:
 
     def _keys(self, values: Times) -> NDArray[np.int64]:
         return to_ts_array(values, self.settings.time_unit, zoneless_is_utc=True)
+
+    # Other libraries
+
+    def lazy(self, *, decoded: bool = False) -> polars.LazyFrame:
+        """The rows of the snapshot as a LazyFrame of polars, which are read when it is collected.
+
+        Only columns that the query needs are read. Conditions on ``ts`` and on single columns (comparisons,
+        ``is_between``, ``is_in``, and conjunctions of them) choose the rows by zone maps and value indexes, a limit
+        ends the reading; polars does the rest. ``decoded`` gives natural units (float64) for columns with a scale.
+        """
+        from fastk.interop.polars_lazy import lazy_frame
+
+        return lazy_frame(self._reader.snapshot, decoded)
+
+    def arrow_dataset(self, *, decoded: bool = False) -> pyarrow.dataset.Dataset:
+        """The series as a dataset of pyarrow: its scanners take ``columns=`` and ``filter=``, and leave out the rest.
+
+        Each scan sees the snapshot that is pinned when it begins.
+        """
+        from fastk.interop.arrow import dataset
+
+        return dataset(lambda: self._reader.snapshot, decoded)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """All rows as a stream of Arrow's C interface, chunk by chunk, over the mapped columns."""
+        return self.range().__arrow_c_stream__(requested_schema)
 
     # Queries
 
@@ -328,7 +364,12 @@ class Series:
     def _to_columns(self, rows: Any, decoded: bool, zoneless: object) -> Columns:
         if zoneless not in (None, "utc"):
             raise InvalidInput(f"zoneless={zoneless!r} is unknown: give 'utc' or leave it out")
-        return to_columns(rows, self.settings, decoded=decoded, zoneless_is_utc=zoneless == "utc")
+        settings, zoneless_is_utc = self.settings, zoneless == "utc"
+        if is_frame(rows):
+            from fastk.interop.incoming import frame_columns
+
+            rows = frame_columns(rows, settings, decoded=decoded, zoneless_is_utc=zoneless_is_utc)
+        return to_columns(rows, settings, decoded=decoded, zoneless_is_utc=zoneless_is_utc)
 
     def delete_range(
         self, start: TimeLike | None = None, end: TimeLike | None = None, *, closed: Closed = "both"

@@ -243,6 +243,15 @@ class FastKStore(
     def __repr__(self) -> str:
         return f"<FastKStore {self.root!r}, mode {self.mode!r}{', closed' if self._closed else ''}>"
 
+    def _repr_html_(self) -> str:
+        from fastk.interop.notebook import store_html
+
+        if self._closed:
+            return store_html(repr(self).strip("<>"), 0, ())
+        keys = sorted(key for key, _ in self._series_folders())
+        entries = (entry for entry in map(self._inventory_entry, keys) if entry is not None)
+        return store_html(repr(self).strip("<>"), len(keys), entries)
+
     # Series
 
     def series(self, key: Key) -> Series:

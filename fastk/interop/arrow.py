@@ -1,0 +1,133 @@
+"""Rows as Arrow data: the mapped columns themselves, wherever Arrow lays them out as the files do.
+
+A buffer of Arrow refers to the numpy view that it was made of, and that to the map: the file stays mapped until the
+last array over it is gone, whatever becomes of rows and store.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastk.engine.pieces import LazyPieces
+from fastk.errors import InvalidInput
+from fastk.interop.optional import need
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    from numpy.typing import NDArray
+
+    from fastk.engine.rows import Rows
+    from fastk.engine.snapshot import Snapshot
+    from fastk.schema.schema import Field
+    from fastk.schema.settings import SeriesSettings
+
+BATCH_ROWS = 65_536
+SCALE = b"fastk.scale"
+"""Key in the metadata of a field of stored integers: the divisor that turns them into natural units."""
+
+
+def pyarrow() -> Any:
+    """The library."""
+    return need("pyarrow", "arrow")
+
+
+class Layout:
+    """Which columns of a series are handed out, and in which form: stored values, or natural units if ``decoded``."""
+
+    def __init__(self, settings: SeriesSettings, columns: Iterable[str] | None = None, decoded: bool = False) -> None:
+        self.settings = settings
+        self.names = checked_columns(settings, columns)
+        self.decoded = decoded
+
+    def is_decoded(self, name: str) -> bool:
+        """Whether a column is divided by its scale on the way."""
+        schema = self.settings.schema
+        return self.decoded and schema.fields[schema.position(name)].scale is not None
+
+    def column(self, rows: Rows, name: str) -> NDArray[Any]:
+        """One column of some rows of the series: a view where nothing is divided or joined."""
+        return rows.decoded(name) if self.is_decoded(name) else rows.column(name)
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns as Arrow types them."""
+        return pyarrow().schema([self._field(name) for name in self.names])
+
+    def _field(self, name: str) -> pa.Field:
+        pa = pyarrow()
+        field = self.settings.schema.fields[self.settings.schema.position(name)]
+        if self.is_decoded(name):
+            return pa.field(name, pa.float64())
+        metadata = None if field.scale is None else {SCALE: str(self.settings.scale_of(name))}
+        return pa.field(name, self._type(field), metadata=metadata)
+
+    def _type(self, field: Field) -> pa.DataType:
+        pa = pyarrow()
+        if field.name == "ts":
+            return pa.timestamp(self.settings.time_unit.value, "UTC")
+        return pa.binary() if field.dtype.kind == "S" else pa.from_numpy_dtype(field.dtype)
+
+    def batch(self, rows: Rows) -> pa.RecordBatch:
+        """Some rows of the series as one batch; without a copy where their columns are arrays already."""
+        arrays = [
+            arrow_array(self.column(rows, name), kind) for name, kind in zip(self.names, self.schema.types, strict=True)
+        ]
+        return pyarrow().RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def batches(self, rows: Rows) -> Iterator[pa.RecordBatch]:
+        """The same in batches: one a chunk, as views; or joined ones, where there are more chunks than stay mapped."""
+        if isinstance(rows.segments, LazyPieces):
+            return (self.batch(rows[low : low + BATCH_ROWS]) for low in range(0, len(rows), BATCH_ROWS))
+        return (self.batch(piece) for piece in rows.segments)
+
+    def reader(self, batches: Iterable[pa.RecordBatch]) -> pa.RecordBatchReader:
+        """Batches of this layout as a stream."""
+        return pyarrow().RecordBatchReader.from_batches(self.schema, batches)
+
+
+def checked_columns(settings: SeriesSettings, columns: Iterable[str] | None) -> tuple[str, ...]:
+    """The names of columns of a series, in the order asked for; InvalidInput for unknown or repeated ones."""
+    if columns is None:
+        return settings.schema.names
+    if isinstance(columns, str):
+        raise InvalidInput(f"columns is a list of names, not {columns!r}")
+    names = tuple(columns)
+    for name in names:
+        settings.schema.position(name)
+    if len(set(names)) < len(names):
+        raise InvalidInput(f"columns names {next(name for name in names if names.count(name) > 1)!r} twice")
+    return names
+
+
+def arrow_array(column: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """A column as an array of Arrow over the same memory, which it keeps; bits, text and strided columns are copied."""
+    pa = pyarrow()
+    if column.dtype.kind in "bS":  # bits of Arrow, and bytes of any length: laid out otherwise
+        return pa.array(column, kind)
+    return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(np.ascontiguousarray(column))])
+
+
+def dataset(snapshot: Callable[[], Snapshot], decoded: bool) -> ds.Dataset:
+    """A series as a dataset."""
+    need("pyarrow.dataset", "arrow")
+    from fastk.interop.arrow_dataset import SeriesDataset
+
+    return SeriesDataset(snapshot, decoded)
+
+
+def to_arrow(rows: Rows, columns: Sequence[str] | None, decoded: bool) -> pa.Table:
+    """Rows as a table."""
+    layout = Layout(rows.settings, columns, decoded)
+    return pyarrow().Table.from_batches(layout.batches(rows), schema=layout.schema)
+
+
+def stream(rows: Rows, requested_schema: Any) -> Any:
+    """Rows as a capsule of Arrow's C stream; chunks are mapped as the consumer takes batches."""
+    layout = Layout(rows.settings)
+    return layout.reader(layout.batches(rows)).__arrow_c_stream__(requested_schema)

@@ -1,0 +1,90 @@
+"""A series as a LazyFrame of polars: what polars asks of its source goes to the planner of queries.
+
+Built on polars' IO plugins (``polars.io.plugins.register_io_source``): for each query polars says which columns it
+needs, which condition rows must meet, and how many rows are enough.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastk.interop.arrow import BATCH_ROWS, Layout
+from fastk.interop.optional import need
+from fastk.interop.polars_conditions import Demand
+from fastk.interop.polars_frames import frame
+from fastk.query.candidates import candidates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import polars as pl
+
+    from fastk.engine.rows import Rows
+    from fastk.engine.snapshot import Snapshot
+
+
+def scan(series: Any, *, decoded: bool = False) -> pl.LazyFrame:
+    """``series.lazy()``, for a handle of a series."""
+    lazy: pl.LazyFrame = series.lazy(decoded=decoded)
+    return lazy
+
+
+def lazy_frame(snapshot: Snapshot, decoded: bool) -> pl.LazyFrame:
+    """The rows of a snapshot, read when the frame is collected, and as far as its query needs them."""
+    settings = snapshot.settings
+    source = _Source(snapshot, decoded)
+    lazy: pl.LazyFrame = need("polars.io.plugins", "polars").register_io_source(
+        source,
+        schema=frame(Layout(settings, None, decoded).schema.empty_table()).schema,
+        is_pure=True,  # a snapshot never changes
+        explain_name="fastk",
+        explain_detail=str(settings.key),
+    )
+    return lazy
+
+
+class _Source:
+    """What polars calls for each query."""
+
+    def __init__(self, snapshot: Snapshot, decoded: bool) -> None:
+        self._snapshot = snapshot
+        self._decoded = decoded
+
+    def __call__(
+        self, columns: list[str] | None, predicate: pl.Expr | None, most_rows: int | None, batch_rows: int | None
+    ) -> Iterator[pl.DataFrame]:
+        """Frames of the rows that a query needs.
+
+        polars has the last word on each row: the planner leaves out rows that cannot meet the condition, and the
+        condition is applied to the others. The limit counts rows before the condition, so that both are never planned
+        together: polars hands both down only where the limit comes first.
+        """
+        layout = Layout(self._snapshot.settings, columns, self._decoded)
+        frames = _limited(self._frames(layout, predicate if most_rows is None else None, batch_rows), most_rows)
+        return frames if predicate is None else (each.filter(predicate) for each in frames)
+
+    def _frames(self, layout: Layout, predicate: pl.Expr | None, batch_rows: int | None) -> Iterator[pl.DataFrame]:
+        demand = Demand(layout.settings, self._decoded)
+        if predicate is not None:
+            demand.add(predicate)
+        if demand.is_impossible:
+            return
+        for rows in candidates(self._snapshot, demand.conditions(), *demand.window):
+            for batch in _cut(rows, batch_rows or BATCH_ROWS):
+                yield frame(layout.batch(batch))
+
+
+def _cut(rows: Rows, size: int) -> Iterator[Rows]:
+    return (rows[low : low + size] for low in range(0, len(rows), size))
+
+
+def _limited(frames: Iterator[pl.DataFrame], most_rows: int | None) -> Iterator[pl.DataFrame]:
+    """The first rows of some frames, without asking for more frames than hold them."""
+    if most_rows is None:
+        yield from frames
+        return
+    for each in frames if most_rows > 0 else ():
+        yield each.head(most_rows)
+        most_rows -= each.height
+        if most_rows <= 0:
+            return

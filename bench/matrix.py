@@ -14,6 +14,7 @@ import fastk
 from bench.data import MINUTE, MONTHS, SEED, TIMEFRAME, Int64, Market, load_columns, save_all, touch
 from bench.measure import LOADED, NEVER, Result, Workload, assert_same
 from bench.processes import _PRINT_PEAK, run_python
+from bench.signals import feature
 
 FEATURES = tuple(f"feature_{number:02}" for number in range(20))
 SCALE = 10_000
@@ -48,7 +49,8 @@ class Features:
         with fastk.open(self.root) as store:
             for symbol in self.symbols:
                 ts = market.columns[symbol if times == OWN else self.symbols[0]]["ts"]
-                columns[symbol] = {"ts": ts, **{name: rng.integers(0, 10**9, ts.size) for name in FEATURES}}
+                features = {name: feature(rng, place, ts.size) for place, name in enumerate(FEATURES)}
+                columns[symbol] = {"ts": ts, **features}
                 for name in FEATURES:
                     series = store.register_scalar_series(feature_key(symbol, name), MINUTE, value_scale=SCALE)
                     series.put({"ts": ts, "value": columns[symbol][name]})

@@ -1,0 +1,151 @@
+"""Asking: every answer is compared first, then the contestants take turns, and medians are compared."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from bench.data import SEED
+from bench.measure import LOADED, take_turns, use_kernels
+from bench.peers.base import Contestant, can
+from bench.peers.cold import drop, resident_share
+from bench.peers.questions import GROUPS, Question
+from bench.peers.registry import contestant
+from bench.peers.stage import Stage
+from bench.peers.tables import Tables
+
+BATCH_SECONDS, BATCH_CALLS = 0.004, 50
+LEAST_ROUNDS = 5
+PROOFS = 3
+
+Stages = Mapping[str, Stage]
+
+
+@dataclass
+class Answered:
+    """One question: the median time of each contestant in us, and what went wrong with others."""
+
+    title: str
+    times: dict[str, float]
+    rounds: int
+    spread: dict[str, list[float]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def answer_groups(words: Sequence[str], groups: Sequence[str], tables: Tables, folder: str) -> dict[str, list[Answered]]:
+    """All questions of some groups, by title of the group."""
+    use_kernels(LOADED)
+    asked = [(title, question) for word in groups for title, questions in [GROUPS[word]] for question in questions]
+    found: dict[str, list[Answered]] = {title: [] for title, _ in asked}
+    for needed, together in itertools.groupby(asked, key=lambda each: each[1].tables):
+        stages = set_up(words, needed, tables, os.path.join(folder, needed))
+        for title, question in together:
+            print(f"  {question.title} ...", file=sys.stderr)
+            found[title].append(answer(question, stages, tables))
+        for stage in stages.values():
+            stage.remove()
+    return found
+
+
+def set_up(words: Sequence[str], needed: str, tables: Tables, folder: str) -> dict[str, Stage]:
+    """Every contestant with the tables, open."""
+    print(f"  setting up {needed} ...", file=sys.stderr)
+    given = getattr(tables, needed)
+    return {word: Stage(contestant(word), os.path.join(folder, word), given, tables) for word in words}
+
+
+def answer(question: Question, stages: Stages, tables: Tables) -> Answered:
+    """One line: proof, then time."""
+    able = {word: stage for word, stage in stages.items() if can(stage.contestant, question.method)}
+    queries = draw_forever(question, tables)
+    failures = prove(question, able, [next(queries) for _ in range(PROOFS)])
+    sound = {word: stage for word, stage in able.items() if word not in failures}
+    calls = {word: calls_in_a_batch(question, stage, queries) for word, stage in sound.items()}
+    each_round = sum(seconds for _, seconds in calls.values())
+    rounds = max(LEAST_ROUNDS, min(question.rounds, int(tables.size.seconds * len(sound) / max(each_round, 1e-9))))
+    batches = [list(itertools.islice(queries, BATCH_CALLS if question.is_warm else 1)) for _ in range(rounds)]
+    times = take_turns(
+        {word: partial(time_batch, question, stage, calls[word][0]) for word, stage in sound.items()}, batches
+    )
+    figures = {word: np.array(seconds) * 1e6 for word, seconds in times.items()}
+    return Answered(
+        question.title,
+        {word: float(np.median(each)) for word, each in figures.items()},
+        rounds,
+        {word: np.percentile(each, (10, 25, 75, 90)).round(3).tolist() for word, each in figures.items()},
+        failures,
+    )
+
+
+def draw_forever(question: Question, tables: Tables) -> Any:
+    """New queries without end, the same in every run."""
+    rng = np.random.default_rng(SEED)
+    return (question.draw(tables, rng) for _ in itertools.count())
+
+
+def prove(question: Question, stages: Stages, queries: Sequence[Any]) -> dict[str, str]:
+    """Whose answers differ from the first contestant's, or who fails; FastK and raw npy may do neither."""
+    failures: dict[str, str] = {}
+    for query in queries if question.is_warm else queries[:2]:
+        expected: Any = None
+        for word, stage in stages.items():
+            if word in failures:
+                continue
+            try:
+                found = (question.proof or question.ask)(question.place(stage, query), query)
+                expected = found if expected is None else expected
+                question.same(found, expected)
+            except Exception as error:
+                if word in ("npy", "fastk"):
+                    raise
+                failures[word] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return failures
+
+
+def calls_in_a_batch(question: Question, stage: Stage, queries: Any) -> tuple[int, float]:
+    """How many calls make up a batch of some milliseconds, and what the batch takes in seconds."""
+    if not question.is_warm:
+        return 1, time_batch(question, stage, 1, [next(queries)])
+    seconds = min(time_batch(question, stage, 1, [next(queries)]) for _ in range(3))
+    calls = max(1, min(BATCH_CALLS, int(BATCH_SECONDS / seconds)))
+    return calls, calls * seconds
+
+
+def time_batch(question: Question, stage: Stage, calls: int, batch: Sequence[Any]) -> float:
+    """Seconds a call, without its preparation and without garbage collection."""
+    store, ask, queries = question.place(stage, batch[0]), question.ask, batch[:calls]
+    gc.collect(0)
+    gc.disable()
+    try:
+        begin = time.perf_counter()
+        answers = [ask(store, query) for query in queries]
+        seconds = time.perf_counter() - begin
+    finally:
+        gc.enable()
+    del answers
+    return seconds / len(queries)
+
+
+def still_warm(stages: Stages) -> dict[str, float]:
+    """Whose files cannot be dropped from the page cache, and how much of them stays: their cold reads are not cold."""
+    found = {}
+    for word, stage in stages.items():
+        stage.contestant.close()
+        drop(stage.contestant.folder)
+        share = resident_share(stage.contestant.folder)
+        found[word] = 1.0 if share is None else share
+    return {word: share for word, share in found.items() if share > 0.05}
+
+
+def name_of(word: str) -> str:
+    kind: type[Contestant] = contestant(word)
+    return kind.name

@@ -52,7 +52,8 @@ def ternary(rng: np.random.Generator, rows: int) -> Int64:
     """A signal: 0 for most of the time, 1 or -1 for a few rows in a row; about 1 row in 60 each."""
     signal = np.zeros(rows, np.int64)
     starts = rng.choice(rows, max(rows // 120, 1), replace=False)
-    for start, side, length in zip(starts, rng.choice((-1, 1), starts.size), rng.integers(1, 8, starts.size), strict=True):
+    sides, lengths = rng.choice((-1, 1), starts.size), rng.integers(1, 8, starts.size)
+    for start, side, length in zip(starts, sides, lengths, strict=True):
         signal[start : start + length] = side
     return signal
 

@@ -45,8 +45,8 @@ class ArcticDB(Contestant):
         self._connect().append(table, _frame(columns), prune_previous_versions=True)
 
     def merge(self, table: str) -> None:
-        """Its own defragmentation."""
-        self._connect().defragment_symbol_data(table, prune_previous_versions=True)
+        """Its own compaction."""
+        self._connect().compact_data(table, prune_previous_versions=True)
 
     def open(self) -> None:
         self._connect()

@@ -17,7 +17,7 @@ class ArrowIPC(ColumnFiles):
 
     name: ClassVar[str] = "Arrow IPC"
     packages: ClassVar[tuple[str, ...]] = ("pyarrow",)
-    how: ClassVar[str] = "uncompressed, one batch a file, memory-mapped, buffers as numpy views; an append is a new file"
+    how: ClassVar[str] = "uncompressed, one batch a file, mapped, buffers as numpy views; an append is a new file"
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)

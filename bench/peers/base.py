@@ -217,9 +217,7 @@ class ColumnFiles(Contestant):
 
     def replay(self, tables: Sequence[str], name: str) -> Sequence[Int64]:
         """``source`` (place of the table), ``ts`` and a column of all tables, merged by ts and then by source."""
-        return merged_by_sort(
-            [self._times(table) for table in tables], [self._whole(table, name) for table in tables]
-        )
+        return merged_by_sort([self._times(table) for table in tables], [self._whole(table, name) for table in tables])
 
 
 def filled_matrix(rows: int, width: int, columns: Iterable[Int64]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.data import SEED
 from bench.measure import LOADED, take_turns, use_kernels
-from bench.peers.base import Contestant, can
+from bench.peers.base import can
 from bench.peers.cold import drop, resident_share
 from bench.peers.questions import GROUPS, Question
 from bench.peers.registry import contestant
@@ -41,7 +41,9 @@ class Answered:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-def answer_groups(words: Sequence[str], groups: Sequence[str], tables: Tables, folder: str) -> dict[str, list[Answered]]:
+def answer_groups(
+    words: Sequence[str], groups: Sequence[str], tables: Tables, folder: str
+) -> dict[str, list[Answered]]:
     """All questions of some groups, by title of the group."""
     use_kernels(LOADED)
     asked = [(title, question) for word in groups for title, questions in [GROUPS[word]] for question in questions]
@@ -135,17 +137,14 @@ def time_batch(question: Question, stage: Stage, calls: int, batch: Sequence[Any
     return seconds / len(queries)
 
 
-def still_warm(stages: Stages) -> dict[str, float]:
-    """Whose files cannot be dropped from the page cache, and how much of them stays: their cold reads are not cold."""
+def still_warm_files(words: Sequence[str], tables: Tables, folder: str) -> dict[str, float]:
+    """Whose files stay in the page cache though they were dropped, and how much of them: not quite cold."""
     found = {}
-    for word, stage in stages.items():
+    for word, stage in set_up(words, "bars", tables, os.path.join(folder, "dropped")).items():
+        stage.contestant.count(next(iter(tables.bars)))
         stage.contestant.close()
         drop(stage.contestant.folder)
         share = resident_share(stage.contestant.folder)
         found[word] = 1.0 if share is None else share
+        stage.remove()
     return {word: share for word, share in found.items() if share > 0.05}
-
-
-def name_of(word: str) -> str:
-    kind: type[Contestant] = contestant(word)
-    return kind.name

@@ -78,9 +78,7 @@ class FastK(Contestant):
         return found
 
     def total(self, tables: Iterable[str], name: str) -> int:
-        return sum(
-            int(piece[name].sum()) for table in tables for piece in self._handle(table).range().segments
-        )
+        return sum(int(piece[name].sum()) for table in tables for piece in self._handle(table).range().segments)
 
     def where(self, table: str, condition: Condition) -> Sequence[Int64]:
         """By zone map, value index or scan, whichever is cheapest."""

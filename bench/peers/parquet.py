@@ -249,6 +249,5 @@ def _expression(column: Any, condition: Condition) -> Any:
             return column.is_between(low, high)
         case "in", members:
             return column.is_in(list(members))
-        case _, (value,):
+        case _:
             return condition.mask(column)
-    raise AssertionError(condition)

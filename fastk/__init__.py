@@ -50,6 +50,7 @@ _HOMES = {
     "fastk.replay.batch": "ReplayBatch",
     "fastk.replay.sequences": "SequenceDuplicate SequenceGap SequenceScanReport SequenceViolation",
     "fastk.replay.coverage": "Coverage",
+    "fastk.store.latency": "LatencyProfile OperationLatency latency_profile",
     "fastk.store.merging": "merged_replay",
     "fastk.matrix.fill": "ForwardFill ffill",
     "fastk.matrix.dataset": "WindowDataset",

@@ -269,10 +269,3 @@ def numbered(folder: str, ending: str) -> Iterator[str]:
     """Paths for new files in a folder, in ascending order behind those that are there."""
     first = len(os.listdir(folder)) if os.path.isdir(folder) else 0
     return (os.path.join(folder, f"{number:06}{ending}") for number in itertools.count(first))
-
-
-def months_of(ts: Int64) -> list[slice]:
-    """The rows of each UTC month."""
-    months = ts.astype("M8[ms]").astype("M8[M]")
-    borders = [0, *(np.flatnonzero(months[1:] != months[:-1]) + 1).tolist(), len(ts)]
-    return [slice(low, high) for low, high in itertools.pairwise(borders)]

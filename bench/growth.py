@@ -46,7 +46,7 @@ class Subject(NamedTuple):
 class Cost(NamedTuple):
     """One line: ``begin`` makes ready and gives what is called each round, which does the thing ``calls`` times.
 
-    ``unit`` is us, or MB of what the call returns. ``growth`` says how the cost should grow with the size.
+    ``unit`` is us, or that of what the call returns. ``growth`` says how the cost should grow with the size.
     """
 
     title: str
@@ -195,13 +195,33 @@ for minute in np.random.default_rng(1).integers(0, {minutes}, {points}).tolist()
 """
 
 
+_PRINT_MAPS = """
+print(sum(".chunk" in line for line in open("/proc/self/maps")))
+"""
+
+
+def touching(points: int, maps: int | None, subject: Subject) -> str:
+    """A program that reads so many random points, with a budget of maps."""
+    facts = {"root": subject.root, "maps": maps, "key": HOURLY, "points": points, "start": START, "step": MINUTE}
+    return _TOUCHED.format(**facts, minutes=subject.size * HOUR_ROWS)
+
+
 def peak_megabytes(points: int, maps: int | None) -> Callable[[Subject], Callable[[int], Any]]:
-    """Peak memory of a process that reads so many random points, with a budget of maps."""
+    """Peak memory of such a process."""
 
     def begin(subject: Subject) -> Callable[[int], Any]:
-        facts = {"root": subject.root, "maps": maps, "key": HOURLY, "points": points, "start": START, "step": MINUTE}
-        code = _TOUCHED.format(**facts, minutes=subject.size * HOUR_ROWS) + _PRINT_PEAK
+        code = touching(points, maps, subject) + _PRINT_PEAK
         return lambda turn: int(run_python(code)) / 1024
+
+    return begin
+
+
+def files_mapped(points: int, maps: int | None) -> Callable[[Subject], Callable[[int], Any]]:
+    """How many chunk files such a process maps at its end."""
+
+    def begin(subject: Subject) -> Callable[[int], Any]:
+        code = touching(points, maps, subject) + _PRINT_MAPS
+        return lambda turn: int(run_python(code))
 
     return begin
 
@@ -224,6 +244,7 @@ CHUNKS = Axis(
         Cost("peak memory, 20,000 points anywhere", peak_megabytes(20_000, None), rounds=3, unit="MB",
              growth="what is touched"),
         Cost("the same, at most 64 maps", peak_megabytes(20_000, 64), rounds=3, unit="MB", growth="what is touched"),
+        Cost("files mapped after that", files_mapped(20_000, 64), rounds=1, unit="maps", growth="64 at most"),
     ),
 )  # fmt: skip
 

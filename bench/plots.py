@@ -77,7 +77,7 @@ def scale_plot(costs: Sequence[Mapping[str, Any]]) -> Any:
     titles = list(dict.fromkeys(cost["axis"] for cost in costs))
     plot, panels = pyplot.subplots(1, len(titles), figsize=(4.6 * len(titles), 3.6), squeeze=False)
     for axes, title in zip(panels[0], titles, strict=True):
-        for place, cost in enumerate(each for each in costs if each["axis"] == title):
+        for place, cost in enumerate(each for each in costs if each["axis"] == title and each["unit"] != "maps"):
             figures = {int(size): value for size, value in cost["figures"].items()}
             first = figures[min(figures)]
             beside = [value / first for value in figures.values()]

@@ -150,7 +150,7 @@ def run_contest(folder: str, options: argparse.Namespace) -> peer_table.Contest 
     if "processes" in options.workloads:
         found.update(answer_processes(words, tables, folder))
     warm = still_warm_files(words, tables, folder) if "cold" in groups else {}
-    return peer_table.Contest(words, absent, found, warm)
+    return peer_table.Contest(tables.size.text, words, absent, found, warm)
 
 
 def run_threads(folder: str, options: argparse.Namespace) -> list[threads.Throughput]:

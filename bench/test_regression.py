@@ -3,7 +3,8 @@
 ``make guard``. Both contenders of a workload take turns in the same run, and only their ratio is compared with the one
 in results/latest.json, so that a slow or busy machine does not matter; absolute times are never looked at. A ratio that
 is too high is measured again: a disturbance goes away, a regression stays. The kept results are the saved baseline, so
-that accepting a slower path is a change of that file, which a reviewer sees.
+that accepting a slower path is a change of that file, which a reviewer sees. Another kind of processor has other
+ratios: keep results of your own there first, or give FASTK_BENCH_TOLERANCE more room.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def test_who_answers_otherwise_is_not_timed(tmp_path, tables):
     answered = answer(question, stages, tables)
     assert set(answered.times) == {"npy"}
     assert "is not" in answered.failures["sqlite"]
-    report = "\n".join(as_lines(Contest(["npy", "sqlite"], ["duckdb"], {"Reads": [answered]}, {})))
+    report = "\n".join(as_lines(Contest("tiny", ["npy", "sqlite"], ["duckdb"], {"Reads": [answered]}, {})))
     assert "failed" in report
     assert f"- SQLite, {question.title}: AssertionError" in report
     assert "Absent, because not installed: DuckDB." in report

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,20 +69,19 @@ def read_lines(stores: dict[str, Contestant], bars: dict[str, Table]) -> list[An
 
 def read_line(title: str, stores: dict[str, Contestant], spans: Sequence[tuple[str, int, int]]) -> Answered:
     """All columns of some spans, summed; the sums of all contestants must be the same."""
-    expected: list[int] = []
-    failures: dict[str, str] = {}
-    for word, store in stores.items():
-        sums = sums_of(store, spans)
-        expected = expected or sums
-        if sums != expected:
-            failures[word] = "its sums differ"
-    asked = {word: timed_sums(store, spans) for word, store in stores.items() if word not in failures}
+    asked = {word: partial(timed_sums, store, spans) for word, store in stores.items()}
     found = take_turns(asked, range(READ_ROUNDS))
-    return Answered(title, in_us({w: float(np.median(each)) for w, each in found.items()}), READ_ROUNDS, {}, failures)
+    expected = next(iter(found.values()))[0][1]
+    failures = {word: "its sums differ" for word, turns in found.items() if any(sums != expected for _, sums in turns)}
+    times = {word: float(np.median([time for time, _ in turns])) for word, turns in found.items()}
+    sound = {word: each for word, each in times.items() if word not in failures}
+    return Answered(title, in_us(sound), READ_ROUNDS, {}, failures)
 
 
-def timed_sums(store: Contestant, spans: Sequence[tuple[str, int, int]]) -> Callable[[Any], float]:
-    return lambda turn: seconds(lambda: sums_of(store, spans))
+def timed_sums(store: Contestant, spans: Sequence[tuple[str, int, int]], turn: Any) -> tuple[float, list[int]]:
+    """Seconds, and the sum of each column of each span."""
+    sums: list[int] = []
+    return seconds(lambda: sums.extend(sums_of(store, spans))), sums
 
 
 def sums_of(store: Contestant, spans: Sequence[tuple[str, int, int]]) -> list[int]:

@@ -16,6 +16,7 @@ FASTK = "fastk"
 class Contest(NamedTuple):
     """All that was found: groups of lines by title, who took part and who is absent, whose files stayed in memory."""
 
+    data: str
     words: list[str]
     absent: list[str]
     groups: dict[str, list[Answered]]
@@ -25,7 +26,8 @@ class Contest(NamedTuple):
 def as_lines(contest: Contest) -> list[str]:
     """All tables, then what was lost, who failed and who is absent."""
     order = [FASTK, *(word for word in contest.words if word != FASTK)]
-    lines = ["", "A figure behind a time is that time divided by FastK's: above 1 FastK is faster.", ""]
+    lines = ["", f"- data: {contest.data}"]
+    lines += ["- a figure behind a time is that time divided by FastK's: above 1 FastK is faster", ""]
     lines += [f"- {contestant(word).name} ({version(word)}): {contestant(word).how}" for word in order]
     for title, answers in contest.groups.items():
         lines += ["", f"## {title}", "", *table_lines(answers, order, "MB" if "MB" in title else "us")]
@@ -99,6 +101,7 @@ def as_data(contest: Contest) -> dict[str, Any]:
     """All of it, for machines."""
     who = {word: contestant(word) for word in contest.words}
     return {
+        "data": contest.data,
         "contestants": {word: {"name": k.name, "version": version(word), "how": k.how} for word, k in who.items()},
         "absent": contest.absent,
         "still_warm": contest.still_warm,

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from bench.data import MINUTE, ROWS_PER_MONTH, SEED, SYMBOLS, make_columns
+from bench.data import MINUTE, MONTHS, ROWS_PER_MONTH, SEED, SYMBOLS, make_columns
 from bench.peers.base import Int64, Table
 from bench.signals import Make, feature, mixed, oscillator, runs, ternary, walk
 
@@ -24,6 +24,12 @@ class Size:
     seconds: float
     storage_rows: int
     process_rounds: int
+
+    @property
+    def text(self) -> str:
+        """What a report says of the data."""
+        bars = f"{self.symbols} symbols x {len(MONTHS)} UTC months x {self.rows_per_month:,} random minutes"
+        return f"{bars}; scalars and 20 features a symbol at the minutes of the first"
 
 
 SIZES = {

@@ -22,7 +22,7 @@ import fastk
 from bench.data import MINUTE, SEED
 from bench.lifecycle import without_syncs
 from bench.measure import take_turns
-from bench.processes import _PRINT_PEAK, run_python
+from bench.processes import PRINT_PEAK, run_python
 from bench.writes import HOUR_ROWS, HOURLY, bars_from
 
 START = int(np.datetime64("2005-01-01", "ms").astype(np.int64))
@@ -210,7 +210,7 @@ def peak_megabytes(points: int, maps: int | None) -> Callable[[Subject], Callabl
     """Peak memory of such a process."""
 
     def begin(subject: Subject) -> Callable[[int], Any]:
-        code = touching(points, maps, subject) + _PRINT_PEAK
+        code = touching(points, maps, subject) + PRINT_PEAK
         return lambda turn: int(run_python(code)) / 1024
 
     return begin

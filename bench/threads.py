@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import os
 import statistics
 import sys
 import threading
@@ -56,15 +55,14 @@ def measure_throughput(tables: Tables, folder: str) -> list[Throughput]:
     use_kernels(LOADED)
     found = []
     for needed, questions in itertools.groupby(QUESTIONS.values(), key=lambda each: each.tables):
-        stages = set_up(CONTENDERS, needed, tables, os.path.join(folder, f"threads-{needed}"))
-        crews = {word: (Threads(stage.contestant), Processes(word, stage.contestant.folder))
-                 for word, stage in stages.items()}  # fmt: skip
-        for question in questions:
-            print(f"  {TITLE.lower()}: {question.title} ...", file=sys.stderr)
-            found += measure_question(question, crews, tables)
-        for word, crew in crews.items():
-            crew[1].dismiss()
-            stages[word].remove()
+        with set_up(CONTENDERS, needed, tables, folder) as (stages, _):
+            stores = {word: stage.contestant for word, stage in stages.items()}
+            crews = {word: (Threads(store), Processes(word, store.folder)) for word, store in stores.items()}
+            for question in questions:
+                print(f"  {TITLE.lower()}: {question.title} ...", file=sys.stderr)
+                found += measure_question(question, crews, tables)
+            for _, processes in crews.values():
+                processes.dismiss()
     return found
 
 

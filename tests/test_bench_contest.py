@@ -11,7 +11,7 @@ import pytest
 from bench.peers import registry
 from bench.peers.base import Condition
 from bench.peers.cold import drop, resident_share
-from bench.peers.contest import answer
+from bench.peers.contest import answer, set_up
 from bench.peers.npy import Npy
 from bench.peers.questions import GROUPS, READS
 from bench.peers.stage import Stage
@@ -37,7 +37,9 @@ def tables():
 
 
 def stage_of(kind, tmp_path, tables):
-    return Stage(kind, str(tmp_path / kind.__name__), tables.bars, tables)
+    stage = Stage(kind, str(tmp_path / kind.__name__), tables)
+    stage.fill(tables.bars)
+    return stage
 
 
 def test_who_answers_otherwise_is_not_timed(tmp_path, tables):
@@ -60,6 +62,20 @@ def test_a_library_that_fails_is_named_and_the_others_go_on(tmp_path, tables):
     stages = {"npy": stage_of(Npy, tmp_path, tables), "zarr": stage_of(Broken, tmp_path, tables)}
     answered = answer(next(each for each in READS if each.method == "latest"), stages, tables)
     assert answered.failures == {"zarr": "RuntimeError: not today"}
+
+
+def test_a_library_that_cannot_take_the_tables_is_named(tmp_path, tables, monkeypatch):
+    def refuse(store, given):
+        raise OSError("no room")
+
+    monkeypatch.setattr(registry.contestant("sqlite"), "write", refuse)
+    with set_up(["npy", "sqlite"], "bars", tables, str(tmp_path)) as (stages, unable):
+        assert list(stages) == ["npy"]
+        assert unable == {"sqlite": "OSError: no room"}
+    assert not os.listdir(tmp_path)
+    monkeypatch.setattr(Npy, "write", refuse)
+    with pytest.raises(OSError, match="no room"), set_up(["npy"], "bars", tables, str(tmp_path)):
+        pass
 
 
 @pytest.mark.parametrize("peer", ["sqlite", "parquet-pyarrow", "ipc"])

@@ -134,6 +134,7 @@ def test_the_command_fails_in_one_line(arguments, capsys, monkeypatch, tmp_path)
     assert shown.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_terminal_without_these_letters_gets_plain_ones(root):
     import subprocess
     import sys

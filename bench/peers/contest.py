@@ -6,8 +6,10 @@ import gc
 import itertools
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,7 +21,7 @@ from bench.measure import LOADED, take_turns, use_kernels
 from bench.peers.base import can
 from bench.peers.cold import drop, resident_share
 from bench.peers.questions import GROUPS, Question
-from bench.peers.registry import contestant
+from bench.peers.registry import ALWAYS, contestant
 from bench.peers.stage import Stage
 from bench.peers.tables import Tables
 
@@ -49,20 +51,42 @@ def answer_groups(
     asked = [(title, question) for word in groups for title, questions in [GROUPS[word]] for question in questions]
     found: dict[str, list[Answered]] = {title: [] for title, _ in asked}
     for needed, together in itertools.groupby(asked, key=lambda each: each[1].tables):
-        stages = set_up(words, needed, tables, os.path.join(folder, needed))
-        for title, question in together:
-            print(f"  {question.title} ...", file=sys.stderr)
-            found[title].append(answer(question, stages, tables))
-        for stage in stages.values():
-            stage.remove()
+        with set_up(words, needed, tables, folder) as (stages, unable):
+            for title, question in together:
+                print(f"  {question.title} ...", file=sys.stderr)
+                found[title].append(answer(question, stages, tables))
+                found[title][-1].failures.update(unable)
     return found
 
 
-def set_up(words: Sequence[str], needed: str, tables: Tables, folder: str) -> dict[str, Stage]:
-    """Every contestant with the tables, open."""
+@contextmanager
+def set_up(
+    words: Sequence[str], needed: str, tables: Tables, folder: str
+) -> Iterator[tuple[dict[str, Stage], dict[str, str]]]:
+    """Every contestant with the tables, open; and who cannot take them, and why."""
     print(f"  setting up {needed} ...", file=sys.stderr)
-    given = getattr(tables, needed)
-    return {word: Stage(contestant(word), os.path.join(folder, word), given, tables) for word in words}
+    stages: dict[str, Stage] = {}
+    unable: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix=f"{needed}-", dir=folder, ignore_cleanup_errors=True) as own:
+        for word in words:
+            stage = Stage(contestant(word), os.path.join(own, word), tables)
+            try:
+                stage.fill(getattr(tables, needed))
+                stages[word] = stage
+            except Exception as error:
+                unable[word] = forgiven(word, error)
+        try:
+            yield stages, unable
+        finally:
+            for stage in stages.values():
+                stage.remove()
+
+
+def forgiven(word: str, error: Exception) -> str:
+    """What is said of a peer that failed; FastK and raw npy may not fail."""
+    if word in ALWAYS:
+        raise error
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def answer(question: Question, stages: Stages, tables: Tables) -> Answered:
@@ -107,9 +131,7 @@ def prove(question: Question, stages: Stages, queries: Sequence[Any]) -> dict[st
                 expected = found if expected is None else expected
                 question.same(found, expected)
             except Exception as error:
-                if word in ("npy", "fastk"):
-                    raise
-                failures[word] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                failures[word] = forgiven(word, error)
     return failures
 
 
@@ -140,11 +162,11 @@ def time_batch(question: Question, stage: Stage, calls: int, batch: Sequence[Any
 def still_warm_files(words: Sequence[str], tables: Tables, folder: str) -> dict[str, float]:
     """Whose files stay in the page cache though they were dropped, and how much of them: not quite cold."""
     found = {}
-    for word, stage in set_up(words, "bars", tables, os.path.join(folder, "dropped")).items():
-        stage.contestant.count(next(iter(tables.bars)))
-        stage.contestant.close()
-        drop(stage.contestant.folder)
-        share = resident_share(stage.contestant.folder)
-        found[word] = 1.0 if share is None else share
-        stage.remove()
+    with set_up(words, "bars", tables, folder) as (stages, _):
+        for word, stage in stages.items():
+            stage.contestant.count(next(iter(tables.bars)))
+            stage.contestant.close()
+            drop(stage.contestant.folder)
+            share = resident_share(stage.contestant.folder)
+            found[word] = 1.0 if share is None else share
     return {word: share for word, share in found.items() if share > 0.05}

@@ -73,6 +73,10 @@ class FastK(Contestant):
         found = self._handle(table).range(start, end)
         return [found[name] for name in found.schema.names]
 
+    def pieces(self, table: str, start: int, end: int) -> Iterable[Sequence[Int64]]:
+        for piece in self._handle(table).range(start, end).segments:
+            yield [piece[name] for name in piece.schema.names]
+
     def latest(self, table: str, name: str, count: int) -> Int64:
         found: Int64 = self._handle(table).latest(count)[name]
         return found

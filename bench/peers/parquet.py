@@ -87,6 +87,11 @@ class PyArrow(ColumnFiles):
         low, high = self._bounds(table, start, end)
         return self._decoded(table, self._names(table), low, high)
 
+    def pieces(self, table: str, start: int, end: int) -> Iterable[Sequence[Int64]]:
+        (low, high), rows = self._bounds(table, start, end), 8 * GROUP_ROWS
+        for first in range(low, high, rows):
+            yield self._decoded(table, self._names(table), first, min(first + rows, high))
+
     def where(self, table: str, condition: Condition) -> Sequence[Int64]:
         """Row groups whose statistics exclude a match are passed over."""
         times = self._times(table)

@@ -2,68 +2,72 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from subprocess import CalledProcessError
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bench.measure import take_turns
-from bench.peers.base import can
-from bench.peers.contest import Answered, set_up
-from bench.peers.registry import contestant
+from bench.peers.contest import Answered, forgiven, set_up
 from bench.peers.tables import FEATURES, Tables
 from bench.processes import run_program
 
 FIRST_ROWS = 1_024
 TITLE, MEMORY_TITLE = "Whole processes", "Peak memory, MB"
 
-Found = dict[str, list[tuple[str, float]]]  # output and seconds of each round
+
+class Program(NamedTuple):
+    """What each contestant's process is asked, about which tables; which figure of it is compared."""
+
+    title: str
+    needed: str
+    arguments: Sequence[str]
+    figure: Callable[[tuple[str, float]], float]
+    rounds: int
 
 
 def answer_processes(words: Sequence[str], tables: Tables, folder: str) -> dict[str, list[Answered]]:
     """The lines of both tables; memory in MB in the place of times."""
-    ts, bars = tables.ts, next(iter(tables.bars))
-    rows = min(FIRST_ROWS, ts.size)
-    first = ("first", bars, str(ts[0]), str(ts[rows - 1]))
+    ts, symbol, rounds = tables.ts, next(iter(tables.bars)), tables.size.process_rounds
+    first = ("first", symbol, str(ts[0]), str(ts[min(FIRST_ROWS, ts.size) - 1]))
     matrix = ("matrix", str(ts[0]), str(ts[-1]), ",".join(FEATURES), *tables.features)
-    with_bars = partial(ask_all, words, "bars", tables, folder)
-    with_features = partial(ask_all, words, "features", tables, folder)
-    return {
-        TITLE: [with_bars("a new process, to its first 1,024 rows", first, seconds_of)],
+    programs = {
+        TITLE: [Program("a new process, to its first 1,024 rows", "bars", first, seconds_of, rounds)],
         MEMORY_TITLE: [
-            with_bars("all columns of a full series", ("full", bars), peak_of, least=True),
-            with_features("feature matrix of all months", matrix, peak_of, least=True),
+            Program("all columns of a full series", "bars", ("full", symbol), peak_of, 3),
+            Program("feature matrix of all months", "features", matrix, peak_of, 3),
         ],
     }
+    return {title: [answer(each, words, tables, folder) for each in listed] for title, listed in programs.items()}
 
 
-def ask_all(
-    words: Sequence[str],
-    needed: str,
-    tables: Tables,
-    folder: str,
-    title: str,
-    arguments: Sequence[str],
-    figure: Callable[[tuple[str, float]], float],
-    least: bool = False,
-) -> Answered:
-    """One line: the same program for each contestant, by turns; their answers must be the same."""
-    method = {"matrix": "matrix"}.get(arguments[0], "open")
-    able = [word for word in words if can(contestant(word), method)]
-    stages = set_up(able, needed, tables, os.path.join(folder, f"processes-{needed}"))
-    for stage in stages.values():
-        stage.contestant.close()
-    print(f"  {title} ...", file=sys.stderr)
-    rounds = min(3, tables.size.process_rounds) if least else tables.size.process_rounds
-    asked = {word: partial(run_once, word, stage.contestant.folder, arguments) for word, stage in stages.items()}
-    found = take_turns(asked, range(rounds))
-    for stage in stages.values():
-        stage.remove()
-    return judged(title, rounds, found, figure)
+def answer(program: Program, words: Sequence[str], tables: Tables, folder: str) -> Answered:
+    """One line: the same question to a process of each contestant, by turns; their answers must be the same."""
+    with set_up(words, program.needed, tables, folder) as (stages, failures):
+        print(f"  {program.title} ...", file=sys.stderr)
+        asked = {word: partial(run_once, word, stage.contestant.folder, program.arguments)
+                 for word, stage in stages.items()}  # fmt: skip
+        answers = {}
+        for word, stage in stages.items():
+            stage.contestant.close()
+            try:
+                answers[word] = float(asked[word](None)[0].split()[0])
+            except CalledProcessError as error:
+                failures[word] = forgiven(word, error)
+        expected = answers[next(iter(stages))]
+        failures.update({word: f"answers {each}" for word, each in answers.items() if not isclose(each, expected)})
+        found = take_turns({word: run for word, run in asked.items() if word not in failures}, range(program.rounds))
+    times = {word: float(np.median([program.figure(each) for each in outputs])) for word, outputs in found.items()}
+    return Answered(program.title, times, program.rounds, {}, failures)
+
+
+def isclose(found: float, expected: float) -> bool:
+    """Up to the last bit of a division."""
+    return bool(np.isclose(found, expected, rtol=1e-15, atol=0))
 
 
 def run_once(word: str, folder: str, arguments: Sequence[str], turn: Any) -> tuple[str, float]:
@@ -71,16 +75,6 @@ def run_once(word: str, folder: str, arguments: Sequence[str], turn: Any) -> tup
     begin = time.perf_counter()
     output = run_program(sys.executable, "-m", "bench.peers.process", word, folder, *arguments)
     return output, time.perf_counter() - begin
-
-
-def judged(title: str, rounds: int, found: Found, figure: Callable[..., float]) -> Answered:
-    """Medians of those whose answer is the first contestant's."""
-    answers = {word: outputs[0][0].split()[0] for word, outputs in found.items()}
-    expected = float(next(iter(answers.values())))
-    differ = [word for word, each in answers.items() if not np.isclose(float(each), expected, 1e-15)]
-    failures = {word: f"answers {answers[word]}" for word in differ}
-    times = {word: float(np.median([figure(each) for each in outputs])) for word, outputs in found.items()}
-    return Answered(title, {word: time for word, time in times.items() if word not in failures}, rounds, {}, failures)
 
 
 def seconds_of(each: tuple[str, float]) -> float:

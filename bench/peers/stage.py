@@ -17,13 +17,16 @@ from bench.peers.tables import Tables
 class Stage:
     """One contestant, open on some tables; and others of its kind that grow, or begin anew."""
 
-    def __init__(self, kind: type[Contestant], folder: str, given: Mapping[str, Table], tables: Tables) -> None:
+    def __init__(self, kind: type[Contestant], folder: str, tables: Tables) -> None:
         self.kind = kind
         self.folder = folder
         self.tables = tables
         self._others: dict[str, Contestant] = {}
+        self.contestant = self.new("open")
+
+    def fill(self, given: Mapping[str, Table]) -> None:
+        """Write the tables, and open them for reading."""
         with without_syncs():
-            self.contestant = self.new("open")
             self.contestant.write(given)
         self.contestant.close()
         self.contestant.open()

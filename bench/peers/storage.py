@@ -24,6 +24,9 @@ RANGES, RANGE_ROWS = 100, 1_024
 READ_ROUNDS = 3
 BYTES = "MB on disk"
 
+Span = tuple[str, int, int]  # table, first and last ts
+Sums = Callable[[Contestant, Sequence[Span]], list[int]]
+
 
 def compare_storage(words: Sequence[str], tables: Tables, folder: str) -> tuple[str, list[Answered]]:
     """A title that says how many rows, and its lines; one of them is MB on disk."""
@@ -55,37 +58,47 @@ def read_lines(stores: dict[str, Contestant], bars: dict[str, Table]) -> list[An
     ts = columns["ts"]
     firsts = rng.integers(0, ts.size - RANGE_ROWS, RANGES)
     spans = [(symbol, int(ts[first]), int(ts[first + RANGE_ROWS - 1])) for first in firsts]
+    whole = [(symbol, int(ts[0]), int(ts[-1]))]
     for store in stores.values():
         store.close()
         store.open()
     lines = [
-        read_line("read all rows, all columns", stores, [(symbol, int(ts[0]), int(ts[-1]))]),
-        read_line(f"{RANGES} ranges of {RANGE_ROWS:,} rows, all columns", stores, spans),
+        read_line("read all rows, all columns as arrays", stores, whole, sums_of),
+        read_line("read all rows, all columns in pieces", stores, whole, sums_of_pieces),
+        read_line(f"{RANGES} ranges of {RANGE_ROWS:,} rows, all columns", stores, spans, sums_of),
     ]
     for store in stores.values():
         store.close()
     return lines
 
 
-def read_line(title: str, stores: dict[str, Contestant], spans: Sequence[tuple[str, int, int]]) -> Answered:
+def read_line(title: str, stores: dict[str, Contestant], spans: Sequence[Span], sums: Sums) -> Answered:
     """All columns of some spans, summed; the sums of all contestants must be the same."""
-    asked = {word: partial(timed_sums, store, spans) for word, store in stores.items()}
+    asked = {word: partial(timed_sums, store, spans, sums) for word, store in stores.items()}
     found = take_turns(asked, range(READ_ROUNDS))
     expected = next(iter(found.values()))[0][1]
-    failures = {word: "its sums differ" for word, turns in found.items() if any(sums != expected for _, sums in turns)}
+    failures = {word: "its sums differ" for word, turns in found.items() if any(each != expected for _, each in turns)}
     times = {word: float(np.median([time for time, _ in turns])) for word, turns in found.items()}
     sound = {word: each for word, each in times.items() if word not in failures}
     return Answered(title, in_us(sound), READ_ROUNDS, {}, failures)
 
 
-def timed_sums(store: Contestant, spans: Sequence[tuple[str, int, int]], turn: Any) -> tuple[float, list[int]]:
+def timed_sums(store: Contestant, spans: Sequence[Span], sums: Sums, turn: Any) -> tuple[float, list[int]]:
     """Seconds, and the sum of each column of each span."""
-    sums: list[int] = []
-    return seconds(lambda: sums.extend(sums_of(store, spans))), sums
+    found: list[int] = []
+    return seconds(lambda: found.extend(sums(store, spans))), found
 
 
-def sums_of(store: Contestant, spans: Sequence[tuple[str, int, int]]) -> list[int]:
+def sums_of(store: Contestant, spans: Sequence[Span]) -> list[int]:
     return [int(values.sum()) for span in spans for values in store.rows(*span)]
+
+
+def sums_of_pieces(store: Contestant, spans: Sequence[Span]) -> list[int]:
+    found: list[int] = []
+    for span in spans:
+        sums = [[int(values.sum()) for values in piece] for piece in store.pieces(*span)]
+        found += map(sum, zip(*sums, strict=True))
+    return found
 
 
 def seconds(call: Callable[[], Any]) -> float:

@@ -11,6 +11,7 @@ from bench.peers.registry import contestant, version
 from bench.table import aligned, figure
 
 FASTK = "fastk"
+AHEAD = 0.995  # what two digits show as less than 1
 
 
 class Contest(NamedTuple):
@@ -76,7 +77,7 @@ def loss_lines(contest: Contest) -> list[str]:
 def faster(answered: Answered) -> list[str]:
     """Contestants with a smaller figure, the smallest first."""
     ratios = {word: beside_fastk(answered, word) for word in answered.times if word != FASTK}
-    ahead = sorted((ratio, word) for word, ratio in ratios.items() if ratio is not None and ratio < 1)
+    ahead = sorted((ratio, word) for word, ratio in ratios.items() if ratio is not None and ratio < AHEAD)
     return [f"{contestant(word).name} {digits(ratio)}" for ratio, word in ahead]
 
 

@@ -21,7 +21,7 @@ from bench.peers.registry import contestant
 from bench.peers.tables import Tables, long_bars
 
 RANGES, RANGE_ROWS = 100, 1_024
-READ_ROUNDS = 3
+WHOLE_ROUNDS, RANGE_ROUNDS = 2, 7
 BYTES = "MB on disk"
 
 Span = tuple[str, int, int]  # table, first and last ts
@@ -63,24 +63,24 @@ def read_lines(stores: dict[str, Contestant], bars: dict[str, Table]) -> list[An
         store.close()
         store.open()
     lines = [
-        read_line("read all rows, all columns as arrays", stores, whole, sums_of),
-        read_line("read all rows, all columns in pieces", stores, whole, sums_of_pieces),
-        read_line(f"{RANGES} ranges of {RANGE_ROWS:,} rows, all columns", stores, spans, sums_of),
+        read_line("read all rows, all columns as arrays", stores, whole, sums_of, WHOLE_ROUNDS),
+        read_line("read all rows, all columns in pieces", stores, whole, sums_of_pieces, WHOLE_ROUNDS),
+        read_line(f"{RANGES} ranges of {RANGE_ROWS:,} rows, all columns", stores, spans, sums_of, RANGE_ROUNDS),
     ]
     for store in stores.values():
         store.close()
     return lines
 
 
-def read_line(title: str, stores: dict[str, Contestant], spans: Sequence[Span], sums: Sums) -> Answered:
+def read_line(title: str, stores: dict[str, Contestant], spans: Sequence[Span], sums: Sums, rounds: int) -> Answered:
     """All columns of some spans, summed; the sums of all contestants must be the same."""
     asked = {word: partial(timed_sums, store, spans, sums) for word, store in stores.items()}
-    found = take_turns(asked, range(READ_ROUNDS))
+    found = take_turns(asked, range(rounds))
     expected = next(iter(found.values()))[0][1]
     failures = {word: "its sums differ" for word, turns in found.items() if any(each != expected for _, each in turns)}
     times = {word: float(np.median([time for time, _ in turns])) for word, turns in found.items()}
     sound = {word: each for word, each in times.items() if word not in failures}
-    return Answered(title, in_us(sound), READ_ROUNDS, {}, failures)
+    return Answered(title, in_us(sound), rounds, {}, failures)
 
 
 def timed_sums(store: Contestant, spans: Sequence[Span], sums: Sums, turn: Any) -> tuple[float, list[int]]:

@@ -34,7 +34,7 @@ class Size:
 
 SIZES = {
     "small": Size(2, 6_000, 0.04, 100_080, 3),
-    "full": Size(SYMBOLS, ROWS_PER_MONTH, 0.5, 10_000_080, 9),
+    "full": Size(SYMBOLS, ROWS_PER_MONTH, 0.4, 10_000_080, 7),
 }
 
 

@@ -87,7 +87,7 @@ def scale_plot(costs: Sequence[Mapping[str, Any]]) -> Any:
         axes.set_title(title, fontsize=10)
         axes.set_ylabel("cost beside that of the least size")
         axes.grid(color=GRID_COLOR, linewidth=0.7)
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.12))
     plot.tight_layout()
     return plot
 
@@ -114,6 +114,6 @@ def threads_plot(found: Sequence[Mapping[str, Any]]) -> Any:
         axes.set_xlabel("workers")
         axes.grid(color=GRID_COLOR, linewidth=0.7)
     panels[0][0].set_ylabel("throughput beside one")
-    panels[0][-1].legend(frameon=False, fontsize=7)
+    panels[0][-1].legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     plot.tight_layout()
     return plot

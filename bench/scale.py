@@ -21,7 +21,7 @@ from bench.run import RESULTS_FOLDER, processor
 from bench.table import aligned, figure
 
 SIZES = {
-    "small": {"chunks": (10, 100, 1_000), "series": (10, 100, 1_000), "rows": (10**5, 10**6, 10**7)},
+    "small": {"chunks": (10, 100, 1_000), "series": (10, 100, 1_000), "rows": (10**6, 10**7)},
     "full": {
         "chunks": (10, 100, 1_000, 10_000, 100_000),
         "series": (10, 100, 1_000, 10_000),

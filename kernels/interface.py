@@ -23,6 +23,8 @@ Words: TypeAlias = "NDArray[np.uint64]"
 
 # What a zone says of the rows of its block.
 NONE, SOME, ALL = 0, 1, 2
+# What `find_indexed` counts of a chunk without rows in the window, and of one whose values lie beside all ranges.
+EMPTY, UNREACHED = -2, -1
 
 
 class Checksum(Protocol):
@@ -146,6 +148,33 @@ class Kernels(Protocol):
 
         `start` is the one of the selection. O(words + values).
         """
+
+    # Few matches of many chunks at once. `chain` packs arrays of one dtype, one a chunk, for any number of calls.
+
+    def chain(self, columns: Sequence[Column], /) -> Any:
+        """Pack arrays of one dtype. O(columns)."""
+
+    def find_indexed(
+        self,
+        values: Any,
+        rows: Any,
+        begins: Int64Array,
+        ends: Int64Array,
+        lows: Column,
+        highs: Column,
+        counts: Int64Array,
+        out: Uint32Array,
+        /,
+    ) -> int:
+        """Write the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges, ascending.
+
+        `values` and `rows` are chains of the chunks' value indexes. Writes to counts[i] how many rows there are, or
+        EMPTY or UNREACHED, and gives their sum; or -1, with any counts, if more entries than `out` has room for lie in
+        the ranges. O(chunks * ranges * log entries + rows / 64).
+        """
+
+    def pick(self, columns: Any, counts: Int64Array, rows: Uint32Array, out: Column, /) -> None:
+        """Write the values of such rows to `out`, which has as many and the dtype of the chain `columns`. O(rows)."""
 
     # Replay.
 

@@ -66,6 +66,21 @@ def _selections(bounds: Column, out: Column) -> Iterator[tuple[str, tuple[Any, .
         yield "prune", (zones, zones, flags, zones[:1], zones[:1], False, np.empty(2, dtype=np.uint8))
     rows = read_only(np.arange(4, dtype=np.uint32))
     yield "mark", (rows, bounds[:1], bounds[1:2], 0, 4, False, words)
+    yield from _many_chunks(rows, bounds)
+
+
+def _many_chunks(rows: Column, bounds: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    from . import active  # here, because what they take is what the kernels in force have packed
+
+    counts, found = np.ones(1, dtype=np.int64), np.empty(4, dtype=np.uint32)
+    for dtype in DTYPES:
+        column = read_only(np.ones(4, dtype=dtype))
+        columns = active.chain([column])
+        yield "chain", ([column],)
+        yield "pick", (columns, read_only(counts), rows[:1], np.empty(1, dtype=dtype))
+        if dtype in NUMBERS:
+            window = bounds[:1], bounds[3:4]
+            yield "find_indexed", (columns, active.chain([rows]), *window, column[:1], column[:1], counts.copy(), found)
 
 
 def _replays(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:

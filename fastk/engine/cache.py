@@ -34,10 +34,15 @@ _Mapped = TypeVar("_Mapped", bound=Mapped)
 
 
 class MapCache:
-    """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction."""
+    """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction.
+
+    ``derived`` is for what was made of several maps and keeps them alive, by series id and column: it is emptied as
+    soon as any map is let go.
+    """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
+        self.derived: dict[tuple[int, int], Any] = {}
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
         self._lock = threading.Lock()
 
@@ -60,6 +65,7 @@ class MapCache:
         """Let go of all chunks of one owner."""
         with self._lock:
             owner.clear()
+            self.derived.clear()
             self._ring = deque(entry for entry in self._ring if entry[0] is not owner)
 
     def clear(self) -> None:
@@ -67,6 +73,7 @@ class MapCache:
         with self._lock:
             for owner, _ in self._ring:
                 owner.clear()
+            self.derived.clear()
             self._ring.clear()
 
     def _shrink(self) -> None:
@@ -80,3 +87,4 @@ class MapCache:
                 self._ring.append((owner, chunk_id))
             else:
                 del owner[chunk_id]
+                self.derived.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from functools import cached_property
 from itertools import takewhile
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -129,6 +130,15 @@ class ChunkIndex:
                 found.append(ChunkRef((leaf, place)))
                 place += 1
         return found
+
+    def neighbours(self, first: ChunkRef, last: ChunkRef) -> tuple[float, float]:
+        """The last ts before some chunks and the first one behind them; infinite where there is no other chunk."""
+        (leaf, place), (last_leaf, last_place) = first, last
+        index, last_index = self.loaded.index(leaf), self.loaded.index(last_leaf)
+        before = leaf.ends[place - 1] if place else self.leaf_ends[index - 1] if index else -inf
+        if last_place + 1 < len(last_leaf):
+            return before, last_leaf.starts[last_place + 1]
+        return before, self.leaf_starts[last_index + 1] if last_index + 1 < len(self.leaf_starts) else inf
 
     def runs(self, start: int, end: int) -> list[Run]:
         """The chunks that lie within ``start`` to ``end``, in order; none lies over these borders."""

@@ -3,7 +3,8 @@
 Two rules. *Advice* is the original's: thresholds on the deltas of a partition. *Tiers* keep a series that is written
 in small puts readable by itself, as in size-tiered log-structured merging (P. O'Neil et al., "The Log-Structured
 Merge-Tree", 1996): a put that finds ``tier_fanout - 1`` neighbours of no higher tier than its own takes them along. A
-row is so rewritten about log(n) times, to base ``tier_fanout``, and as many chunks a tier stay.
+row is so rewritten about log(n) times, to base ``tier_fanout``, and as many chunks a tier stay. The put that begins a
+new partition behind all others merges the one before it, which will hardly change any more.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class CompactionPolicy:
     """Thresholds from which on merging a partition is advised, and what puts do by themselves.
 
     ``auto_merge``: a put merges the partitions for which that is advised, in its own commit (off by default).
-    ``tier_fanout``: how many chunks of one size ``put`` lets stand before it merges them; 0 turns that off.
-    ``tier_bytes``: the largest chunk that such merging makes. The ``put_*_chunk`` methods write one delta a put.
+    ``tier_fanout``: how many chunks of one size ``put`` lets stand before it merges them; 0 turns that off, and the
+    merging of a partition when the next one begins. ``tier_bytes``: the largest chunk that either makes. The
+    ``put_*_chunk`` methods write one delta a put.
     """
 
     delta_chunk_threshold: int = 4
@@ -81,6 +83,10 @@ class CompactionPolicy:
         while end <= rows:
             end *= self.tier_fanout
         return end
+
+    def seals(self, rows: int, row_bytes: int) -> bool:
+        """Whether a partition of so many rows is merged when a later one begins."""
+        return bool(self.tier_fanout) and rows * row_bytes <= self.tier_bytes
 
 
 def checked_policy(policy: object) -> CompactionPolicy | None:

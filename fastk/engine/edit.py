@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,10 +80,25 @@ class SeriesEdit:
                 refused.append(error)
         if refused:
             raise _summed(refused, on_conflict or "error", len(columns[0]), counts)
+        if on_conflict is not None and pieces:
+            changed += self._sealed_before(pieces[0][0])
         self._keep(changed)
         total = Counts(*map(sum, zip(*counts, strict=True))) if counts else Counts()
         self.changes_rows |= total.accepted + total.replaced > 0
         return total
+
+    def _sealed_before(self, ordinal: int) -> list[PartitionEdit]:
+        """The last partition as one chunk, if the one of this ordinal begins behind it."""
+        last = max(
+            [*self._partitions, *(int(ref.item["partition"]) for ref in islice(self.newest.backwards(), 1))],
+            default=ordinal,
+        )
+        if last >= ordinal:
+            return []
+        partition = self._partition(last)
+        with suppress(InvalidData):  # a damaged chunk stays as it is, and keeps nobody from writing
+            partition.seal(self._policy)
+        return [partition]
 
     def _put_into(self, partition: PartitionEdit, rows: Columns, on_conflict: OnConflict | None) -> Counts:
         if on_conflict is None:

@@ -303,6 +303,12 @@ class PartitionEdit:
             self._replace(0, count, self._joined(0, count), sealed=True)
         return count
 
+    def seal(self, policy: CompactionPolicy) -> None:
+        """Make one chunk of all, if the policy says so of their size. InvalidData as from :meth:`merge`."""
+        pieces = self.pull_all()
+        if policy.seals(sum(piece.rows for piece in pieces), self._settings.schema.dtype.itemsize):
+            self.merge()
+
     def decide(self, policy: CompactionPolicy) -> CompactionDecision:
         """Whether merging is advised."""
         pieces, settings = self.pull_all(), self._settings

@@ -135,7 +135,7 @@ class PinnedPieces(Pieces):
             head = chunks[0].ensure_verified(column, low, chunks[0].rows)
         if tail is None:
             tail = chunks[-1].ensure_verified(column, 0, high)
-        between = [chunk.column(column, 0, chunk.rows) for chunk in chunks[1:-1]] if len(chunks) > 2 else ()
+        between = [_whole(chunk, column) for chunk in chunks[1:-1]] if len(chunks) > 2 else ()
         joined = np.concatenate((head[low:], *between, tail[:high]))
         joined.setflags(write=False)
         return joined
@@ -172,6 +172,12 @@ class LazyPieces(Pieces):
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         return self._snapshot.rows_between(self._refs[first : last + 1], low, high)
+
+
+def _whole(chunk: MappedChunk, column: int) -> NDArray[Any]:
+    """A whole column, verified."""
+    clean = chunk.clean[column]
+    return chunk.ensure_verified(column, 0, chunk.rows) if clean is None else clean
 
 
 def joined_rows(

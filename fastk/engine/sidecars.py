@@ -116,7 +116,7 @@ def _spread(zones: Zones, least: Any, greatest: Any) -> float:
     if not 0 < span < np.inf:
         return 1.0
     widths = np.subtract(zones.maxima, zones.minima, dtype=np.float64)
-    return float(np.nanmean(widths)) / span
+    return float(np.nanmean(widths / span))  # divided first: the sum of widths may be beyond float64
 
 
 def coarse_zones(chunk: MappedChunk, column: int) -> Zones:

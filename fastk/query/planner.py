@@ -123,6 +123,11 @@ def is_best_scanned(rows: int, inside: int, ranges: int, costs: Costs) -> bool:
     return costs.scan(rows, ranges) < costs.take(inside)
 
 
+def index_capacity(rows: int, ranges: int, costs: Costs) -> int:
+    """So many rows are marked for no more than comparing all costs."""
+    return int(rows * costs.row(ranges) / costs.mark)
+
+
 def may_prune(facts: Facts, costs: Costs) -> bool:
     """Whether zones may be better than what is known without them; otherwise they need not be looked up."""
     if facts.indexed is not None and not is_worth_pruning(_probing(facts, costs), costs):

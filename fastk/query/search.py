@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastk import kernels
 from fastk.kernels.interface import NONE, SOME
+from fastk.query.at_once import find_at_once
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.planner import COMPILED, NUMPY
 from fastk.query.selection import Selection
@@ -13,26 +14,31 @@ from fastk.query.values import value_set
 
 if TYPE_CHECKING:
     from fastk.engine.chunk_index import ChunkRef
+    from fastk.engine.rows import ColumnSource
     from fastk.engine.snapshot import Snapshot
     from fastk.query.expressions import ScalarPredicateExpr
     from fastk.query.planner import PlanName
-    from fastk.query.stats import ScalarPredicateQueryStats
+    from fastk.query.stats import Tally
 
 
 def search(
     snapshot: Snapshot, column: int, predicate: ScalarPredicateExpr, start: int, end: int, plan: PlanName = "auto"
-) -> tuple[Selection, ScalarPredicateQueryStats]:
+) -> tuple[ColumnSource, Tally]:
     """The rows with ``start <= ts <= end`` that satisfy a condition on a column, and what finding them took.
 
     None if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
     kernels.load()
-    task = Task(column, values, plan, COMPILED if kernels.loaded() else NUMPY, snapshot.chunks.sidecars)
+    costs = COMPILED if kernels.loaded() else NUMPY
+    found = find_at_once(snapshot, column, values, start, end, costs) if plan == "auto" and start <= end else None
+    if found is not None:
+        return found
+    task = Task(column, values, plan, costs, snapshot.chunks.sidecars)
     selection = Selection(snapshot)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
         _visit(snapshot, ref, start, end, task, selection)
-    return selection, task.tally.stats(selection.rows)
+    return selection, task.tally
 
 
 def _visit(snapshot: Snapshot, ref: ChunkRef, start: int, end: int, task: Task, selection: Selection) -> None:

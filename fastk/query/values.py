@@ -39,15 +39,23 @@ class ValueSet:
     def __init__(self, lows: NDArray[Any], highs: NDArray[Any], *, negated: bool) -> None:
         self.negated = negated
         self.ranges = len(lows)
-        self.lows, self.highs = _frozen(lows), _frozen(highs)
-        # Numbers of Python one by one, without a list of them all.
-        self._lows, self._highs = self.lows.data, self.highs.data
+        self.lows, self.highs = lows, highs
+
+    # Numbers of Python one by one, without a list of them all.
+
+    @cached_property
+    def _lows(self) -> memoryview:
+        return self.lows.data
+
+    @cached_property
+    def _highs(self) -> memoryview:
+        return self.highs.data
 
     @cached_property
     def wide(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """``lows`` and ``highs`` in the dtype of zones."""
         dtype = zone_dtype(self.lows.dtype)
-        return _frozen(self.lows.astype(dtype)), _frozen(self.highs.astype(dtype))
+        return self.lows.astype(dtype), self.highs.astype(dtype)
 
     def judge(self, least: Any, greatest: Any, has_nan: bool) -> int:
         """Whether NONE, SOME or ALL values match of a column that lies between two of its values, NaN aside."""
@@ -70,11 +78,6 @@ class ValueSet:
         low, high, span = self._lows[0], self._highs[-1], float(greatest) - float(least)
         width = float(high if high < greatest else greatest) - float(low if low > least else least)
         return width / span if 0 < span < inf else 1.0
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    array.flags.writeable = False
-    return array
 
 
 def value_set(predicate: ScalarPredicateExpr, settings: SeriesSettings, column: int) -> ValueSet:
@@ -179,6 +182,8 @@ def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pai
 
 
 def _integer(value: Any, greatest: int) -> int:
+    if type(value) is int and INT64_MIN <= value <= INT64_MAX:
+        return value
     if not is_integer(value):
         raise InvalidInput(f"integers are compared with integers, not with {value!r}")
     if not INT64_MIN <= value <= max(greatest, INT64_MAX):

@@ -14,10 +14,12 @@ from .zones import zones
 
 _config: Any = config
 if _config.DISABLE_JIT:  # Python itself cannot run the instructions
+    from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
     from ..plain.selection import compact, index_bounds, mark, prune, scan
 else:
     from .compact import compact
+    from .indexed import chain, find_indexed, pick
     from .matrix import bundle, gather, spread
     from .selection import index_bounds, mark, prune, scan
 
@@ -26,11 +28,13 @@ __all__ = [
     "bounds",
     "bundle",
     "carry_forward",
+    "chain",
     "compact",
     "copy_ranges",
     "crc32c_blocks",
     "equal",
     "find",
+    "find_indexed",
     "first_disorder",
     "gather",
     "index_bounds",
@@ -38,6 +42,7 @@ __all__ = [
     "lower_bounds",
     "mark",
     "merge",
+    "pick",
     "prune",
     "scan",
     "sequence_breaks",

@@ -240,17 +240,25 @@ def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array) -
         bounds[place] = bound
 
 
-def _index_bounds(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> Any:
+@kernel
+def index_entries(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> Any:
+    """Write the entries in each range; gives their number, and whether a range reaches into the values' span."""
     _bounds(values, lows, False, starts)
     _bounds(values, highs, True, stops)
     count = 0
+    reached = False
     for place in range(len(starts)):
         count += stops[place] - starts[place]
-    return count
+        reached |= starts[place] < len(values) and stops[place] > 0
+    return count, reached
+
+
+def _index_bounds(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> Any:
+    return index_entries(values, lows, highs, starts, stops)[0]
 
 
 @kernel
-def _set_bits(rows: Uint32Array, start: int, stop: int, words: Words) -> None:
+def set_bits(rows: Uint32Array, start: int, stop: int, words: Words) -> None:
     """Set the bits of these rows, as far as they lie between `start` and `stop`.
 
     Successive rows are often of one word, which is kept out of memory meanwhile (1.8 times as fast at 20 bits a word).
@@ -274,7 +282,7 @@ def _mark(
 ) -> Any:
     words[:] = 0
     for place in range(len(starts)):
-        _set_bits(rows[starts[place] : stops[place]], start, stop, words)
+        set_bits(rows[starts[place] : stops[place]], start, stop, words)
     return _clip(words, start, stop, _EVERY_BIT if negated else np.uint64(0))
 
 

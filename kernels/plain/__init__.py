@@ -1,6 +1,7 @@
 """The kernels in numpy: always available, and what serves until the compiled ones are loaded."""
 
 from .checksum import crc32c_blocks
+from .indexed import chain, find_indexed, pick
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
 from .merge import merge
 from .order import first_disorder
@@ -14,11 +15,13 @@ __all__ = [
     "bounds",
     "bundle",
     "carry_forward",
+    "chain",
     "compact",
     "copy_ranges",
     "crc32c_blocks",
     "equal",
     "find",
+    "find_indexed",
     "first_disorder",
     "gather",
     "index_bounds",
@@ -26,6 +29,7 @@ __all__ = [
     "lower_bounds",
     "mark",
     "merge",
+    "pick",
     "prune",
     "scan",
     "sequence_breaks",

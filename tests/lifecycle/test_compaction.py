@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from builders import DAY, FEBRUARY, HOUR, JANUARY, MINUTE, assert_rows, bars, joined, part, temporary_store
+from builders import DAY, FEBRUARY, HOUR, JANUARY, MARCH, MINUTE, assert_rows, bars, joined, part, temporary_store
 from lifecycle_calls import NO_TIERS, chunk_files, chunk_path, damage, spans, unchanged
 
 import fastk
@@ -437,3 +437,70 @@ class TestBadInput:
         for call in calls:
             with pytest.raises(NotFound, match="register it first"):
                 call()
+
+
+class TestSealing:
+    """The put that begins a later partition merges the last one, in its own commit."""
+
+    def minutes(self, series, count=5, month=JANUARY):
+        for number in range(count):
+            series.put(bars(month + number * MINUTE, 1))
+
+    def test_a_month_that_was_written_row_by_row_is_one_chunk_when_the_next_begins(self, store, klines):
+        self.minutes(klines)
+        before, sequence = pictured(klines), klines.put(bars(JANUARY + HOUR, 1)).sequence
+        assert len(spans(klines)) == 3
+        result = klines.put(bars(FEBRUARY, 2))
+        assert (result.sequence, spans(klines)) == (sequence + 1, [6, 2])
+        assert klines.range(end=JANUARY + 5 * MINUTE - 1).to_numpy()["ts"].tobytes() == before["ts"]
+        klines.verify()
+
+    def test_only_the_last_one_is_and_only_once(self, klines):
+        klines.append(bars(JANUARY, 1))
+        klines.append(bars(JANUARY + MINUTE, 1))
+        klines.put(bars(MARCH, 1))
+        assert spans(klines) == [2, 1]
+        klines.put(bars(JANUARY + HOUR, 1))
+        klines.put(bars(MARCH + HOUR, 1))
+        klines.put(bars(FEBRUARY, 1))  # before the last one: nothing begins
+        assert spans(klines) == [2, 1, 1, 1, 1]
+
+    def test_within_a_batch_too(self, store, klines):
+        self.minutes(klines)
+        with store.batch():
+            klines.put(bars(JANUARY + HOUR, 1))
+            klines.put(bars(FEBRUARY, 1))
+            klines.put(bars(MARCH, 1))
+        assert spans(klines) == [6, 1, 1]
+
+    def test_a_partition_of_one_chunk_stays_as_it_is(self, klines):
+        klines.put(joined(bars(JANUARY), bars(FEBRUARY)))
+        before = klines.chunk_inventory()
+        klines.put(joined(bars(MARCH), bars(MARCH + 31 * DAY)))
+        assert klines.chunk_inventory()[:2] == before
+        assert spans(klines) == [5] * 4
+
+    def test_not_by_the_chunk_methods(self, store, klines):
+        self.minutes(klines)
+        chunks = len(spans(klines))
+        store.put_kline_chunk("BTC", "1m", bars(FEBRUARY, 1))
+        klines.append(bars(MARCH, 1))
+        assert len(spans(klines)) == chunks + 2
+
+    @pytest.mark.parametrize(
+        "policy", [NO_TIERS, CompactionPolicy(tier_bytes=5 * 48 - 1)], ids=["switched off", "a partition too large"]
+    )
+    def test_not_where_the_policy_says_so(self, store, klines, policy):
+        appended(klines, puts=5)
+        with fastk.open(store.root, policy=policy) as other:
+            other.kline("BTC", "1m").put(bars(MARCH, 1))
+        klines.refresh()
+        assert len(spans(klines)) == 11
+
+    def test_a_damaged_chunk_keeps_nobody_from_writing(self, store, klines):
+        appended(klines, puts=3)
+        damage(chunk_path(store, klines, 4))
+        with fastk.open(store.root) as fresh:
+            series = fresh.kline("BTC", "1m")
+            assert series.put(bars(MARCH, 1)).accepted == 1
+            assert len(spans(series)) == 7

@@ -86,7 +86,7 @@ def put(series, ts, values, cuts, zone_rows):
     """Store rows by one put from cut to cut."""
     table = Table(ts, values)
     for size, (start, stop) in zip(itertools.cycle(zone_rows), itertools.pairwise(cuts), strict=False):
-        series.put({name: column[start:stop] for name, column in table.columns.items()}, zone_rows=size)
+        series.append({name: column[start:stop] for name, column in table.columns.items()}, zone_rows=size)
     return table
 
 

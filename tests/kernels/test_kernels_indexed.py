@@ -1,0 +1,103 @@
+"""Matches of many chunks from their value indexes: compiled == numpy == every value compared with every range."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_kernels_selection import assert_guards, belongs, both, guarded, pool_of, ranges_of
+
+from fastk.kernels.interface import EMPTY, UNREACHED
+from fastk.kernels.samples import DTYPES, NUMBERS, read_only
+
+every_number = pytest.mark.parametrize("dtype", NUMBERS, ids=str)
+every_dtype = pytest.mark.parametrize("dtype", [*DTYPES, np.dtype("S3")], ids=str)
+examples = settings(deadline=None, max_examples=60)
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def index_of(column):
+    """The value index of a column: its numbers in order, and their rows."""
+    order = np.argsort(column, kind="stable")
+    order = order[column[order] == column[order]]
+    return read_only(column[order]), read_only(order.astype(np.uint32))
+
+
+def random_chunks(random, dtype, count):
+    """Columns of 1 to 300 rows, and a window in each; some windows are empty, some columns of one value."""
+    columns = [random.choice(pool_of(dtype)[-random.integers(1, 60) :], random.integers(1, 300)) for _ in range(count)]
+    windows = [np.sort(random.integers(0, len(column) + 1, 2)) for column in columns]
+    begins, ends = np.array(windows, np.int64).reshape(-1, 2).T
+    whole = random.random(count) < 0.3
+    begins, ends = np.where(whole, 0, begins), np.where(whole, [len(column) for column in columns], ends)
+    return columns, read_only(begins), read_only(ends)
+
+
+def expected_count(column, begin, end, lows, highs):
+    numbers = column[column == column]
+    if begin >= end:
+        return EMPTY
+    if not numbers.size or not ((lows <= numbers.max()) & (highs >= numbers.min())).any():
+        return UNREACHED
+    return np.count_nonzero(belongs(column, lows, highs, False)[begin:end])
+
+
+@both
+@every_number
+@examples
+@given(seed=SEEDS, count=st.integers(1, 5), ranges=st.integers(1, 12))
+def test_rows_in_ranges_chunk_by_chunk(kernels, dtype, seed, count, ranges):
+    random = np.random.default_rng(seed)
+    columns, begins, ends = random_chunks(random, dtype, count)
+    lows, highs = ranges_of(random, dtype, ranges)
+    values, rows = (kernels.chain(list(arrays)) for arrays in zip(*map(index_of, columns), strict=True))
+    out, whole = guarded(sum(map(len, columns)), np.uint32)
+    counts, whole_counts = guarded(count, np.int64)
+    found = kernels.find_indexed(values, rows, begins, ends, lows, highs, counts, out)
+    windows = list(zip(columns, begins, ends, strict=True))
+    assert counts.tolist() == [expected_count(*window, lows, highs) for window in windows]
+    named = [begin + np.flatnonzero(belongs(column, lows, highs, False)[begin:end]) for column, begin, end in windows]
+    assert out[:found].tolist() == np.concatenate(named).tolist()
+    assert_guards(whole)
+    assert_guards(whole_counts)
+    picked, whole = guarded(found, dtype)
+    kernels.pick(kernels.chain(columns), read_only(counts), read_only(out[:found]), picked)
+    np.testing.assert_array_equal(
+        picked, np.concatenate([column[row] for column, row in zip(columns, named, strict=True)])
+    )
+    assert_guards(whole)
+
+
+@both
+def test_more_entries_than_there_is_room_for(kernels):
+    values, rows = index_of(np.array([5, 1, 5, 2, 5]))
+    chains = kernels.chain([values, values]), kernels.chain([rows, rows])
+    windows, five = (read_only(np.zeros(2, np.int64)), read_only(np.full(2, 5))), read_only(np.array([5]))
+    counts = np.empty(2, np.int64)
+    assert kernels.find_indexed(*chains, *windows, five, five, counts, np.empty(5, np.uint32)) == -1
+    out, whole = guarded(6, np.uint32)
+    assert kernels.find_indexed(*chains, *windows, five, five, counts, out) == 6
+    assert out.tolist() == [0, 2, 4] * 2
+    assert_guards(whole)
+
+
+@both
+def test_rows_beyond_the_window_are_passed_over_whatever_they_are(kernels):
+    values = kernels.chain([read_only(np.zeros(4, np.int64))])
+    rows = kernels.chain([read_only(np.array([9, 2, 0, 7], np.uint32))])
+    window, zero = (read_only(np.array([1])), read_only(np.array([3]))), read_only(np.array([0]))
+    counts, out = np.empty(1, np.int64), np.empty(4, np.uint32)
+    assert kernels.find_indexed(values, rows, *window, zero, zero, counts, out) == 1
+    assert out[0] == 2
+
+
+@both
+@every_dtype
+def test_values_of_rows(kernels, dtype):
+    columns = [read_only(np.array([each, each + 1, each + 2]).astype(dtype)) for each in (0, 3, 6)]
+    out, whole = guarded(3, dtype)
+    counts = read_only(np.array([2, EMPTY, 1]))
+    kernels.pick(kernels.chain(columns), counts, read_only(np.array([0, 2, 1], np.uint32)), out)
+    assert out.tolist() == [columns[0][0], columns[0][2], columns[2][1]]
+    assert_guards(whole)

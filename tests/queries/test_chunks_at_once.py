@@ -1,0 +1,137 @@
+"""Queries that ask the value indexes of many chunks at once: what they keep between queries never makes them wrong."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import HOUR
+from query_calls import KEY, columns_of, reopened, values_schema
+
+import fastk
+from fastk import Between, Eq, Gt, InSet, InvalidData
+from fastk.engine import mapped
+from fastk.query import at_once
+
+ROWS = 2_500  # a chunk
+CHUNKS = 6
+
+
+def values_of(hour):
+    """Every value of an hour's rows is different, and none stands in order."""
+    return np.arange(ROWS) * 7_919 % ROWS * 10 + hour
+
+
+@pytest.fixture
+def series(store):
+    """Six hours, a chunk each."""
+    series = store.register_series(KEY, values_schema())
+    for hour in range(CHUNKS):
+        series.put(columns_of(hour * HOUR + np.arange(ROWS), values_of(hour)))
+    return series
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """How many chunks were opened together, each time that they were."""
+    counts, build = [], at_once.IndexedChunks.__init__
+
+    def watched(chunks, snapshot, refs, indexes):
+        counts.append(len(refs))
+        build(chunks, snapshot, refs, indexes)
+
+    monkeypatch.setattr(at_once.IndexedChunks, "__init__", watched)
+    return counts
+
+
+def found(series, condition, *window):
+    rows = series.where("value", condition, *window).rows
+    return list(zip(rows.ts.tolist(), rows.value.tolist(), strict=True))
+
+
+def expected(hours, low, high, start=0, end=CHUNKS * HOUR):
+    rows = ((hour * HOUR + row, value) for hour in hours for row, value in enumerate(values_of(hour).tolist()))
+    return [(ts, value) for ts, value in rows if low <= value <= high and start <= ts <= end]
+
+
+def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
+    for low in (500, 900, 0):
+        assert found(series, Between(low, low + 50)) == expected(range(CHUNKS), low, low + 50)
+    for start, end in (
+        (HOUR, 2 * HOUR + 99),
+        (HOUR + 7, HOUR + 2_000),
+        (3 * HOUR + ROWS, 4 * HOUR - 1),
+        (9 * HOUR, 9 * HOUR),
+    ):
+        assert found(series, Between(10, 90), start, end) == expected(range(CHUNKS), 10, 90, start, end)
+    assert built == [CHUNKS]
+
+
+def test_a_window_beyond_those_that_are_open_opens_its_own(series, built):
+    assert found(series, Eq(13), HOUR, 3 * HOUR + 2_000) == expected([3], 13, 13)
+    assert found(series, Eq(14), 2 * HOUR, 4 * HOUR + 2_000) == expected([4], 14, 14)
+    assert found(series, Eq(10), 0) == expected([0], 10, 10)
+    assert built == [3, 3, CHUNKS]
+
+
+def test_every_state_has_its_own_rows(store, series):
+    low, high = 40, 60
+    assert found(series, Between(low, high)) == expected(range(CHUNKS), low, high)
+    kept = series.where("value", Between(low, high)).rows
+    series.delete_range(HOUR, 2 * HOUR - 1)
+    assert found(series, Between(low, high)) == expected([0, 2, 3, 4, 5], low, high)
+    series.put(columns_of(HOUR + np.arange(ROWS), values_of(1)))
+    assert found(series, Between(low, high)) == expected(range(CHUNKS), low, high)
+    series.merge()
+    assert found(series, Between(low, high)) == expected(range(CHUNKS), low, high)
+    assert kept.value.tolist() == [value for _, value in expected(range(CHUNKS), low, high)]
+    store.drop_series(KEY)
+    store.register_series(KEY, values_schema()).put(columns_of(range(ROWS), values_of(0)))
+    assert found(store.series(KEY), Between(low, high)) == expected([0], low, high)
+
+
+def test_nothing_stays_mapped_beyond_the_budget(store, series, built):
+    for budget in (4 * CHUNKS, CHUNKS):  # of the smaller one it would be more than a quarter
+        with fastk.open(store.root, "r", max_maps=budget) as reader:
+            for _ in range(3):
+                assert found(reader.series(KEY), Eq(22)) == expected([2], 22, 22)
+    assert built == [CHUNKS]
+
+
+def test_maps_that_are_let_go_are_not_kept_by_what_was_made_of_them(store, series):
+    with fastk.open(store.root, "r") as reader:
+        found(reader.series(KEY), Eq(22))
+        maps = reader._maps
+        assert maps.derived
+        owner, chunk_id = next(islice(maps._ring, 1))
+        maps.budget = 1
+        maps.add(owner, -1, owner[chunk_id])
+        assert not maps.derived
+
+
+def test_sets_of_a_few_values(series):
+    wanted = [23, 1_204, 999_999, 5, 14]
+    rows = sorted(row for value in wanted for row in expected(range(CHUNKS), value, value))
+    assert found(series, InSet(wanted)) == rows
+
+
+def test_a_damaged_column_is_an_error_where_its_rows_are_taken(store, series, monkeypatch):
+    monkeypatch.setattr(mapped, "WHOLE_SEARCH_BYTES", 0)
+    path = sorted(Path(store.root).rglob("*.chunk"))[2]
+    content = bytearray(path.read_bytes())
+    place = content.index((values_of(2)[:4]).astype(np.int64).tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with reopened(store) as damaged:
+        rows = damaged.where("value", Between(40, 60)).rows
+        with pytest.raises(InvalidData, match="column 'value' is damaged"):
+            _ = rows.value
+        assert rows.number.tolist() == [ts % HOUR for ts, _ in expected(range(CHUNKS), 40, 60)]
+        elsewhere = damaged.where("value", Between(40, 60), 3 * HOUR).rows
+        assert elsewhere.value.tolist() == [value for _, value in expected(range(3, CHUNKS), 40, 60)]
+
+
+def test_many_matches_are_compared_instead(series, built):
+    rows = series.where("value", Gt(5))
+    assert rows.stats.fallback_scan
+    assert len(rows) == len(expected(range(CHUNKS), 6, 10**9))

@@ -48,10 +48,9 @@ def test_every_workload_agrees_with_raw_npy():
 @pytest.mark.slow
 def test_the_contest_runs_with_what_is_always_there():
     """The standard library's SQLite: every answer agrees, losses are printed, nothing is kept."""
-    words = "cold,writes,storage,processes"
-    compared = run("bench", "--size", "small", "--rounds", "2", "--peers", "sqlite", "--workloads", words)
+    compared = run("bench", "--size", "small", "--peers", "sqlite", "--workloads", "storage")
     assert compared.returncode == 0, compared.stderr
-    for title in ("# FastK beside its peers", "## Cold reads", "MB on disk", "## Peak memory, MB", "Ahead of FastK"):
+    for title in ("# FastK beside its peers", "## Storage of 100,080 rows", "MB on disk", "Ahead of FastK"):
         assert title in compared.stdout
     assert "failed" not in compared.stdout
     assert "kept in" not in compared.stderr

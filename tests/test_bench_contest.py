@@ -13,6 +13,7 @@ from bench.peers.base import Condition
 from bench.peers.cold import drop, resident_share
 from bench.peers.contest import answer, set_up
 from bench.peers.npy import Npy
+from bench.peers.processes import answer_processes
 from bench.peers.questions import GROUPS, READS
 from bench.peers.stage import Stage
 from bench.peers.table import Contest, as_lines
@@ -94,6 +95,19 @@ def test_peers_answer_as_raw_npy_does(group, peer, tmp_path, tables):
         for each in answers:
             assert each.failures == {}
             assert "fastk" in each.times
+
+
+@pytest.mark.slow
+def test_whole_processes_answer_as_raw_npy_does(tables, tmp_path):
+    lines = [
+        line
+        for listed in answer_processes(["npy", "fastk", "sqlite"], tables, str(tmp_path)).values()
+        for line in listed
+    ]
+    assert len(lines) == 3
+    for each in lines:
+        assert each.failures == {}
+        assert set(each.times) == {"npy", "fastk", "sqlite"}
 
 
 def test_peers_are_chosen_by_the_beginning_of_their_names():

@@ -9,7 +9,7 @@ TESTS = $(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check torture format bench clean
+.PHONY: help demo test check torture format bench guard clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -37,10 +37,13 @@ format: $(READY)dev ## let ruff format the code and mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)dev ## time the kernels, then all workloads beside raw .npy files, as a table
+bench: $(READY)dev ## time the kernels, then all workloads beside raw .npy files and the stores that are installed
 	$(BIN)/python -m pytest bench/test_kernels.py --quiet --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
 	$(BIN)/python -m bench
 	@echo "To show these figures in the documentation: $(BIN)/python -m bench.docs"
+
+guard: $(READY)dev ## compare the ratios to raw .npy files, measured now, with the kept ones; no times
+	$(BIN)/python -m pytest bench/test_regression.py --quiet --benchmark-disable-gc --benchmark-columns=median
 
 clean: ## remove all that these targets made, .venv included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

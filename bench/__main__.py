@@ -15,7 +15,7 @@ def main() -> None:
     if any(name in os.environ for name in DISTORTING):
         cleaned = {name: value for name, value in os.environ.items() if name not in DISTORTING}
         os.execve(sys.executable, sys.orig_argv, cleaned)
-    from bench.table import run
+    from bench.run import run
 
     run()
 

@@ -122,3 +122,33 @@ GOALS = {
     "bridge in batch mode, 1,000 bars, each": Goal(1.0, 500.0, "encoding + 0.5 ms", _BATCH),
     "peak memory, full series": absolute(60, "MB", "A plain read imports no numba and copies nothing."),
 }
+
+# The Rust engine, called from Rust, and raw npy beside it: us in one run on a machine of this kind, 2026-11-22. It is
+# not run here; its ratio to raw npy can stand beside FastK's.
+ORIGINAL = {
+    "point, hit": (7.0, 2.6),
+    "point, miss": (2.9, 2.5),
+    "range 16 rows, sum of close": (9.1, 3.4),
+    "range 64 rows, sum of close": (9.3, 3.8),
+    "range 256 rows, sum of close": (9.8, 4.8),
+    "range 1,024 rows, sum of close": (11.2, 10.1),
+    "range 4,096 rows across months, sum of close": (15.0, 37.0),
+    "full series, sum of close over segments": (82.0, 931.0),
+    "latest 1,024, sum of close": (2.8, 6.1),
+    "scan close of all symbols": (690.0, 8_900.0),
+    "where value > x, 1% match": (242.0, 526.0),
+    "where value between, 0.1% match": (291.0, 858.0),
+    "where value == x, a third matches": (636.0, 294.0),
+    "where value in 3 values": (297.0, 5.2),
+    "where value != x, two thirds match": (745.0, 989.0),
+    "feature matrix, 8 x 20 features, one month": (28_000.0, 62_000.0),
+    "feature matrix, 8 x 20 features, all months": (117_000.0, 425_000.0),
+    "initial write, durable": (61_000.0, 578_000.0),
+    "append 64 rows, durable, beside raw npy in place": (1_300.0, 1_140.0),
+}
+
+
+def original_ratio(name: str) -> float | None:
+    """What the original took beside raw npy, where it was measured."""
+    raw, original = ORIGINAL.get(name, (1.0, None))
+    return None if original is None else original / raw

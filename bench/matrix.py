@@ -13,7 +13,8 @@ import numpy as np
 import fastk
 from bench.data import MINUTE, MONTHS, SEED, TIMEFRAME, Int64, Market, load_columns, save_all, touch
 from bench.measure import LOADED, NEVER, Result, Workload, assert_same
-from bench.processes import _PRINT_PEAK, run_python
+from bench.processes import PRINT_PEAK, run_python
+from bench.signals import feature
 
 FEATURES = tuple(f"feature_{number:02}" for number in range(20))
 SCALE = 10_000
@@ -48,7 +49,8 @@ class Features:
         with fastk.open(self.root) as store:
             for symbol in self.symbols:
                 ts = market.columns[symbol if times == OWN else self.symbols[0]]["ts"]
-                columns[symbol] = {"ts": ts, **{name: rng.integers(0, 10**9, ts.size) for name in FEATURES}}
+                features = {name: feature(rng, place, ts.size) for place, name in enumerate(FEATURES)}
+                columns[symbol] = {"ts": ts, **features}
                 for name in FEATURES:
                     series = store.register_scalar_series(feature_key(symbol, name), MINUTE, value_scale=SCALE)
                     series.put({"ts": ts, "value": columns[symbol][name]})
@@ -139,7 +141,7 @@ def matrix_memory(market: Market, rounds: int) -> Result:
     facts = {"root": features.root, "folder": features.folder, "timeframe": TIMEFRAME, "scale": SCALE}
     facts |= {"symbols": features.symbols, "features": FEATURES}
     programs = {"raw": _BY_HAND.format(**facts), "fastk": _BY_FASTK.format(**facts)}
-    outputs = {name: [run_python(code + _PRINT_PEAK).split() for _ in range(rounds)] for name, code in programs.items()}
+    outputs = {name: [run_python(code + PRINT_PEAK).split() for _ in range(rounds)] for name, code in programs.items()}
     assert outputs["raw"][0][0] == outputs["fastk"][0][0]
     peaks = {name: statistics.median(int(peak) / 1024 for _, peak in found) for name, found in outputs.items()}
     return Result(

@@ -36,7 +36,7 @@ print(int({answer}))
 """
 _SUM, _SUM_OF_SEGMENTS = "rows.close.sum()", "sum(piece.close.sum() for piece in rows.segments)"
 # The high-water mark of this program alone: ru_maxrss would count the parent's memory at the time of its fork.
-_PRINT_PEAK = """
+PRINT_PEAK = """
 try:
     print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 except OSError:
@@ -248,8 +248,8 @@ PROCESSES: dict[str, Build] = {
 def peak_memory(market: Market, rounds: int) -> Result:
     """Peak memory in MB of processes that sum the close of a full series."""
     span = first_span(market, market.rows)
-    raw = raw_code(market, *span) + _PRINT_PEAK
-    fastk = fastk_code(market, *span, answer=_SUM_OF_SEGMENTS) + _PRINT_PEAK
+    raw = raw_code(market, *span) + PRINT_PEAK
+    fastk = fastk_code(market, *span, answer=_SUM_OF_SEGMENTS) + PRINT_PEAK
     outputs = {
         name: [run_python(code).split() for _ in range(rounds)] for name, code in (("raw", raw), ("fastk", fastk))
     }

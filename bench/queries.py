@@ -13,49 +13,15 @@ import numpy as np
 import fastk
 from bench.data import MINUTE, SEED, TIMEFRAME, Int64, Market, load_columns, save_all, touch
 from bench.measure import BASELINE, Workload, take_turns, time_once, use_kernels
+from bench.signals import CLUSTERINGS, SHARES, Make, mixed
 from fastk import Between, Eq, Gt, Gte, InSet, Ne
 
 CALLS = 5
-SHARES = (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9)
-RUN_ROWS = 5_000
 FORCED = ("scan", "zones", "index")
 AUTO = "auto"
 
 Condition = fastk.ScalarPredicateExpr
-Make = Callable[[np.random.Generator, int], Int64]
 Build = Callable[[Market, int], Workload]
-
-
-# Data
-
-
-def mixed(rng: np.random.Generator, rows: int) -> Int64:
-    """A third of the values are 0, the others random."""
-    return np.where(rng.random(rows) < 1 / 3, 0, rng.integers(1, 10**9, rows))
-
-
-def scattered(rng: np.random.Generator, rows: int) -> Int64:
-    """Random values: neighbours tell nothing of each other."""
-    return rng.integers(0, 10**9, rows)
-
-
-def walk(rng: np.random.Generator, rows: int) -> Int64:
-    """A random walk, as prices do."""
-    return 5_000_000 + rng.integers(-50, 51, rows).cumsum()
-
-
-def runs(rng: np.random.Generator, rows: int) -> Int64:
-    """Runs of ascending values, one behind the other."""
-    drawn = rng.integers(0, 10**9, rows)
-    return np.concatenate([np.sort(drawn[first : first + RUN_ROWS]) for first in range(0, rows, RUN_ROWS)])
-
-
-def few(rng: np.random.Generator, rows: int) -> Int64:
-    """Seven values in random order; from each value on upward there is one of the shares below of all rows."""
-    return len(SHARES) - np.searchsorted(SHARES, rng.random(rows))
-
-
-CLUSTERINGS = {"random": scattered, "random walk": walk, "sorted runs": runs, "few distinct values": few}
 
 
 class Values:

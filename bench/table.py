@@ -1,143 +1,22 @@
-"""The one command: run every workload, print the table, and keep it as markdown and JSON."""
+"""The table of FastK beside raw npy: its sections as markdown that reads well as plain text, and as data."""
 
 from __future__ import annotations
 
-import argparse
-import importlib.metadata
-import json
-import os
-import platform
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from bench.data import MONTHS, SYMBOLS, Market, temporary_market
-from bench.goals import GOALS, PLANS
-from bench.lifecycle import LIFECYCLE
-from bench.matrix import MATRICES, matrix_memory
-from bench.measure import LOADED, NEVER, Result, Workload, measure
-from bench.processes import PROCESSES, peak_memory
-from bench.queries import FORCED, QUERIES, PlanResult, measure_plans
-from bench.reads import READS
-from bench.replay import REPLAYS
-from bench.sessions import SESSIONS
-from bench.writes import BULK_WRITES, OPENS, SMALL_WRITES
+from bench.goals import GOALS, PLANS, original_ratio
+from bench.measure import LOADED, NEVER, Result
+from bench.queries import FORCED, PlanResult
 
-Section = tuple[str, dict[str, Callable[[Market, int], Workload]], int, int]
-
-# Title, workloads, rounds, rounds with --quick.
-SECTIONS: list[Section] = [
-    ("Reads", READS, 300, 60),
-    ("Queries", QUERIES, 100, 25),
-    ("Replay", REPLAYS, 11, 3),
-    ("Matrices", MATRICES, 15, 7),
-    ("Sessions", SESSIONS, 31, 7),
-    ("Opening", OPENS, 60, 15),
-    ("Appends and registration", SMALL_WRITES, 100, 25),
-    ("Bulk writes", BULK_WRITES, 11, 5),
-    ("Written in small pieces", LIFECYCLE, 100, 15),
-    ("Processes", PROCESSES, 15, 9),
-]
 PLANS_TITLE = "Plans of queries"
-PLAN_ROUNDS, QUICK_PLAN_ROUNDS = 60, 15
-RESULTS_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
-_ROUNDS_UP = 0.9995  # what three digits would show as 1,000
 LABELS = {NEVER: "numpy", LOADED: "kernels"}
+_ROUNDS_UP = 0.9995  # what three digits would show as 1,000
 
 
-def run() -> None:
-    """Do what the command line says."""
-    options = parse_options()
-    modes = [NEVER, LOADED] if options.kernels == "both" else [options.kernels]
-    begin = time.perf_counter()
-    with temporary_market(options.symbols) as market:
-        titles = [title for title, *_ in SECTIONS]
-        results = {
-            title: list(run_section(section, market, modes, options))
-            for title, section in zip(titles, SECTIONS, strict=True)
-        }
-        if not options.only:
-            results["Processes"] += [peak_memory(market, 3), matrix_memory(market, 3)]
-        plans = [] if options.only and options.only not in PLANS_TITLE else run_plans(market, modes, options)
-    facts = machine_facts(options, time.perf_counter() - begin)
-    results = {title: listed for title, listed in results.items() if listed}
-    report = as_text(facts, results, plans, modes)
-    print(report)
-    if not options.only:
-        keep(
-            options,
-            report,
-            {"facts": facts, "sections": as_data(results), "plans": [plan_data(each) for each in plans]},
-        )
-
-
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench", description="FastK beside memory-mapped .npy files.")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds; kept as results/quick.*")
-    parser.add_argument("--symbols", type=int, default=SYMBOLS, help="how many symbols (default %(default)s)")
-    parser.add_argument("--rounds", type=int, help="rounds of every workload, in place of each section's own")
-    parser.add_argument("--kernels", choices=(NEVER, LOADED, "both"), default="both", help="(default %(default)s)")
-    parser.add_argument("--only", metavar="TEXT", help="workloads whose name contains this; nothing is kept")
-    return parser.parse_args()
-
-
-def run_section(
-    section: Section, market: Market, modes: Sequence[str], options: argparse.Namespace
-) -> Iterator[Result]:
-    """Measure the workloads of a section one after the other, and say so."""
-    _, builds, rounds, quick_rounds = section
-    for name, build in builds.items():
-        if options.only and options.only not in name:
-            continue
-        print(f"  {name} ...", file=sys.stderr)
-        yield measure(build(market, options.rounds or (quick_rounds if options.quick else rounds)), modes)
-
-
-def run_plans(market: Market, modes: Sequence[str], options: argparse.Namespace) -> list[PlanResult]:
-    """Measure the matrix of plans, and say so."""
-    print(f"  {PLANS_TITLE.lower()} ...", file=sys.stderr)
-    rounds = options.rounds or (QUICK_PLAN_ROUNDS if options.quick else PLAN_ROUNDS)
-    return list(measure_plans(market, rounds, modes))
-
-
-# Facts
-
-
-def machine_facts(options: argparse.Namespace, seconds: float) -> dict[str, str]:
-    """On what was measured, and how."""
-    packages = ("numpy", "numba", "crc32c", "fastk-engine")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    length = f"{'quick, ' if options.quick else ''}{seconds:.0f} s"
-    return {
-        "processor": f"{processor()}, {os.cpu_count()} cores",
-        "system": f"{platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f} at the end",
-        "versions": f"Python {platform.python_version()}, {versions}",
-        "data": f"{options.symbols} symbols x {len(MONTHS)} UTC months x 41,667 random minutes, int64 klines",
-        "state": "files warm in the page cache, every checksum compared before (except where a workload opens)",
-        "run": f"{time.strftime('%Y-%m-%d %H:%M')}, {length}; contenders take turns, and medians are compared",
-    }
-
-
-def processor() -> str:
-    """Name of the processor."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-# Tables
-
-
-def as_text(
-    facts: dict[str, str], results: dict[str, list[Result]], plans: list[PlanResult], modes: Sequence[str]
-) -> str:
-    """The whole report as markdown that reads well as plain text."""
-    lines = ["# FastK beside raw npy", ""]
-    lines += [f"- {name}: {value}" for name, value in facts.items()]
-    lines += ["", f"Columns: {explanation(modes)}"]
+def as_lines(results: dict[str, list[Result]], plans: list[PlanResult], modes: Sequence[str]) -> list[str]:
+    """All sections, and how many goals are met."""
+    lines = ["", f"Columns: {explanation(modes)}"]
     for title, listed in results.items():
         lines += ["", f"## {title}", "", *table_lines(listed, modes)]
     for mode in modes if plans else ():
@@ -147,8 +26,7 @@ def as_text(
             "",
             *plan_lines([each for each in plans if each.mode == mode]),
         ]
-    lines += ["", *summary(results, modes), *plan_summary(plans, modes), ""]
-    return "\n".join(lines)
+    return [*lines, "", *summary(results, modes), *plan_summary(plans, modes)]
 
 
 def explanation(modes: Sequence[str]) -> str:
@@ -157,7 +35,10 @@ def explanation(modes: Sequence[str]) -> str:
         "unless FASTK_KERNELS=never as here)",
         LOADED: "`kernels` is FastK with them loaded (`fastk.warmup()`, or the first batch call)",
     }
-    return "; ".join(parts[mode] for mode in modes) + "; a ratio is FastK's time divided by the baseline's."
+    return "; ".join(parts[mode] for mode in modes) + (
+        "; a ratio is FastK's time divided by the baseline's; `original` is that ratio of the Rust engine, called from "
+        "Rust, in an earlier run that had both."
+    )
 
 
 def table_lines(results: list[Result], modes: Sequence[str]) -> list[str]:
@@ -165,7 +46,7 @@ def table_lines(results: list[Result], modes: Sequence[str]) -> list[str]:
     header = ["workload", "baseline", ""]
     for mode in modes:
         header += [LABELS[mode], "ratio", "goal met"]
-    return aligned([[*header, "goal"], *(result_cells(result, modes) for result in results)])
+    return aligned([[*header, "goal", "original"], *(result_cells(result, modes) for result in results)])
 
 
 def aligned(rows: list[list[str]]) -> list[str]:
@@ -212,7 +93,8 @@ def result_cells(result: Result, modes: Sequence[str]) -> list[str]:
             continue
         ratio = result.ratio(mode)
         cells += [figure(result.fastk[mode], result.unit), f"{ratio:.2f}" if ratio else "-", verdict(result, mode)]
-    return [*cells, result.goal.text if result.goal else "-"]
+    original = original_ratio(result.name)
+    return [*cells, result.goal.text if result.goal else "-", f"{original:.2f}" if original else "-"]
 
 
 def figure(value: float | None, unit: str) -> str:
@@ -245,20 +127,6 @@ def summary(results: dict[str, list[Result]], modes: Sequence[str]) -> list[str]
     return lines
 
 
-# Files
-
-
-def keep(options: argparse.Namespace, report: str, data: dict[str, Any]) -> None:
-    """Write the report beside the benchmarks: ``latest``, or ``quick`` where rounds were few."""
-    path = os.path.join(RESULTS_FOLDER, "quick" if options.quick or options.rounds else "latest")
-    with open(f"{path}.md", "w") as file:
-        file.write(report)
-    with open(f"{path}.json", "w") as file:
-        json.dump(data, file, indent=1)
-        file.write("\n")
-    print(f"kept in {os.path.relpath(path)}.md and .json", file=sys.stderr)
-
-
 def as_data(results: dict[str, list[Result]]) -> dict[str, list[dict[str, Any]]]:
     """Everything that was measured, for machines."""
     return {title: [result_data(result) for result in listed] for title, listed in results.items()}
@@ -267,6 +135,7 @@ def as_data(results: dict[str, list[Result]]) -> dict[str, list[dict[str, Any]]]
 def result_data(result: Result) -> dict[str, Any]:
     goal = GOALS.get(result.name)
     return {
+        "original_ratio": original_ratio(result.name),
         "workload": result.name,
         "unit": result.unit,
         "baseline": result.baseline_name,

@@ -55,6 +55,7 @@ _HOMES = {
     "fastk.session.reports": "PrewarmReport SessionCacheSummary SessionResetMode",
     "fastk.store.backtest_view": "BacktestCapabilitySnapshot BacktestStoreView",
     "fastk.store.read_session": "FastKReadSession",
+    "fastk.store.latency": "LatencyProfile OperationLatency latency_profile",
     "fastk.store.merging": "merged_replay",
     "fastk.matrix.fill": "ForwardFill ffill",
     "fastk.matrix.dataset": "WindowDataset",

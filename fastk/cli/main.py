@@ -59,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_demo(commands)
     _add_warmup(commands)
+    _add_bench(commands)
     _add_elsewhere(commands)
     registry.add_parser(commands)
     migrate.add_parser(commands)
@@ -77,6 +78,16 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
 def _add_warmup(commands: argparse._SubParsersAction[Parser]) -> None:
     warmup = commands.add_parser("warmup", help="compile the kernels now, so that no read has to wait for it")
     warmup.set_defaults(command=_run_warmup)
+
+
+def _add_bench(commands: argparse._SubParsersAction[Parser]) -> None:
+    bench = commands.add_parser("bench", help="how long each read of a store takes here: percentiles, and a chart")
+    bench.add_argument("store", nargs="?", metavar="STORE", help="it is only read (default: one that is made for this)")
+    bench.add_argument("--series", type=int, default=8, metavar="N", help="how many series are sampled (default 8)")
+    bench.add_argument("--seconds", type=float, default=0.5, metavar="S", help="for each operation (default 0.5)")
+    bench.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample (default 0)")
+    bench.add_argument("--json", action="store_true", help="print the profile for programs")
+    bench.set_defaults(command=_run_bench)
 
 
 def _add_elsewhere(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -106,6 +117,13 @@ def _run_warmup(options: argparse.Namespace) -> int:
     from fastk.cli import warmup
 
     return warmup.run(options)
+
+
+def _run_bench(options: argparse.Namespace) -> int:
+    check_environment()
+    from fastk.cli import bench
+
+    return bench.run(options)
 
 
 def _without_command(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:

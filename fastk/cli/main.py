@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fastk.cli import registry
+from fastk.cli import completion, registry
 from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, show_any_letter
 from fastk.errors import FastKError
 
@@ -61,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_warmup(commands)
     _add_elsewhere(commands)
     registry.add_parser(commands)
+    completion.add_parser(commands)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Pages of the site that lie outside of `docs`, as an mkdocs hook: they stay where GitHub and packagers look for them."""
+"""An mkdocs hook: pages that lie outside of `docs`, where packagers and people look for them, are in the site too."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ from mkdocs.structure.files import File, Files
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
 
-OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
-LINK = re.compile(r"(?<=\]\()docs/")
+OUTSIDE = {name: name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md")}
+OUTSIDE["README.md"] = "overview.md"  # under its own name it would be the home page
+LINK = re.compile(r"(?<=\]\()(?:docs/)?([\w./-]+)")
+# What a block says to the tests behind its language: ```python no-run: the reason
+FENCE = re.compile(r"^( *```\w+) .*$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Take them in, at the top."""
     root = Path(config.config_file_path).parent
-    for name in OUTSIDE:
-        text = (root / name).read_text(encoding="utf-8")
-        files.append(File.generated(config, name, content=LINK.sub("", text)))
+    for path, name in OUTSIDE.items():
+        text = (root / path).read_text(encoding="utf-8")
+        files.append(File.generated(config, name, content=LINK.sub(_name_here, text)))
     return files
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Lead links out of `docs` to where the pages are here; the README is the home page."""
-    for name in OUTSIDE:
-        markdown = markdown.replace(f"](../{name}", f"]({name}")
-    return markdown.replace("](../README.md", "](index.md")
+    """Lead links out of `docs` to where the pages are here, and leave of a block's first line the language."""
+    for path, name in OUTSIDE.items():
+        markdown = markdown.replace(f"](../{path}", f"]({name}")
+    return FENCE.sub(r"\1", markdown)
+
+
+def _name_here(target: re.Match[str]) -> str:
+    return OUTSIDE.get(target[1], target[1])

@@ -1,6 +1,6 @@
 """For the reference: public names where users import them from, and docstrings as Markdown.
 
-Names of `fastk` are loaded when they are first used, which no static analysis sees: `_HOMES` says where each comes from.
+Names of `fastk` are loaded when they are first used, which no static analysis sees: `_HOMES` says where each is.
 """
 
 from __future__ import annotations

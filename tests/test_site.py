@@ -1,5 +1,6 @@
 """The pages lead to each other and name all that is public, and the site is built without a warning."""
 
+import functools
 import importlib.util
 import os
 import re
@@ -28,6 +29,7 @@ def links_of(page):
     return [str(token.attrs["href"]) for token in inline if token.type == "link_open"]
 
 
+@functools.cache
 def anchors_of(page):
     """Of its headings, as GitHub and the site make them: lower case, punctuation left out, -1 behind the second."""
     tokens = tokens_of(page)

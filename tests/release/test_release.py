@@ -107,5 +107,5 @@ def test_the_source_distribution_has_what_building_needs():
     (found,) = (CHECKOUT / DIST).resolve().glob("*.tar.gz")
     with tarfile.open(found) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"pyproject.toml", "LICENSE", "README.md", "kernels/__init__.py"} <= names
+    assert {"pyproject.toml", "LICENSE", "README.md", "fastk/kernels/__init__.py"} <= names
     assert not any(name.startswith(("tests/", "bench/")) for name in names)

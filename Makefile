@@ -9,12 +9,12 @@ TESTS = $(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check torture format bench guard clean
+.PHONY: help demo test check torture format bench guard docs release-check clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Everything is installed into $(VENV). Another Python: make clean, then PYTHON=python3.12 make test"
 
@@ -44,6 +44,16 @@ bench: $(READY)dev ## time the kernels, then all workloads beside raw .npy files
 
 guard: $(READY)dev ## compare the ratios to raw .npy files, measured now, with the kept ones; no times
 	$(BIN)/python -m pytest bench/test_regression.py --quiet --benchmark-disable-gc --benchmark-columns=median
+
+docs: $(READY)dev ## build the documentation as a site, every warning an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "It begins at build/site/index.html"
+
+release-check: $(READY)dev ## build what is published into dist/, and try it in a bare environment of each Python that is found
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	FASTK_DIST=dist $(BIN)/python -m pytest tests/release tests/test_packaging.py
 
 clean: ## remove all that these targets made, .venv included
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -42,7 +42,7 @@ class PartitionUnit(StrEnum):
         return int(self.ordinals(np.array([ts], np.int64), unit)[0])
 
     def ordinals(self, ts: NDArray[np.int64], unit: TimeUnit) -> NDArray[np.int64]:
-        """Ordinal of each ``ts`` (storable ones: see :func:`fastk.times.check_storable`)."""
+        """Ordinal of each ``ts`` (storable ones: see ``fastk.times.check_storable``)."""
         # Floor division by hand: numpy's own conversion from nanoseconds overflows near the ends of int64.
         if self is PartitionUnit.HOUR:
             return ts // (3_600 * unit.per_second)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import fastk
+
 pytestmark = pytest.mark.slow
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -57,11 +59,18 @@ def wheel(request, tmp_path_factory):
 
 def test_the_wheel_holds_the_library_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("fastk/__init__.py", "fastk/kernels/__init__.py", "fastk/py.typed", "fastk/cli/main.py"):
-        assert needed in names
+    needed = ("__init__.py", "kernels/__init__.py", "py.typed", "cli/main.py", "bridge/schemas/bridge.json")
+    assert [name for name in needed if f"fastk/{name}" not in names] == []
     assert {name.split("/")[0].split("-")[0] for name in names} == {"fastk", "fastk_engine"}
     assert [name for name in names if "test" in Path(name).name and not name.endswith((".txt", ".md"))] == []
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_wheel_is_of_the_version_that_the_library_names(wheel):
+    """The README says it as well; nothing else does."""
+    assert wheel.name.split("-")[1] == fastk.__version__
+    assert f"Version {fastk.__version__}," in (CHECKOUT / "README.md").read_text()
+    assert fastk.__version__ not in (CHECKOUT / "pyproject.toml").read_text()
 
 
 def test_the_wheel_holds_every_module(wheel, tree):
@@ -82,4 +91,5 @@ def test_the_wheel_can_be_installed_and_imported(wheel, tmp_path):
     package, kernels, version = run(python, "-I", "-c", IMPORTS, cwd=tmp_path).split()
     assert Path(package).is_relative_to(site_packages)
     assert Path(kernels).is_relative_to(site_packages)
-    assert run(environment / "bin" / "fastk", "--version", cwd=tmp_path) == f"fastk {version}\n"
+    for program in ("fastk", "fastk-engine"):  # the second for `pipx run` and `uvx`
+        assert run(environment / "bin" / program, "--version", cwd=tmp_path) == f"fastk {version}\n"

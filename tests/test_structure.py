@@ -31,7 +31,8 @@ LAYERS = (
     ("interop",),
     ("store",),
     (FACE,),
-    ("cli", "bridge"),
+    ("bridge",),
+    ("cli",),
     ("__main__",),
 )
 LEVEL = {room: level for level, layer in enumerate(LAYERS) for room in layer}

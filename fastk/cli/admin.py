@@ -54,9 +54,9 @@ class Parser(argparse.ArgumentParser):
         self.exit(1, f"{PROGRAM} failed: {message}; see {self.prog} --help\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     """All commands and options."""
-    parser = Parser(prog=PROGRAM, description="Looks after a FastK store.", allow_abbrev=False)
+    parser = Parser(prog=program, description="Looks after a FastK store.", allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for name, description in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description, allow_abbrev=False)

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fastk.cli import export, migrate, registry
+from fastk.cli import completion, export, migrate, registry
 from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, show_any_letter
 from fastk.errors import FastKError
 
@@ -64,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     registry.add_parser(commands)
     migrate.add_parser(commands)
     export.add_parser(commands)
+    completion.add_parser(commands)
     return parser
 
 

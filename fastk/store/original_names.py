@@ -39,7 +39,7 @@ class OriginalNames(ReadNames):
         volume_scale: int = 1,
         **options: Any,
     ) -> Series:
-        """Create a series of OHLCV bars; ``options`` as in :meth:`register_series` (time_unit, partition)."""
+        """Create a series of OHLCV bars; ``options`` as in :meth:`fastk.FastKStore.register_series`."""
         scales = {PRICE_SCALE: price_scale, VOLUME_SCALE: volume_scale}
         return self.register_series(
             (symbol, keys.KLINE_CATEGORY, timeframe), schemas.KLINE, timeframe_ms=timeframe_ms, scales=scales, **options

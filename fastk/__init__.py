@@ -50,6 +50,8 @@ _HOMES = {
     "fastk.replay.batch": "ReplayBatch",
     "fastk.replay.sequences": "SequenceDuplicate SequenceGap SequenceScanReport SequenceViolation",
     "fastk.replay.coverage": "Coverage",
+    "fastk.store.exporting": "ExportResult",
+    "fastk.store.import_report": "ImportReport",
     "fastk.store.merging": "merged_replay",
     "fastk.matrix.fill": "ForwardFill ffill",
     "fastk.matrix.dataset": "WindowDataset",

@@ -20,6 +20,7 @@ from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
 from fastk.store.datasets import Datasets
+from fastk.store.file_names import FileNames
 from fastk.store.matrix_names import MatrixNames
 from fastk.store.original_names import OriginalNames
 from fastk.store.query_names import QueryNames
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     Key = SeriesKey | ScalarSeriesKey | tuple[str, str, str]
 
 
-class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, MatrixNames, Upkeep, Datasets):
+class FastKStore(OriginalNames, QueryNames, RecoveryNames, ReplayNames, MatrixNames, FileNames, Upkeep, Datasets):
     """A folder of series. Open it with :meth:`open`; one writer at a time, any number of readers, no server.
 
     Safe to share between threads. Opening reads one small file and changes nothing.

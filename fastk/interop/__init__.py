@@ -1,0 +1,1 @@
+"""Rows as frames and tables of other libraries, and theirs as rows. Each library is optional and loaded when used."""

@@ -71,9 +71,9 @@ class FileNames:
         ``files`` are paths or patterns; the format is told by their names (.csv, .csv.gz, .csv.zst, .jsonl, .parquet,
         .arrow, .feather) or by ``file_format``. A series that is not there is registered: ``schema`` is a
         :class:`fastk.Schema`, the name of a built-in type (default: the category of the key), or "custom" for one made
-        of the file's columns; ``timeframe_ms``, ``store_unit`` (its unit of time), ``partition`` and the rest as in
-        :meth:`register_series`. ``scales`` of fields or scales are whole divisors, or "auto" (the default of a new
-        series): the smallest power of ten at which every value is stored exactly.
+        of the file's columns; ``timeframe_ms`` (default: what the name of bars says), ``store_unit`` (its unit of
+        time), ``partition`` and the rest as in :meth:`register_series`. ``scales`` of fields or scales are whole
+        divisors, or "auto" (the default of a new series): the smallest power of ten that stores every value exactly.
 
         Fields take the columns of their names. ``mapping={"close": "Close"}`` names others (a number for files without
         header; "date+time" joins two), ``constants={"flags": 0}`` what all rows have ("row": their number), and

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastk.errors import InvalidInput
 from fastk.interop.files.infer import inferred_schema, settings_in
-from fastk.schema.schema import BUILT_IN_SCHEMAS, Schema
+from fastk.keys import NAME_SEPARATOR
+from fastk.schema.schema import BUILT_IN_SCHEMAS, RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted, check_scale
 from fastk.times import TimeUnit
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from fastk.keys import SeriesKey
     from fastk.store.series import Series
 
+_TIMEFRAME = re.compile(r"([1-9]\d{0,5})([smhdw])", re.ASCII)
+_MILLISECONDS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 AUTO = "auto"
 CUSTOM = "custom"
 
@@ -79,10 +83,19 @@ def _of_new(key: SeriesKey, schema: Schema, pattern: SeriesSettings | None, wish
     scales: dict[str, int | str] = {} if pattern is None else dict(pattern.scales)
     scales |= _scales(schema, wish.scales)
     found = tuple(name for name in schema.scale_names if scales.get(name, AUTO) == AUTO)
-    timeframe_ms = pattern.timeframe_ms if pattern is not None and wish.timeframe_ms is None else wish.timeframe_ms or 0
+    timeframe_ms = wish.timeframe_ms
+    if timeframe_ms is None:
+        timeframe_ms = _timeframe_ms(key, schema) if pattern is None else pattern.timeframe_ms
     unit = pattern.time_unit if pattern is not None and wish.store_unit is None else _unit(wish.store_unit)
     given = {name: int(scale) for name, scale in scales.items() if name not in found}
     return Target(SeriesSettings(key, schema, 0, 0, timeframe_ms, unit, given), found, is_new=True)
+
+
+def _timeframe_ms(key: SeriesKey, schema: Schema) -> int:
+    """What the name of a series of bars or single values says, as 15m and 1h@@rsi_14 do; 0 for other names."""
+    found = _TIMEFRAME.fullmatch(key.name.partition(NAME_SEPARATOR)[0])
+    is_timed = schema.record_type in (RecordType.KLINE, RecordType.SCALAR)
+    return int(found[1]) * _MILLISECONDS[found[2]] if found and is_timed else 0
 
 
 def _unit(value: TimeUnit | str | None) -> TimeUnit:

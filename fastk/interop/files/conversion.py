@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Convert = Callable[[pa.Array], NDArray[Any]]
 
 _NOT_EXACT = " has no exact "
+_LARGEST = 10**values.MAX_EXPONENT
 _DECIMALS = "more decimals than scale"
 _ROUND = "round them (--round FIELD=DECIMALS, rounding=), or leave out what is no such value"
 
@@ -68,6 +69,20 @@ class Converter:
         self._options = options
         self._moments = Moments(options, unit)
         self._extremes: dict[str, Extreme] = {}
+        for field in schema.fields:
+            if field.scale in self.found and field.name in options.constants:
+                self._start_at(field, options.constants[field.name])
+
+    def _start_at(self, field: Field, text: str) -> None:
+        """A scale at which a constant can be stored, if there is one: else it is refused where it is used."""
+        name = str(field.scale)
+        for scale in (10**exponent for exponent in range(values.MAX_EXPONENT + 1)):
+            try:
+                values.to_field(pyarrow().array([text]), field, scale)
+            except (ValueError, pyarrow().ArrowException):
+                continue
+            self.scales[name] = max(self.scales[name], scale)
+            return
 
     def convert(self, bindings: list[Binding], batch: Mapping[str, pa.Array], first_row: int) -> Columns:
         """The columns of a batch, in order of the fields; ``first_row`` is its first row in the input."""
@@ -147,7 +162,7 @@ class Converter:
                 found = [self._to_field(binding, column, scale) for binding, column in zip(group, columns, strict=True)]
                 break
             except (ValueError, pyarrow().ArrowException):
-                if scale >= 10**values.MAX_EXPONENT:
+                if scale >= _LARGEST:
                     self._refuse_group(group, columns, self.scales[name])
                 scale *= 10
         self._grow(name, scale, group, columns)
@@ -164,19 +179,28 @@ class Converter:
         raise BadValue(0, f"from this row on, no scale suits {', '.join(each.field.name for each in group)} together")
 
     def _first_problem(self, binding: Binding, column: pa.Array, scale: int) -> BadValue | None:
-        """What is wrong at the largest scale at which decimals are still what is wrong; None if some scale suits."""
-        found = None
-        while scale <= 10**values.MAX_EXPONENT:
+        """A value that no scale suits; or one of too many decimals for a scale at which all fit; None if some does."""
+        found, first = None, scale
+        while scale <= _LARGEST:
             bad = self._bad_at(binding, column, scale)
             if bad is None:
                 return None
+            if self._is_hopeless(binding, column.slice(bad.row, 1), first):
+                last = self._bad_at(binding, column.slice(bad.row, 1), _LARGEST) or bad
+                return BadValue(bad.row, _with_hint(last.problem))
             if found is not None and _DECIMALS not in bad.problem:
                 return BadValue(found.row, f"{found.problem}, and at a larger one other values do not fit: {_ROUND}")
             found = bad
             scale *= 10
-        if found is not None and _DECIMALS in found.problem:
-            return BadValue(found.row, f"{found.problem}: {_ROUND}")
         return found
+
+    def _is_hopeless(self, binding: Binding, value: pa.Array, scale: int) -> bool:
+        """Whether no scale suits one value."""
+        while scale <= _LARGEST:
+            if self._bad_at(binding, value, scale) is None:
+                return False
+            scale *= 10
+        return True
 
     def _bad_at(self, binding: Binding, column: pa.Array, scale: int) -> BadValue | None:
         try:
@@ -214,6 +238,10 @@ class Converter:
             if abs(int(column[row])) > abs(before.value):
                 before = Extreme(int(column[row]), first_row + row)
         self._extremes[name] = before
+
+
+def _with_hint(problem: str) -> str:
+    return f"{problem}: {_ROUND}" if _DECIMALS in problem else problem
 
 
 def _fits(value: int, field: Field) -> bool:
@@ -260,6 +288,8 @@ def _reason(error: Exception, field: Field, scale: int) -> str:
     text = " ".join(str(error).split())
     if "is not a valid decimal" in text or "Failed to parse" in text or "cannot be represented as decimal" in text:
         return f"it is no {'decimal number' if field.dtype.kind in 'iu' else field.dtype}"
+    if "cause data loss" in text and field.name == "ts":
+        return "it is finer than the series counts; nothing is rounded"
     if "cause data loss" in text:
         if field.scale is None:
             return f"it is no whole number, and {field.name} ({field.dtype}) has no scale"

@@ -26,6 +26,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 # Epoch numbers of market data lie between these, in seconds: 1980 and 2100. Others are taken only if no other unit
 # would put them there.
 _EARLIEST, _LATEST = 315_532_800, 4_102_444_800
+_FIRST_YEAR, _LAST_YEAR = (limit // 1000 for limit in TimeUnit.MILLISECONDS.limits)
 
 
 class Moments:
@@ -38,27 +39,27 @@ class Moments:
 
     def ts(self, column: pa.Array) -> NDArray[np.int64]:
         """A column of times; ValueError for what is none, or has no zone or unit that is known."""
-        return self._times(column, number_unit=self._options.time_unit)
+        return self._times(column, self._options.time_unit, is_ts=True)
 
     def other(self, column: pa.Array) -> NDArray[np.int64]:
         """A column beside ``ts`` that holds times: numbers count in the series' unit, where no other one is said."""
-        return self._times(column, number_unit=self._options.time_unit or "as stored")
+        return self._times(column, self._options.time_unit or "as stored", is_ts=False)
 
-    def _times(self, column: pa.Array, number_unit: str | None) -> NDArray[np.int64]:
+    def _times(self, column: pa.Array, number_unit: str | None, is_ts: bool) -> NDArray[np.int64]:
         types = pyarrow().types
         column = values.plain(column)
         if types.is_timestamp(column.type):
             return values.datetimes(self._with_zone(column), self._unit)
         if types.is_date(column.type):
             return values.datetimes(self._with_zone(column.cast(pyarrow().timestamp("ms"))), self._unit)
-        if values.is_text(column.type) and not self._is_epoch_text(column, number_unit):
+        if values.is_text(column.type) and not self._is_epoch_text(column, number_unit, is_ts):
             return self._from_text(column)
         return self._from_numbers(column, number_unit)
 
-    def _is_epoch_text(self, column: pa.Array, number_unit: str | None) -> bool:
+    def _is_epoch_text(self, column: pa.Array, number_unit: str | None, is_ts: bool) -> bool:
         if self._options.time_format is not None:
             return False
-        if number_unit in EPOCH_UNITS:
+        if number_unit in EPOCH_UNITS and is_ts:
             return True
         return bool(len(column)) and _NUMBER.fullmatch(column[0].as_py()) is not None
 
@@ -70,28 +71,27 @@ class Moments:
         per_second = EPOCH_UNITS.get(number_unit, self._unit.per_second)
         factor, divisor = _ratio(self._unit.per_second, per_second)
         counts = _counts(column, factor)
+        if number_unit in EPOCH_UNITS:
+            self._check_century(counts, per_second * factor, number_unit)
         if divisor > 1:
             if (counts % divisor).any():
                 raise InvalidInput(f"it is finer than {self._unit}; nothing is rounded")
             counts = counts // divisor
-        if number_unit in EPOCH_UNITS:
-            self._check_century(counts, number_unit)
         return counts
 
-    def _check_century(self, counts: NDArray[np.int64], number_unit: str) -> None:
+    def _check_century(self, counts: NDArray[np.int64], per_second: int, number_unit: str) -> None:
         """Refuse epochs that another unit would put into this century, and those outside of the calendar."""
         for count in (int(counts.min()), int(counts.max())) if counts.size else ():
-            seconds = count / self._unit.per_second
+            seconds = count / per_second
             if _EARLIEST <= seconds < _LATEST:
                 continue
             fitting = _fitting_unit(seconds * EPOCH_UNITS[number_unit])
             if fitting is not None:
                 raise InvalidInput(
-                    f"counted in {number_unit} it is {_words(count, self._unit)}; counted in {fitting} it would be "
+                    f"counted in {number_unit} it is {_words(seconds)}; counted in {fitting} it would be "
                     f"of this century: say --time-unit {fitting} (time_unit={fitting!r})"
                 )
-            first, last = self._unit.limits
-            if not first <= count <= last:
+            if not _FIRST_YEAR <= seconds <= _LAST_YEAR:
                 raise InvalidInput(f"counted in {number_unit} it lies outside the years 1 to 9999")
 
     # Text
@@ -205,9 +205,10 @@ def _fitting_unit(count: float) -> str | None:
     return next((unit for unit, per in EPOCH_UNITS.items() if _EARLIEST <= count / per < _LATEST), None)
 
 
-def _words(count: int, unit: TimeUnit) -> str:
-    first, last = unit.limits
-    return format_ts(count, unit) if first <= count <= last else "outside the years 1 to 9999"
+def _words(seconds: float) -> str:
+    if not _FIRST_YEAR <= seconds <= _LAST_YEAR:
+        return "outside the years 1 to 9999"
+    return format_ts(int(seconds * 1000), TimeUnit.MILLISECONDS)
 
 
 def example(value: Any) -> str:

@@ -184,7 +184,7 @@ def check_parse(parser: argparse.ArgumentParser, arguments: list[str]) -> str | 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A new current folder, from which `fastk_bridge` and `fastk_admin` are found."""
+    """A new current folder, from which `fastk`, `fastk_bridge` and `fastk_admin` are found."""
     folder, programs = tmp_path / "folder", tmp_path / "programs"
     folder.mkdir()
     offer_programs(programs)
@@ -196,9 +196,9 @@ def folder(tmp_path, monkeypatch):
 def offer_programs(programs: Path) -> None:
     """Puts the programs of this checkout, installed or not, into a new folder for PATH."""
     programs.mkdir()
-    for name in ("bridge", "admin"):
-        program = programs / f"fastk_{name}"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastk {name} "$@"\n')
+    for name, words in (("fastk", ""), ("fastk_bridge", "bridge"), ("fastk_admin", "admin")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fastk {words} "$@"\n')
         program.chmod(0o755)
 
 

@@ -95,6 +95,7 @@ class FileNames:
         """
         from fastk.interop.files.formats import expand
         from fastk.interop.files.options import ReadOptions, text_mapping
+        from fastk.replay.cursor import checked_batch_rows
         from fastk.store.import_target import Wish
         from fastk.store.importing import DEFAULT_BATCH_ROWS, How, Import, silent
         from fastk.store.series import check_policy
@@ -121,7 +122,7 @@ class FileNames:
             on_conflict,
             dry_run=dry_run,
             atomic=atomic,
-            batch_rows=DEFAULT_BATCH_ROWS if batch_rows is None else batch_rows,
+            batch_rows=DEFAULT_BATCH_ROWS if batch_rows is None else checked_batch_rows(batch_rows),
             scratch=None if scratch is None else os.fspath(scratch),
             progress=progress or silent,
         )

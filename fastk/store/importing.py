@@ -215,7 +215,7 @@ class Import:
         if not before or self._how.atomic:
             return conflict
         return Conflict(
-            f"{conflict} of this batch; {before:,} rows before it are stored",
+            f"{conflict}; {before:,} rows of the files, all before these, are stored",
             rows=conflict.rows,
             identical=conflict.identical,
             conflicting=conflict.conflicting,

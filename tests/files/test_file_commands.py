@@ -37,8 +37,7 @@ def test_in_and_out(run, tmp_path):
 
 
 def test_every_option(run, tmp_path):
-    text = "junk\n01.01.2024;00:00;1,25;2;buy;x\n".replace(",", ".")
-    write(tmp_path, text + text.replace("00:00", "00:01").replace("buy", "sell"), "own.txt")
+    write(tmp_path, "junk\n01.01.2024;00:00;1.25;2;buy;x\n01.01.2024;00:01;1.25;2;sell;x\n", "own.txt")
     command = ["import", "store", "own.txt", "--symbol", "X", "--category", "own", "--name", "y", "--skip-lines", "1"]
     command += ["--columns", "date,clock,price,n,side,note", "--delimiter", ";", "--map", "ts=date+clock"]
     command += ["--time-format", "%d.%m.%Y %H:%M", "--zone", "Europe/Berlin", "--values", "side=buy:1,sell:-1"]
@@ -52,9 +51,7 @@ def test_every_option(run, tmp_path):
     with fastk.open(tmp_path / "store", "r") as store:
         series = store.series(("X", "own", "y"))
         assert (series.schema.name, series.schema.sequence_field, series.schema.unique_ts) == ("mine", "n", False)
-        assert [list(row)[1:] for row in series.range()] == [[1200, 2, 1, "x", 3], [1200, 2, -1, "x", 3]] or [
-            list(row)[1:] for row in series.range()
-        ] == [[1200, 2, 1, b"x", 3], [1200, 2, -1, b"x", 3]]
+        assert [list(row)[1:] for row in series.range()] == [[1200, 2, 1, b"x", 3], [1200, 2, -1, b"x", 3]]
         assert series.range().ts.tolist() == [(FIRST - 3_600_000) * 1000, (FIRST - 3_540_000) * 1000]
 
 
@@ -69,7 +66,7 @@ def test_every_option(run, tmp_path):
         (["bars.csv", "--values", "side"], "is no FIELD=WORD:VALUE"),
         (["bars.csv", "--type", "kline", "--field", "x:i8"], "has fields of its own"),
         (["bars.csv", "--sequence-field", "x"], "declare its fields"),
-        (["bars.csv", "--batch-rows", "0"], "batch_rows"),
+        (["bars.csv", "--batch-rows", "0"], "a batch has 1 row or more"),
         (["bars.csv"], "--time-unit"),
     ],
 )

@@ -102,7 +102,7 @@ def test_another_input_is_another_import(store, tmp_path):
 def test_a_conflict_is_no_interruption(store, tmp_path):
     take(store, write(tmp_path, "\n".join([HEADER, bar_line(30, "1030", 30)]), "one.csv"))
     path = write(tmp_path, text())
-    with pytest.raises(fastk.Conflict, match="28 rows before it are stored"):
+    with pytest.raises(fastk.Conflict, match="28 rows of the files, all before these, are stored"):
         take(store, path, batch_rows=BATCH)
     assert scratch(store) == []
     assert "is stored already" in refused(store, path, batch_rows=BATCH)

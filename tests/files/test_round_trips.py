@@ -36,7 +36,7 @@ def column(field, count, ts):
         notes = texts.map(lambda text: text.encode()[:5].decode(errors="ignore").encode())
         return st.lists(notes, min_size=count, max_size=count).map(lambda each: np.array(each, field.dtype))
     if field.scale is not None and field.dtype.itemsize == 8:  # what float64 holds
-        return arrays.arrays(field.dtype, count, elements=st.integers(-(2**52), 2**52))
+        return arrays.arrays(field.dtype, count, elements=st.integers(-(2**45), 2**45))
     return arrays.arrays(field.dtype, count)
 
 

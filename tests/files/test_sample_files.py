@@ -49,7 +49,7 @@ def test_quotes_that_share_milliseconds(store, shared):
     mapping = {"ts": "timestamp", "recv_ts": "timestamp", "bid_price": "bid", "ask_price": "ask"}
     constants = {"bid_qty": 0, "ask_qty": 0, "sequence": "row"}
     options = {"mapping": mapping, "constants": constants}
-    with pytest.raises(fastk.InvalidInput, match="line 443: ts 2013-01-01T22:19:37.406Z comes again"):
+    with pytest.raises(fastk.InvalidInput, match=r"line 443: ts 2013-01-01T22:19:37\.406Z comes again"):
         store.import_files(path, key, **options)
     store.import_files(path, key, unique_ts=False, **options)
     series = store.series(key)
@@ -63,7 +63,7 @@ def test_trades(store, shared):
     mapping = {"ts": "timestamp", "recv_ts": "timestamp", "qty": "quantity", "side": "buyer_maker"}
     options = {"mapping": mapping, "constants": {"flags": 0}, "values": {"side": {"True": -1, "False": 1}}}
     with pytest.raises(
-        fastk.InvalidInput, match=r"row 2: column 'quantity': 0\.004376\d+: it has more decimals|row \d+"
+        fastk.InvalidInput, match=r"parquet, row \d+: column 'quantity': 0\.\d+: it has more dec"
     ):
         store.import_files(path, key, **options)
     report = store.import_files(path, key, rounding={"qty": 6}, **options)

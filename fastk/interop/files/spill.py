@@ -128,18 +128,16 @@ class Spill:
 
         Equal ts are all in one batch: it has about ``batch_rows`` rows, or more where more share a ts.
         """
-        held, held_ts = np.empty(0, np.int64), 0
-        left = self.rows
+        held, last_ts = np.empty(0, np.int64), 0
         for places, ts in self._ordered(batch_rows):
-            left -= places.size
-            last = ts.size - int(np.searchsorted(ts, ts[-1], "left"))
-            if last == ts.size and int(ts[0]) == held_ts:
-                last += held.size
-            places = np.concatenate([held, places])
-            cut = places.size - last if left else places.size
-            held, held_ts = places[cut:], int(ts[-1])
-            if cut:
-                yield self._batch(places[:cut])
+            same = int(np.searchsorted(ts, last_ts, "right")) if held.size else 0
+            held = np.concatenate([held, places[:same]])
+            if same < places.size:
+                if held.size:
+                    yield self._batch(held)
+                held, last_ts = places[same:], int(ts[-1])
+        if held.size:
+            yield self._batch(held)
 
     def _ordered(self, size: int) -> Iterator[tuple[Int64, Int64]]:
         """Places of rows in order of ts, and their ts."""

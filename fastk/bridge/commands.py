@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastk.bridge.options import FLAG, INTEGER, INTEGERS, PATH, TEXT, Option
+from fastk.bridge.options import FLAG, INTEGER, INTEGERS, PATH, TEXT, TIME_UNIT, Option
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Command(NamedTuple):
 ROOT = Option("root", PATH)
 INPUT = Option("input-json", PATH, required=False)
 
-_SERIES = (ROOT, Option("symbol", TEXT), Option("timeframe", TEXT))
+_SERIES = (ROOT, Option("symbol", TEXT), Option("timeframe", TEXT), Option("time-unit", TIME_UNIT, required=False))
 _INDICATOR = (*_SERIES, Option("indicator-name", TEXT))
 _SCALAR = (*_SERIES, Option("category", TEXT), Option("name", TEXT))
 _WINDOW = (Option("start-ts", INTEGER), Option("end-ts", INTEGER))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk.bridge.answers import Answer
-from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key
+from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key, unit_of
 from fastk.bridge.stored import coverage, find, inventory, row_count
 from fastk.schema.schema import KLINE, PRICE_SCALE, SCALAR, VOLUME_SCALE
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def kline_inventory(store: FastKStore, options: Options) -> Answer:
     """The months of a kline series."""
     key = kline_key(options)
-    series = find(store, key, KLINE)
+    series = find(store, key, KLINE, unit_of(options))
     settings = None if series is None else series.settings
     return Answer(
         {
-            **named(key),
+            **named(key, options),
             "exists": series is not None,
             "timeframe_ms": settings and settings.timeframe_ms,
             PRICE_SCALE: settings and settings.scales[PRICE_SCALE],
@@ -36,18 +36,18 @@ def kline_inventory(store: FastKStore, options: Options) -> Answer:
 
 def indicator_inventory(store: FastKStore, options: Options) -> Answer:
     """The months of an indicator."""
-    return _inventory(store, indicator_key(options))
+    return _inventory(store, indicator_key(options), options)
 
 
 def scalar_inventory(store: FastKStore, options: Options) -> Answer:
     """The months of a scalar series."""
-    return _inventory(store, scalar_key(options))
+    return _inventory(store, scalar_key(options), options)
 
 
-def _inventory(store: FastKStore, key: ScalarSeriesKey) -> Answer:
-    series = find(store, key, SCALAR)
+def _inventory(store: FastKStore, key: ScalarSeriesKey, options: Options) -> Answer:
+    series = find(store, key, SCALAR, unit_of(options))
     fields = {
-        **named(key),
+        **named(key, options),
         "exists": series is not None,
         "record_count": row_count(series),
         **coverage(series),

@@ -9,6 +9,8 @@ from fastk.errors import InvalidInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fastk.times import TimeUnit
+
     Options = Mapping[str, Any]
 
 _MOST_DIGITS = 4_000  # python refuses to convert more than 4,300
@@ -97,10 +99,19 @@ def _flag(value: Any) -> bool:
     return value
 
 
+def _time_unit(value: Any) -> TimeUnit:
+    from fastk.times import TimeUnit
+
+    if value in list(TimeUnit):
+        return TimeUnit(value)
+    raise _refused(value, f"is no time unit: give {', '.join(TimeUnit)}")
+
+
 TEXT = Kind("TEXT", _text, _text)
 PATH = Kind("PATH", _path, _path)
 INTEGER = Kind("INT", _integer_of_text, _integer_of_json)
 INTEGERS = Kind("A,B,...", _integers_of_text, _integers_of_json)
+TIME_UNIT = Kind("ms|us|ns", _time_unit, _time_unit)
 FLAG = Kind("", _flag, _flag)
 
 

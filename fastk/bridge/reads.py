@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastk.bridge.answers import Answer, Rows
-from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key
+from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key, unit_of
 from fastk.bridge.stored import coverage, find, row_count
 from fastk.errors import NotFound
 from fastk.schema.schema import KLINE, PRICE_SCALE, SCALAR, VOLUME_SCALE
@@ -25,7 +25,7 @@ def read_kline_range(store: FastKStore, options: Options) -> Answer:
     series = existing_kline(store, options)
     settings = series.settings
     fields = {
-        **named(key),
+        **named(key, options),
         "timeframe_ms": settings.timeframe_ms,
         **_window(options),
         PRICE_SCALE: settings.scales[PRICE_SCALE],
@@ -38,9 +38,9 @@ def read_indicator_range(store: FastKStore, options: Options) -> Answer:
     """Values of an indicator, which may be missing; its kline series must exist."""
     key = indicator_key(options)
     base = existing_kline(store, options).settings
-    series = find(store, key, SCALAR)
+    series = find(store, key, SCALAR, unit_of(options))
     fields = {
-        **named(key),
+        **named(key, options),
         "timeframe_ms": base.timeframe_ms,
         **_window(options),
         "exists": series is not None,
@@ -54,9 +54,9 @@ def read_indicator_range(store: FastKStore, options: Options) -> Answer:
 def read_scalar_range(store: FastKStore, options: Options) -> Answer:
     """Values of a scalar series, which may be missing."""
     key = scalar_key(options)
-    series = find(store, key, SCALAR)
+    series = find(store, key, SCALAR, unit_of(options))
     fields = {
-        **named(key),
+        **named(key, options),
         "timeframe_ms": None if series is None else series.settings.timeframe_ms,
         **_window(options),
         "exists": series is not None,
@@ -69,7 +69,7 @@ def read_scalar_range(store: FastKStore, options: Options) -> Answer:
 def existing_kline(store: FastKStore, options: Options, way_out: str = "") -> Series:
     """The kline series of the symbol and timeframe; NotFound, which names the way out, if there is none."""
     key = kline_key(options)
-    series = find(store, key, KLINE)
+    series = find(store, key, KLINE, unit_of(options))
     if series is None:
         raise NotFound(f"there is no series {key} in {store.root}: write its klines first{way_out}")
     return series

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastk.keys import KLINE_CATEGORY, ScalarSeriesKey, SeriesKey, indicator_series_key
+from fastk.times import TimeUnit
 
 if TYPE_CHECKING:
     from fastk.bridge.options import Options
@@ -25,8 +26,14 @@ def scalar_key(options: Options) -> ScalarSeriesKey:
     return ScalarSeriesKey(options["symbol"], options["timeframe"], options["category"], options["name"])
 
 
-def named(key: SeriesKey | ScalarSeriesKey) -> dict[str, Any]:
-    """The first fields of an answer."""
+def unit_of(options: Options) -> TimeUnit:
+    """The unit of every ts in a command and its answer: milliseconds unless the caller names another."""
+    return options["time_unit"] or TimeUnit.MILLISECONDS
+
+
+def named(key: SeriesKey | ScalarSeriesKey, options: Options) -> dict[str, Any]:
+    """The first fields of an answer; the contract, which knows milliseconds only, has none for the unit."""
+    unit = {} if unit_of(options) is TimeUnit.MILLISECONDS else {"time_unit": unit_of(options).value}
     if isinstance(key, ScalarSeriesKey):
-        return {"symbol": key.symbol, "timeframe": key.timeframe, "category": key.category, "name": key.name}
-    return {"symbol": key.symbol, "timeframe": key.name}
+        return {"symbol": key.symbol, "timeframe": key.timeframe, "category": key.category, "name": key.name, **unit}
+    return {"symbol": key.symbol, "timeframe": key.name, **unit}

@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from fastk.errors import FastKError, InvalidInput, NotFound
-from fastk.times import TimeUnit
 
 if TYPE_CHECKING:
     from fastk.keys import ScalarSeriesKey, SeriesKey
     from fastk.schema.schema import Schema
     from fastk.store.series import Series
     from fastk.store.store import FastKStore
+    from fastk.times import TimeUnit
 
 _INVENTORY = (
     "month_key",
@@ -24,10 +24,10 @@ _INVENTORY = (
 )
 
 
-def find(store: FastKStore, key: SeriesKey | ScalarSeriesKey, schema: Schema) -> Series | None:
+def find(store: FastKStore, key: SeriesKey | ScalarSeriesKey, schema: Schema, unit: TimeUnit) -> Series | None:
     """The series in its newest committed state; None if there is none.
 
-    InvalidInput for one that the contract cannot express: other fields, or times in another unit than milliseconds.
+    InvalidInput for one that the contract cannot express, or which counts time in another unit than the caller.
     """
     series = store.series(key)
     try:
@@ -40,8 +40,11 @@ def find(store: FastKStore, key: SeriesKey | ScalarSeriesKey, schema: Schema) ->
     settings = series.settings
     if settings.schema.fields != schema.fields:
         raise InvalidInput(f"series {series.key} holds {settings.schema.name} records, not {schema.name} records")
-    if settings.time_unit != TimeUnit.MILLISECONDS:
-        raise InvalidInput(f"series {series.key} counts time in {settings.time_unit}; the bridge knows only ms")
+    if settings.time_unit != unit:
+        raise InvalidInput(
+            f"series {series.key} counts time in {settings.time_unit}, not in {unit}: give --time-unit "
+            f"{settings.time_unit}, and every ts in it"
+        )
     return series
 
 

@@ -53,9 +53,10 @@ def check_order(value, schema, definitions):
             check_order(each, schema.get("items", {}), definitions)
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        assert [name for name in properties if name in value] == list(value)
-        for name, each in value.items():
-            check_order(each, properties[name], definitions)
+        named = [name for name in value if name != "time_unit"]  # which stands behind the names of the series
+        assert [name for name in properties if name in value] == named
+        for name in named:
+            check_order(value[name], properties[name], definitions)
 
 
 def check_document(name, value):

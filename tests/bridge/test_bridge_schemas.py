@@ -6,7 +6,7 @@ from bridge_calls import SCALAR, SERIES, check_document, klines, minutes, valida
 
 from fastk import bridge
 from fastk.bridge.commands import COMMANDS
-from fastk.bridge.options import FLAG, INTEGER, INTEGERS
+from fastk.bridge.options import FLAG, INTEGER, INTEGERS, TIME_UNIT
 
 NAMES = [
     *(f"{name}.response" for name in COMMANDS),
@@ -58,7 +58,7 @@ def test_payloads_that_are_refused(changes, bridge):
 
 def sample(option):
     """A value of the option, and one of another type."""
-    kinds = {INTEGER: (5, "5"), INTEGERS: ([1, -2], "1"), FLAG: (True, 1)}
+    kinds = {INTEGER: (5, "5"), INTEGERS: ([1, -2], "1"), FLAG: (True, 1), TIME_UNIT: ("us", "s")}
     return kinds.get(option.kind, ("eq" if option.name == "predicate" else "text", 5))
 
 

@@ -92,13 +92,6 @@ def test_years_are_refused_where_the_store_refuses_them(bridge):
     assert "overlap" in bridge.refuse("write-kline-range", klines([JANUARY]), **SERIES)
 
 
-def test_other_time_units_are_refused(bridge):
-    with fastk.open(bridge.root) as store:
-        store.register_kline_series("BTC", "1m", MINUTE, 100, 1, time_unit="us")
-    assert "counts time in us" in bridge.refuse("write-kline-range", klines(minutes(1)), **SERIES)
-    assert "counts time in us" in bridge.refuse("kline-inventory", **SERIES)
-
-
 def test_other_records_under_a_kline_key_are_refused(bridge):
     with fastk.open(bridge.root) as store:
         store.register_series(("BTC", "kline", "1m"), fastk.TRADE)

@@ -363,6 +363,7 @@ OPERATIONS = (
         _only_put(days(1, 5)),
         policy=CompactionPolicy(tier_fanout=2),
     ),
+    Operation("put_that_begins_a_month", _put(days(1, 1), days(1, 2, 3), days(1, 4)), _only_put(days(2, 5))),
     Operation(
         "put_that_merges_as_advised",
         _put(JANUARY, days(1, 10)),

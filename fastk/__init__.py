@@ -56,6 +56,8 @@ _HOMES = {
     "fastk.store.backtest_view": "BacktestCapabilitySnapshot BacktestStoreView",
     "fastk.store.read_session": "FastKReadSession",
     "fastk.store.latency": "LatencyProfile OperationLatency latency_profile",
+    "fastk.store.exporting": "ExportResult",
+    "fastk.store.import_report": "ImportReport",
     "fastk.store.merging": "merged_replay",
     "fastk.matrix.fill": "ForwardFill ffill",
     "fastk.matrix.dataset": "WindowDataset",

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fastk.cli import completion, export, migrate, registry
+from fastk.cli import completion, export, import_files, migrate, registry
 from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, show_any_letter
 from fastk.errors import FastKError
 
@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         discard_output()
         return PIPE_CLOSED
+    except ModuleNotFoundError as error:
+        if "pip install" not in str(error):  # a library of FastK's own
+            raise
+        print(f"fastk: {one_line(error)}", file=sys.stderr)
+        return 1
     except (FastKError, OSError) as error:
         print(f"fastk: {one_line(error)}", file=sys.stderr)
         return 1
@@ -62,8 +67,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_elsewhere(commands)
     registry.add_parser(commands)
-    migrate.add_parser(commands)
+    import_files.add_parser(commands)
     export.add_parser(commands)
+    migrate.add_parser(commands)
     completion.add_parser(commands)
     return parser
 

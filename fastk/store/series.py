@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fastk.engine.results import MergeResult, PutResult
     from fastk.engine.rows import Rows
     from fastk.engine.writer import Writer
+    from fastk.interop.files.layout import Times as TimeForm
     from fastk.keys import SeriesKey
     from fastk.query.expressions import ScalarPredicate, ScalarPredicateExpr
     from fastk.query.planner import PlanName
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from fastk.schema.settings import SeriesSettings
     from fastk.session.metrics import Metrics
     from fastk.store import reports
+    from fastk.store.exporting import ExportResult
     from fastk.times import TimeLike
 
     Closed = Literal["both", "left", "right", "neither"]
@@ -309,6 +312,36 @@ class Series:
             snapshot, low, high, step=step, origin=phase, sessions=sessions, expected=expected, buckets=buckets
         )
         return coverage.coverage(snapshot, expected_slots, limit)
+
+    # Files
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        start: TimeLike | None = None,
+        end: TimeLike | None = None,
+        *,
+        file_format: str | None = None,
+        columns: Sequence[str] | None = None,
+        raw: bool = False,
+        times: TimeForm | None = None,
+        overwrite: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> ExportResult:
+        """Write the rows between two times into a CSV, JSON lines, Parquet or Arrow file, told by its name.
+
+        Values are in natural units, exactly: decimals in text (.csv, .jsonl, also .gz, .zst), float64 elsewhere.
+        ``raw`` gives the stored integers. ``times`` are "iso" text (default of text), "typed" (default of Parquet and
+        Arrow), or "epoch" integers in the series' unit. InvalidInput for what has no exact form there, and for a file
+        that exists, unless ``overwrite``. The file gets its name when it is whole. Parquet and Arrow files of all
+        columns carry the settings of the series, so that an import makes the same series again.
+
+        Memory: a batch of 262,144 rows.
+        """
+        from fastk.store.exporting import What, export_series
+
+        what = What(start, end, columns, raw, times)
+        return export_series(self, os.fspath(path), what, file_format, overwrite=overwrite, progress=progress)
 
     # Writes
 

@@ -20,6 +20,7 @@ from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
 from fastk.store.datasets import Datasets
+from fastk.store.file_names import FileNames
 from fastk.store.matrix_names import MatrixNames
 from fastk.store.metrics_names import MetricsNames
 from fastk.store.original_names import OriginalNames
@@ -53,6 +54,7 @@ class FastKStore(
     MatrixNames,
     SessionNames,
     MetricsNames,
+    FileNames,
     Upkeep,
     Datasets,
 ):

@@ -1,4 +1,7 @@
-"""`fastk`, also as `python -m fastk`. What follows `fastk bridge` or `fastk admin` goes to those, beside the rest."""
+"""`fastk`, also as `python -m fastk`.
+
+What follows `fastk bridge` or `fastk admin` goes to those, beside the rest; `fastk doctor` is `fastk admin doctor`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words[:1] == ["admin"]:
+    if words[:1] in (["admin"], ["doctor"]):
         from fastk.cli.admin import main as admin
 
-        return admin(words[1:])
+        return admin(words[words[0] == "admin" :])
     if words[:1] != ["bridge"]:
         from fastk.cli.main import main as command_line
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastk
+from fastk import __main__ as program
 from fastk.cli import main as command_line
 from fastk.cli.main import main
 
@@ -121,6 +122,15 @@ def test_missing_libraries_are_named(monkeypatch, capsys):
 def test_as_a_module():
     shown = run("--version")
     assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"fastk {fastk.__version__}\n", "")
+
+
+def test_doctor_is_a_command_of_its_own(capsys, tmp_path):
+    assert program.main(["doctor", "--root", str(tmp_path)]) == 0
+    alone = capsys.readouterr().out
+    assert program.main(["admin", "doctor", "--root", str(tmp_path)]) == 0
+    assert alone == capsys.readouterr().out
+    assert '"file_system"' in alone
+    assert program.main(["doctor", "--root", str(tmp_path / "missing")]) == 1
 
 
 def test_failing_as_a_module(tmp_path):

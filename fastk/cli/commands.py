@@ -35,6 +35,7 @@ def programs() -> list[argparse.ArgumentParser]:
     parser = main.build_parser()
     commands = subcommands(parser)
     commands["admin"], commands["bridge"] = admin.build_parser("fastk admin"), bridge_parser("fastk bridge")
+    commands["doctor"] = subcommands(admin.build_parser("fastk"))["doctor"]
     return [parser, admin.build_parser(), bridge_parser("fastk_bridge")]
 
 

@@ -101,7 +101,8 @@ def _add_elsewhere(commands: argparse._SubParsersAction[Parser]) -> None:
     """For the list only: `fastk.__main__` hands these on before this module is imported."""
     admin = commands.add_parser("admin", help="validate, scrub, repair and look at a store; the same as fastk_admin")
     bridge = commands.add_parser("bridge", help="JSON commands for callers in any language; the same as fastk_bridge")
-    for name, parser in (("fastk_admin", admin), ("fastk_bridge", bridge)):
+    doctor = commands.add_parser("doctor", help="what this machine and file system promise a store, and what not")
+    for name, parser in (("fastk_admin", admin), ("fastk_bridge", bridge), ("fastk_admin doctor", doctor)):
         parser.set_defaults(command=functools.partial(_run_elsewhere, name))
 
 

@@ -51,7 +51,8 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            table = pd.read_csv(file, index_col=False, low_memory=False)
+            # Without round_trip, pandas 2 may be wrong in the last digit.
+            table = pd.read_csv(file, index_col=False, low_memory=False, float_precision="round_trip")
     except (ValueError, pd.errors.ParserWarning) as fault:
         raise InvalidInput(f"no readable CSV ({fault})") from fault
     if table.empty:

@@ -9,7 +9,7 @@ TESTS = $(BIN)/python -m pytest -n auto --dist loadfile -p no:benchmark
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test check torture format bench guard docs release-check clean
+.PHONY: help demo test lint check torture format bench guard docs release-check clean
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
 
@@ -27,10 +27,12 @@ test: $(READY)dev ## run the whole test suite
 torture: $(READY)dev ## the proofs of reliability in their long form: more crash points, more disks, every fault (tens of minutes)
 	FASTK_TORTURE=1 $(BIN)/python -m pytest tests/proof tests/test_crash_prefix.py tests/test_io_failures.py tests/test_model.py
 
-check: $(READY)dev ## lint, formatting, strict types, structure and the fast tests
+lint: $(READY)dev ## lint, formatting and strict types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint ## the same, structure and the fast tests
 	$(TESTS) -m "not slow"
 
 format: $(READY)dev ## let ruff format the code and mend what it can

@@ -62,9 +62,7 @@ def test_trades(store, shared):
     path, key = shared / "data" / "btcusdt-trades-20210108.parquet", ("BTCUSDT", "trade", "spot")
     mapping = {"ts": "timestamp", "recv_ts": "timestamp", "qty": "quantity", "side": "buyer_maker"}
     options = {"mapping": mapping, "constants": {"flags": 0}, "values": {"side": {"True": -1, "False": 1}}}
-    with pytest.raises(
-        fastk.InvalidInput, match=r"parquet, row \d+: column 'quantity': 0\.\d+: it has more dec"
-    ):
+    with pytest.raises(fastk.InvalidInput, match=r"parquet, row \d+: column 'quantity': 0\.\d+: it has more dec"):
         store.import_files(path, key, **options)
     report = store.import_files(path, key, rounding={"qty": 6}, **options)
     table = pq.read_table(path)

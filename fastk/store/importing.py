@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastk.engine.results import PutResult
@@ -30,31 +29,13 @@ from fastk.times import format_ts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fastk.engine.conflicts import OnConflict
     from fastk.interop.files.options import ReadOptions
-    from fastk.interop.files.reading import Progress
     from fastk.interop.files.spill import Spill
+    from fastk.store.import_options import How
     from fastk.store.series import Series
     from fastk.store.store import FastKStore
 
-DEFAULT_BATCH_ROWS = 500_000
 SCRATCH_SUFFIX = ".import-"
-
-
-def silent(what: str, rows: int, done: int, total: int) -> None:
-    """Nobody wants to know how far it is."""
-
-
-@dataclass(frozen=True)
-class How:
-    """How rows are written."""
-
-    on_conflict: OnConflict = "error"
-    dry_run: bool = False
-    atomic: bool = False
-    batch_rows: int = DEFAULT_BATCH_ROWS
-    scratch: str | None = None
-    progress: Progress = silent
 
 
 class Import:
@@ -130,15 +111,15 @@ class Import:
         try:
             for piece in reading.pieces():
                 writer.append(piece.columns, piece.arrivals, converter.scales)
-            writer.finish({"places": reading.places.as_json()})
+            writer.finish({"places": reading.places.as_json(), "problems": reading.problems})
         finally:
             writer.close()
-        self.report.problems = reading.problems
         if not reading.rows and not reading.problems:
             raise InvalidInput(f"there are no rows in {', '.join(self._paths)}")
 
     def _survey(self, spill: Spill, settings: SeriesSettings) -> None:
         """Go through the rows as they will be put, before any is."""
+        self.report.problems = spill.about["problems"]
         survey = Survey()
         places = Places.from_json(spill.about["places"])
         self._settling = Settling(settings.schema, settings.time_unit, self._how.on_conflict, places.of)

@@ -238,6 +238,11 @@ def test_wrong_options(store, folder, options):
     refused(store, write(folder, bar_text(range(3))), **options)
 
 
+def test_an_option_that_there_is_not(store, folder):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'maping'"):
+        take(store, write(folder, bar_text(range(3))), maping={})
+
+
 def test_another_series_than_wished_for(store, folder):
     path = write(folder, bar_text(range(3)))
     store.register_kline_series("X", "1m", MINUTE, 100, 1)

@@ -87,6 +87,25 @@ def test_a_stopped_import_at_once(store, tmp_path):
     assert_whole(store)
 
 
+def test_a_dry_run_that_was_stopped(store, tmp_path):
+    path = write(tmp_path, text() + "\nsoon")
+    with pytest.raises(_Stop):
+        take(store, path, dry_run=True, progress=stop_at("checking", 1))
+    assert len(take(store, path, dry_run=True).problems) == 1
+    assert scratch(store) == []
+
+
+@pytest.mark.parametrize("torn", ["", '{"rows"', "{}"])
+def test_a_torn_note_of_how_far_it_came(store, tmp_path, torn):
+    path = write(tmp_path, text())
+    with pytest.raises(_Stop):
+        take(store, path, batch_rows=BATCH, progress=stop_at("storing", 3 * BATCH))
+    (folder,) = scratch(store)
+    (folder / "rows" / "progress.json").write_text(torn)
+    assert take(store, path, batch_rows=BATCH).identical == 3 * BATCH
+    assert_whole(store)
+
+
 def test_another_input_is_another_import(store, tmp_path):
     path = write(tmp_path, text())
     with pytest.raises(_Stop):

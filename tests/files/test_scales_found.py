@@ -99,6 +99,7 @@ def test_typed_numbers(store, tmp_path):
     assert stored(store, typed([0.1 + 0.2, 1.0]), rounding={"value": 3}) == (10, [3, 10])
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.lists(

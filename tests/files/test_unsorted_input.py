@@ -32,6 +32,7 @@ def short_runs(monkeypatch):
     monkeypatch.setattr("fastk.interop.files.sources._CSV_BLOCK", 64)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.integers(1, 9))
 def test_rows_of_one_ts_stay_in_the_order_of_the_file(ts, batch_rows):
@@ -41,6 +42,7 @@ def test_rows_of_one_ts_stay_in_the_order_of_the_file(ts, batch_rows):
     assert report.out_of_order == sum(one > other for one, other in pairwise(ts))
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=40), st.integers(1, 9))
 def test_rows_of_one_key_are_one(pairs, batch_rows):

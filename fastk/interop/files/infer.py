@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def settings_in(path: str, options: ReadOptions) -> SeriesSettings | None:
     """The settings of the series that an export wrote into a Parquet or Arrow file."""
-    kind = kind_of(path, options.format)
+    kind = kind_of(path, options.file_format)
     return None if kind.format in ("csv", "jsonl") else open_source(path, kind, options).settings
 
 
@@ -29,7 +29,7 @@ def inferred_schema(path: str, options: ReadOptions) -> Schema:
     Numbers with decimals, and all numbers of text, become int64 with a scale of their own, ``NAME_scale``; floats of
     typed files stay floats. InvalidInput for what is no number and no truth value: such fields are declared.
     """
-    source = open_source(path, kind_of(path, options.format), options)
+    source = open_source(path, kind_of(path, options.file_format), options)
     renamed = {column: field for field, column in options.mapping.items() if field != "ts"}
     of_ts = options.mapping.get("ts", "ts")
     taken = {of_ts} if of_ts in source.names else set(of_ts.split("+"))

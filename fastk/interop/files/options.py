@@ -22,7 +22,7 @@ ROW = "row"
 class ReadOptions:
     """How files are read, and what becomes of their columns; see :meth:`fastk.FastKStore.import_files`."""
 
-    format: str | None = None
+    file_format: str | None = None
     delimiter: str | None = None
     header: bool = True
     columns: tuple[str, ...] = ()

@@ -63,7 +63,7 @@ class Reading:
             self._bytes_before += size
 
     def _pieces_of(self, path: str) -> Iterator[Piece]:
-        source = open_source(path, kind_of(path, self._options.format), self._options)
+        source = open_source(path, kind_of(path, self._options.file_format), self._options)
         bindings = bind(source, self._converter.schema, self._options)
         names = list(dict.fromkeys(name for binding in bindings for name in binding.sources))
         has_text = any(binding.field.dtype.kind == "S" for binding in bindings)

@@ -208,8 +208,8 @@ class Spill:
         try:
             with open(os.path.join(self._folder, _PROGRESS_FILE), encoding="utf-8") as file:
                 return int(json.load(file)["rows"])
-        except FileNotFoundError:
-            return 0
+        except (FileNotFoundError, ValueError, KeyError):  # not there, or torn when the power went: what is put again
+            return 0  # is found to be stored
 
     def note_stored(self, rows: int) -> None:
         """The first ``rows`` rows, in order of ts, are stored."""

@@ -39,7 +39,7 @@ def write_file(path: str, kind: FileKind, layout: Layout, batches: Iterable[Rows
 
 @contextmanager
 def _whole_or_not(path: str) -> Iterator[str]:
-    """A temporary name beside a file, which becomes it at the end, durably."""
+    """A temporary name beside a file, which becomes it at the end."""
     folder, name = os.path.split(os.path.abspath(path))
     temporary = os.path.join(folder, f".{name}.exporting-{os.getpid()}")
     try:

@@ -55,6 +55,10 @@ _HOMES = {
     "fastk.matrix.dataset": "WindowDataset",
     "fastk.matrix.matrix": "FeatureMatrix MatrixCoverage",
     "fastk.matrix.request": "MatrixLabel",
+    "fastk.inspect.facts": "Gaps Hole PartitionFacts SeriesFacts Sizes StoreFacts",
+    "fastk.inspect.whole_store": "inspect_store",
+    "fastk.query.pruning": "ZonePruning",
+    "fastk.report.page": "write_report",
     "fastk.store.series": "DEFAULT_SCALAR_ZMAP_BLOCK_SIZE Series",
     "fastk.store.store": "FastKStore",
 }

@@ -30,6 +30,8 @@ LAYERS = (
     ("matrix", "replay", "session"),
     ("interop",),
     ("store",),
+    ("inspect",),
+    ("report",),
     (FACE,),
     ("cli", "bridge"),
     ("__main__",),
@@ -45,7 +47,7 @@ WHEN_CALLED = {("engine", "interop")}
 
 LONGEST_FILE = 600
 LONGEST_FUNCTION = 80
-HEAVY = ("numba", "pandas", "pyarrow", "rich", "crc32c", "sqlite3")
+HEAVY = ("numba", "pandas", "pyarrow", "rich", "bokeh", "jinja2", "crc32c", "sqlite3")
 
 
 @dataclass(frozen=True)

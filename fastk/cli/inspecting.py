@@ -50,9 +50,7 @@ def _inspect(options: argparse.Namespace) -> int:
     from fastk.inspect.whole_store import inspect_store
 
     with open_for_reading(options.store) as store, counting("inspecting") as tell:
-        facts = inspect_store(
-            store, options.series or (), gaps=options.gaps, scrub=options.scrub, progress=tell
-        )
+        facts = inspect_store(store, options.series or (), gaps=options.gaps, scrub=options.scrub, progress=tell)
     if options.json or not sys.stdout.isatty():
         print(json.dumps(as_json(facts), indent=2))
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastk.cli.admin_tables import show_table
 from fastk.cli.failures import printable
-from fastk.inspect.words import bytes_text, count_text, part_text, time_text
+from fastk.inspect.words import bytes_text, count_text, health_words, part_text, size_rows, time_text
 
 if TYPE_CHECKING:
     from fastk.inspect.facts import SeriesFacts, StoreFacts
@@ -43,30 +43,13 @@ def _series_row(series: SeriesFacts) -> tuple[object, ...]:
         series.chunks,
         series.states.get("active", 0),
         bytes_text(series.sizes.total),
-        health_text(series),
+        health_words(series),
     )
 
 
-def health_text(series: SeriesFacts) -> str:
-    """One word, or how much is damaged."""
-    if series.damage:
-        return f"{len(series.damage):,} damaged"
-    return "unreadable" if series.problem else "sound"
-
-
 def _show_sizes(facts: StoreFacts) -> None:
-    sizes = facts.sizes
-    rows = [
-        ("chunks", sizes.chunks),
-        ("zone maps", sizes.zone_maps),
-        ("value indexes", sizes.value_indexes),
-        ("manifests and tables", sizes.tables),
-        ("retired and left over", sizes.unnamed),
-        ("dropped series", facts.dropped_bytes),
-        ("quarantine", facts.quarantine_bytes),
-    ]
     print()
-    show_table(("bytes of", "bytes", ""), [(what, size, bytes_text(size)) for what, size in rows if size])
+    show_table(("bytes of", "bytes", ""), [(what, size, bytes_text(size)) for what, size in size_rows(facts)])
 
 
 def _show_pruning(facts: StoreFacts) -> None:

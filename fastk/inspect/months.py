@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,4 +52,4 @@ def expected_rows(series: Series, edges: Int64) -> list[int] | None:
     if grid is None:
         return None
     starts = [PartitionUnit.MONTH.bounds(month, series.settings.time_unit)[0] for month in edges.tolist()]
-    return [grid.count(low, high - 1) for low, high in zip(starts[:-1], starts[1:], strict=True)]
+    return [grid.count(low, high - 1) for low, high in pairwise(starts)]

@@ -65,13 +65,13 @@ def _from_tables(series: Series) -> tuple[SeriesFacts, set[str]]:
         timeframe_ms=settings.timeframe_ms,
         partition_unit=settings.partition.value,
         rows=sum(each.count for each in chunks),
-        first_ts=span and span[0],
-        last_ts=span and span[1],
+        first_ts=None if span is None else span[0],
+        last_ts=None if span is None else span[1],
         states=dict(Counter(each.state.name.lower() for each in chunks)),
         generation=max((each.generation for each in chunks), default=0),
         sidecars={"zone_maps": 0, "value_indexes": 0} | _sidecars(settings.schema, chunks),
         partitions=_partitions(settings, chunks, grid),
-        expected=grid and grid.size,
+        expected=None if grid is None else grid.size,
     )
     return facts, {each.relative_path.rpartition("/")[2] for each in chunks}
 
@@ -83,9 +83,7 @@ def _sidecars(schema: Schema, chunks: Iterable[ChunkMeta]) -> dict[str, int]:
     return dict(counts)
 
 
-def _partitions(
-    settings: SeriesSettings, chunks: Iterable[ChunkMeta], grid: Grid | None
-) -> tuple[PartitionFacts, ...]:
+def _partitions(settings: SeriesSettings, chunks: Iterable[ChunkMeta], grid: Grid | None) -> tuple[PartitionFacts, ...]:
     """Those that have rows, in order of time."""
     sums: dict[str, list[int]] = {}
     for each in chunks:

@@ -60,13 +60,17 @@ def inspect_store(
     if progress is not None:
         progress(len(chosen), len(chosen))
     damage = tuple(each for each in found.verdicts if each.severity is Severity.DAMAGE)
-    aside = [folder_bytes(disk, os.path.join(store.root, each)) for each in _ASIDE]
     return StoreFacts(
-        store.root, str(VERSION), len(found.places), tuple(facts), scrub, damage, *aside, time.perf_counter() - begin
+        store.root,
+        str(VERSION),
+        len(found.places),
+        tuple(facts),
+        scrub,
+        damage,
+        folder_bytes(disk, os.path.join(store.root, names.DROPPED_FOLDER)),
+        folder_bytes(disk, os.path.join(store.root, names.QUARANTINE_FOLDER)),
+        time.perf_counter() - begin,
     )
-
-
-_ASIDE = (names.DROPPED_FOLDER, names.QUARANTINE_FOLDER)
 
 
 def _chosen(found: Survey, patterns: list[str]) -> list[Place]:
@@ -81,9 +85,7 @@ def _chosen(found: Survey, patterns: list[str]) -> list[Place]:
     return sorted(places, key=lambda place: place.key)
 
 
-def _one(
-    disk: Disk, place: Place, store: FastKStore, *, gaps: bool, pruning: bool, scrub: bool
-) -> SeriesFacts | None:
+def _one(disk: Disk, place: Place, store: FastKStore, *, gaps: bool, pruning: bool, scrub: bool) -> SeriesFacts | None:
     """One series; None for a folder in which nothing was ever written. Whatever goes wrong stays with it."""
     try:
         report = look_at(disk, place, thorough=scrub)

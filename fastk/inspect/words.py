@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastk.times import TimeUnit, format_ts
+
+if TYPE_CHECKING:
+    from fastk.inspect.facts import SeriesFacts, StoreFacts
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
 def time_text(ts: int | None, unit: str) -> str:
-    """ISO text in seconds, or finer where the time is finer; nothing for None."""
+    """ISO text, as fine as the time is but not coarser than minutes; nothing for None."""
     if ts is None:
         return ""
-    text = format_ts(ts, TimeUnit(unit))
-    whole, dot, fraction = text.removesuffix("Z").partition(".")
-    return f"{whole}Z" if dot and not fraction.strip("0") else text
+    whole, dot, fraction = format_ts(ts, TimeUnit(unit)).removesuffix("Z").partition(".")
+    if not dot:  # beyond the calendar: a plain number
+        return whole
+    if fraction.strip("0"):
+        return f"{whole}.{fraction.rstrip('0')}Z"
+    return f"{whole.removesuffix(':00')}Z"
 
 
 def bytes_text(size: int) -> str:
@@ -37,3 +45,25 @@ def part_text(part: float | None) -> str:
 def count_text(count: int, one: str, many: str | None = None) -> str:
     """A number and its noun."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def health_words(series: SeriesFacts) -> str:
+    """A word, or how much is damaged."""
+    if series.damage:
+        return f"{len(series.damage):,} damaged"
+    return "unreadable" if series.problem else "sound"
+
+
+def size_rows(facts: StoreFacts) -> list[tuple[str, int]]:
+    """What takes how many bytes, only what takes any."""
+    sizes = facts.sizes
+    every = [
+        ("chunks", sizes.chunks),
+        ("zone maps", sizes.zone_maps),
+        ("value indexes", sizes.value_indexes),
+        ("manifests and tables", sizes.tables),
+        ("retired and left over", sizes.unnamed),
+        ("dropped series", facts.dropped_bytes),
+        ("quarantine", facts.quarantine_bytes),
+    ]
+    return [(what, size) for what, size in every if size]

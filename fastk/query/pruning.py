@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class ZonePruning:
 def pruning(snapshot: Snapshot, column: str, share: float = DEFAULT_SHARE) -> ZonePruning | None:
     """What the finest zones of a column spare; None of a column that has none, or of a series without rows.
 
-    Cost: the header of each chunk, and its zone map where it has one; columns are not read.
+    Cost: the header of each chunk, and its zone map where it has one; columns are not read. Memory: 24 bytes a zone.
     """
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
         raise InvalidInput(f"share must be a part of the span of values from 0 to 1, not {share!r}")
@@ -46,58 +46,28 @@ def pruning(snapshot: Snapshot, column: str, share: float = DEFAULT_SHARE) -> Zo
     place = schema.position(column)
     if place == 0 or not schema.fields[place].indexed or not snapshot.rows:
         return None
-    tally = _Tally(*_span(snapshot, place), float(share))
-    for chunk in snapshot.all_chunks():
-        tally.add(snapshot.chunks.sidecars.zones(chunk, place), chunk.rows)
-    return tally.result(column)
+    sidecars = snapshot.chunks.sidecars
+    found = [(sidecars.zones(chunk, place), chunk.rows) for chunk in snapshot.all_chunks()]
+    lows = np.concatenate([zones.minima for zones, _ in found]).astype(np.float64)
+    highs = np.concatenate([zones.maxima for zones, _ in found]).astype(np.float64)
+    sizes = np.concatenate([_sizes(zones, rows) for zones, rows in found])
+    return _measured(column, lows, highs, sizes, float(share))
 
 
-def _span(snapshot: Snapshot, place: int) -> tuple[float, float]:
-    """The least and the greatest value, NaN left out; NaN where there is nothing else."""
-    spans = [snapshot.chunks.sidecars.span(chunk, place)[:2] for chunk in snapshot.all_chunks()]
-    ends = np.array(spans, np.float64)
-    return float(np.fmin.reduce(ends[:, 0])), float(np.fmax.reduce(ends[:, 1]))
+def _sizes(zones: Zones, rows: int) -> NDArray[np.int64]:
+    """Rows of each zone: the last one may be shorter."""
+    sizes = np.full(len(zones.minima), zones.block_rows, np.int64)
+    sizes[-1] -= zones.block_rows * sizes.size - rows
+    return sizes
 
 
-class _Tally:
-    """Adds up the zones of one chunk after the other."""
-
-    def __init__(self, least: float, greatest: float, share: float) -> None:
-        self._least, self._share = least, share
-        self._span = greatest - least
-        self._zones = self._rows = 0
-        self._width = self._looked_at = 0.0
-
-    def add(self, zones: Zones, rows: int) -> None:
-        """Count the zones of a chunk."""
-        count = len(zones.minima)
-        sizes = np.full(count, zones.block_rows, np.int64)
-        sizes[-1] = rows - (count - 1) * zones.block_rows
-        lows, highs = (self._scaled(ends) for ends in (zones.minima, zones.maxima))
-        self._zones += count
-        self._rows += rows
-        self._width += float(np.nansum(highs - lows))
-        self._looked_at += float(np.nansum(self._chance(lows, highs) * sizes))
-
-    def _scaled(self, values: NDArray[Any]) -> Float64:
-        """Values as places in the span, from 0 to 1; where the span is none, or beyond float64, a zone is all of it."""
-        if not 0 < self._span < np.inf:
-            return np.zeros(values.size)
-        scaled: Float64 = np.subtract(values, self._least, dtype=np.float64) / self._span
-        return scaled
-
-    def _chance(self, lows: Float64, highs: Float64) -> Float64:
-        """How likely a range of the share, anywhere within the span, touches each zone."""
-        room = 1 - self._share
-        if not 0 < self._span < np.inf or room <= 0:
-            return np.ones(lows.size)
-        touching: Float64 = np.minimum(highs, room) - np.maximum(lows - self._share, 0)
-        return np.clip(touching / room, 0, 1)
-
-    def result(self, column: str) -> ZonePruning:
-        """What was added up."""
-        if not 0 < self._span < np.inf:
-            return ZonePruning(column, self._zones, 1.0, 1.0, self._share)
-        return ZonePruning(
-            column, self._zones, self._width / self._zones, self._looked_at / self._rows, self._share
-        )
+def _measured(column: str, lows: Float64, highs: Float64, sizes: NDArray[np.int64], share: float) -> ZonePruning:
+    """Zones of NaN alone have no width, and no range touches them."""
+    least, greatest = float(np.fmin.reduce(lows)), float(np.fmax.reduce(highs))
+    span, room = greatest - least, 1 - share
+    if not 0 < span < np.inf or room <= 0:  # one value, or a span beyond float64: each zone is all of it
+        return ZonePruning(column, sizes.size, 1.0, 1.0, share)
+    lows, highs = (lows - least) / span, (highs - least) / span
+    touching = np.clip((np.minimum(highs, room) - np.maximum(lows - share, 0)) / room, 0, 1)
+    width, looked_at = float(np.nanmean(highs - lows)), float(np.nansum(touching * sizes)) / int(sizes.sum())
+    return ZonePruning(column, sizes.size, width, looked_at, share)

@@ -41,8 +41,8 @@ def palette() -> list[str]:
 def heat_panel(rows: Sequence[HeatRow], span: tuple[int, int]) -> Item:
     """Some series of a heat map, below each other."""
     starts, stop = _month_ms(np.array(span))
-    plot = _plot(len(rows) * _ROW_HEIGHT + _AXIS_HEIGHT, x_range=Range1d(starts, stop))
-    plot.y_range = Range1d(len(rows) - 0.5, -0.5)
+    plot = _plot(len(rows) * _ROW_HEIGHT + _AXIS_HEIGHT, x_range=Range1d(start=starts, end=stop))
+    plot.y_range = Range1d(start=len(rows) - 0.5, end=-0.5)
     plot.yaxis.ticker = FixedTicker(ticks=list(range(len(rows))))
     # Plain text: in other labels the library would take $$ for a formula, and fetch what sets it.
     plot.yaxis.major_label_overrides = {place: PlainText(text=shortened(row.key)) for place, row in enumerate(rows)}
@@ -114,7 +114,11 @@ def bars(sample: Sample, per_ms: float) -> Item:
     plot.segment("time", "high", "time", "low", color="colour", source=source)
     bodies = plot.vbar("time", width * 0.7, "open", "close", color="colour", source=source)
     names = ("open", "high", "low", "close")
-    tips = [("from", "@start{%F %T}"), *((name, f"@{name}{{0,0.[00000000]}}") for name in names), ("rows", "@rows{0,0}")]
+    tips = [
+        ("from", "@start{%F %T}"),
+        *((name, f"@{name}{{0,0.[00000000]}}") for name in names),
+        ("rows", "@rows{0,0}"),
+    ]
     plot.add_tools(HoverTool(renderers=[bodies], tooltips=tips, formatters={"@start": "datetime"}, mode="vline"))
     return _item(plot)
 
@@ -149,13 +153,11 @@ def _plot(height: int, **options: Any) -> Any:
     )
     plot.axis.minor_tick_line_color = None
     plot.axis.axis_line_color = None
-    plot.xaxis.ticker.desired_num_ticks = 5
     return plot
 
 
 def _item(plot: Any) -> Item:
-    item: Item = json_item(plot)
-    return item
+    return dict(json_item(plot))
 
 
 def _css(colour: tuple[int, int, int]) -> str:

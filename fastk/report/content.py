@@ -70,7 +70,7 @@ def page_of(store: FastKStore, facts: StoreFacts, patterns: list[str], title: st
         gap_words=tables.gap_words(facts),
         pruning=tables.pruning_table(facts),
         items=items.items,
-        library=Markup(charts.library()),  # noqa: S704 - the library's own script
+        library=Markup(charts.library()),
     )
 
 

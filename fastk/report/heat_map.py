@@ -80,9 +80,7 @@ def _handle(facts: SeriesFacts, store: FastKStore) -> Series:
     return store.series((facts.symbol, facts.category, facts.name))
 
 
-def _row(
-    facts: SeriesFacts, store: FastKStore, span: tuple[int, int], origin: int, months: int
-) -> HeatRow | None:
+def _row(facts: SeriesFacts, store: FastKStore, span: tuple[int, int], origin: int, months: int) -> HeatRow | None:
     """One series; None if its times cannot be read, which only those by year need."""
     series = _handle(facts, store)
     low, high = ((month - origin) // months for month in span)

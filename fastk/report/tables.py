@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastk.inspect.words import bytes_text, count_text, time_text
+from fastk.inspect.words import bytes_text, count_text, health_words, size_rows, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,17 +32,17 @@ def series_table(facts: StoreFacts) -> Table:
     """A line a series; at most a thousand."""
     columns = [
         Column("series", "name"),
-        Column("type"),
+        Column("health"),
         Column("rows", "number"),
+        Column("present", "part"),
         Column("first"),
         Column("last"),
-        Column("present", "part"),
+        Column("size", "number"),
         Column("chunks", "number"),
         Column("deltas", "number"),
         Column("zone maps", "number"),
         Column("indexes", "number"),
-        Column("size", "number"),
-        Column("health"),
+        Column("type"),
     ]
     return Table(columns, [_series_row(each) for each in facts.series[:MOST_ROWS]])
 
@@ -50,40 +50,18 @@ def series_table(facts: StoreFacts) -> Table:
 def _series_row(series: SeriesFacts) -> tuple[Any, ...]:
     return (
         series.key,
-        series.record_type,
+        health_words(series),
         f"{series.rows:,}",
+        series.present,
         time_text(series.first_ts, series.time_unit),
         time_text(series.last_ts, series.time_unit),
-        series.present,
+        bytes_text(series.sizes.total),
         f"{series.chunks:,}",
         f"{series.states.get('active', 0):,}",
         f"{series.sidecars.get('zone_maps', 0):,}",
         f"{series.sidecars.get('value_indexes', 0):,}",
-        bytes_text(series.sizes.total),
-        health_words(series),
+        series.record_type,
     )
-
-
-def health_words(series: SeriesFacts) -> str:
-    """A word, or how much is damaged."""
-    if series.damage:
-        return f"{len(series.damage):,} damaged"
-    return "unreadable" if series.problem else "sound"
-
-
-def size_rows(facts: StoreFacts) -> list[tuple[str, int]]:
-    """What takes how many bytes, only what takes any."""
-    sizes = facts.sizes
-    every = [
-        ("chunks", sizes.chunks),
-        ("zone maps", sizes.zone_maps),
-        ("value indexes", sizes.value_indexes),
-        ("manifests and tables", sizes.tables),
-        ("retired and left over", sizes.unnamed),
-        ("dropped series", facts.dropped_bytes),
-        ("quarantine", facts.quarantine_bytes),
-    ]
-    return [(what, size) for what, size in every if size]
 
 
 def size_table(facts: StoreFacts) -> Table:

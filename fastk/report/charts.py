@@ -47,7 +47,7 @@ def heat_panel(rows: Sequence[HeatRow], span: tuple[int, int]) -> Item:
     # Plain text: in other labels the library would take $$ for a formula, and fetch what sets it.
     plot.yaxis.major_label_overrides = {place: PlainText(text=shortened(row.key)) for place, row in enumerate(rows)}
     plot.ygrid.visible = False
-    plot.yaxis.major_tick_line_color = None
+    plot.yaxis.major_tick_in = plot.yaxis.major_tick_out = 0
     image = plot.image(
         image="present",
         x="start",
@@ -148,7 +148,7 @@ def _plot(height: int, **options: Any) -> Any:
         background_fill_color=None,
         border_fill_color=None,
         outline_line_color=None,
-        min_border_right=12,
+        min_border_right=28,
         **options,
     )
     plot.axis.minor_tick_line_color = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 from contextlib import suppress
@@ -52,7 +53,7 @@ def write_report(
     """
     _check_libraries()
     target = os.path.abspath(os.fspath(path))
-    _check_outside(target, store.root)
+    _check_target(target, store.root)
     from fastk.report.content import page_of
 
     facts = inspect_store(store, gaps=gaps, scrub=scrub, progress=progress)
@@ -69,12 +70,15 @@ def _check_libraries() -> None:
         raise FastKError(f"the report needs {', '.join(missing)}: pip install 'fastk-engine[report]'")
 
 
-def _check_outside(target: str, root: str) -> None:
+def _check_target(target: str, root: str) -> None:
+    """Refuse what cannot be written before the long work."""
     inside = os.path.realpath(root)
     if os.path.commonpath([inside, os.path.realpath(target)]) == inside:
         raise InvalidInput(f"{target} lies in the store, where only its own files belong; write the page elsewhere")
     if os.path.isdir(target):
         raise InvalidInput(f"{target} is a folder; name a file for the page")
+    if not os.path.isdir(os.path.dirname(target)):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), target)
 
 
 def _write(target: str, content: bytes) -> None:

@@ -36,7 +36,8 @@ def page_file():
     with temporary_folder() as folder, temporary_store() as store:
         put_everything(store)
         days = store.register_series(("VERY-LONG-SYMBOL" * 8, "kline", "1d"), fastk.KLINE, timeframe_ms=DAY)
-        days.put(bars(JANUARY, 500, DAY))
+        price = (5_000 + 500 * np.sin(np.arange(501) / 40)).astype(np.int64)
+        days.put(bars(JANUARY, 500, DAY) | {"open": price[:-1], "close": price[1:], "low": price[1:] - 40})
         days.delete_range("2024-05-05", "2024-08-09")
         put_eight_bars(store, "DAMAGED")
         spoil(files_of(store, "DAMAGED/kline/1m/series.meta")[0], 40)
@@ -157,10 +158,10 @@ def test_hovering_tells_of_a_cell(shown):
     box = place.bounding_box()
     tips = set()
     for row in range(len(HOSTILE) + 3):
-        for across in (130, 160, 175):
+        for across in range(115, 180, 6):
             shown.mouse.move(box["x"] + across, box["y"] + 14 + 18 * row)
-            shown.wait_for_timeout(30)
-            tips |= {tip.inner_text() for tip in shown.query_selector_all(".bk-Tooltip")}
+            shown.wait_for_timeout(20)
+            tips |= {tip.inner_text() for tip in shown.query_selector_all(".bk-tooltip-content")}
     told = " ".join(" ".join(tips).split())
     assert "month: 2024-01 rows: 3 present: 100.00% of expected" in told
     for name in HOSTILE:

@@ -23,7 +23,6 @@ def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
     inspect = _add(commands, "inspect", "what is in a store: series, coverage, sizes, gaps, health")
     inspect.add_argument("--series", metavar="GLOB", action="append", help="those that match, such as 'BTC*/kline/*'")
     inspect.add_argument("--gaps", action="store_true", help="look for missing rows of series with a timeframe")
-    inspect.add_argument("--json", action="store_true", help="print JSON, as when the output is no terminal")
     inspect.set_defaults(command=_inspect)
     report = _add(commands, "report", "the same and charts, as one page that needs no network")
     report.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the page to write")
@@ -37,6 +36,7 @@ def _add(commands: argparse._SubParsersAction[Any], name: str, what: str) -> arg
     parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what)
     parser.add_argument("store", metavar="STORE", type=_root, help="the store's folder")
     parser.add_argument("--scrub", action="store_true", help="read every byte and compare every checksum")
+    parser.add_argument("--json", action="store_true", help="print JSON, as when the output is no terminal")
     return parser
 
 
@@ -51,7 +51,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
     with open_for_reading(options.store) as store, counting("inspecting") as tell:
         facts = inspect_store(store, options.series or (), gaps=options.gaps, scrub=options.scrub, progress=tell)
-    if options.json or not sys.stdout.isatty():
+    if _wants_json(options):
         print(json.dumps(as_json(facts), indent=2))
     else:
         from fastk.cli import inspecting_tables
@@ -76,9 +76,18 @@ def _report(options: argparse.Namespace) -> int:
             scrub=options.scrub,
             progress=tell,
         )
-    print(printable(f"{options.output}: {written.bytes:,} bytes, {len(written.facts.series):,} series"))
+    series = len(written.facts.series)
+    if _wants_json(options):
+        answer = {"path": written.path, "bytes": written.bytes, "series": series}
+        print(json.dumps(answer | {"is_sound": written.facts.is_sound}, indent=2))
+    else:
+        print(printable(f"{written.path}: {written.bytes:,} bytes, {series:,} series"))
     _fail_if_damaged(written.facts)
     return 0
+
+
+def _wants_json(options: argparse.Namespace) -> bool:
+    return options.json or not sys.stdout.isatty()
 
 
 def as_json(facts: StoreFacts) -> dict[str, Any]:

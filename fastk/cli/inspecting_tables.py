@@ -98,7 +98,7 @@ def _show_health(facts: StoreFacts) -> None:
     for verdict in facts.verdicts:
         print(printable(f"damage: {verdict}"))
     for series in facts.series:
-        if series.problem is not None:
+        if series.problem and not series.damage:
             print(printable(f"unreadable: {series.key}: {series.problem}"))
     if facts.is_sound:
         print(f"sound, {'every checksum compared' if facts.scrubbed else 'by headers and tables (--scrub reads all)'}")

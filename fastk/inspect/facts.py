@@ -134,7 +134,7 @@ class StoreFacts:
     """
 
     root: str
-    version: str
+    format_version: int
     series_count: int
     series: tuple[SeriesFacts, ...]
     scrubbed: bool

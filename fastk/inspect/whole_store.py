@@ -62,7 +62,7 @@ def inspect_store(
     damage = tuple(each for each in found.verdicts if each.severity is Severity.DAMAGE)
     return StoreFacts(
         store.root,
-        str(VERSION),
+        VERSION,
         len(found.places),
         tuple(facts),
         scrub,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, PlainText, Range1d
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, LinearColorMapper, NoOverlap, PlainText, Range1d
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
@@ -153,6 +153,7 @@ def _plot(height: int, **options: Any) -> Any:
     )
     plot.axis.minor_tick_line_color = None
     plot.axis.axis_line_color = None
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=8)
     return plot
 
 

@@ -46,16 +46,13 @@ class _Items:
 
 def page_of(store: FastKStore, facts: StoreFacts, patterns: list[str], title: str, now: datetime) -> str:
     """The whole page. NotFound if a pattern for the series to draw matches none."""
-    import fastk
-
     chosen = _chosen(facts, patterns)
     coverage, items = heat_map(store, facts.series), _Items()
     panels = [items.add(charts.heat_panel(rows, coverage.span)) for rows in coverage.panels()]
     drawn = [_chart(store.series((each.symbol, each.category, each.name)), each, items) for each in chosen]
     return _template().render(
         title=title,
-        version=fastk.__version__,
-        made=f"{now:%Y-%m-%d %H:%M} UTC, in {facts.seconds:.1f} s",
+        made=f"{now:%Y-%m-%d %H:%M} UTC for {facts.seconds:.1f} s",
         facts=facts,
         cards=_cards(facts),
         looked=_looked(facts),

@@ -75,7 +75,9 @@ def size_table(facts: StoreFacts) -> Table:
 def health_table(facts: StoreFacts) -> Table | None:
     """Damage, and what could not be read; None where all is sound."""
     rows = [(each.series or "", each.code.value, f"{each.path}: {each.detail}", _risk(each)) for each in facts.verdicts]
-    rows += [(each.key, "unreadable", each.problem or "", "") for each in facts.series if each.problem is not None]
+    rows += [
+        (each.key, "unreadable", each.problem or "", "") for each in facts.series if each.problem and not each.damage
+    ]
     columns = [Column("series", "name"), Column("verdict"), Column("what", "text"), Column("rows at risk", "number")]
     return Table(columns, rows[:MOST_ROWS]) if rows else None
 

@@ -258,14 +258,23 @@ def test_it_never_lies_in_the_store(store, tmp_path):
     assert contents(store.root) == before
 
 
-def test_the_command(store, tmp_path, capsys):
+def test_the_command(store, tmp_path, monkeypatch, capsys):
     put_eight_bars(store)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     target = tmp_path / "page.html"
     assert main(["report", store.root, "-o", str(target), "--title", "T", "--series", "BTC/*", "--scrub"]) == 0
     assert capsys.readouterr().out == f"{target}: {target.stat().st_size:,} bytes, 1 series\n"
     assert "Every block of every column and sidecar" in Page(target.read_text()).words()
     assert main(["report", store.root, "-o", str(tmp_path / "absent" / "page.html")]) == 1
     assert capsys.readouterr().err == f"fastk: {tmp_path}/absent/page.html: No such file or directory\n"
+
+
+def test_the_command_answers_programs_in_json(store, tmp_path, capsys):
+    put_eight_bars(store)
+    target = tmp_path / "page.html"
+    assert main(["report", store.root, "-o", str(target)]) == 0
+    answer = {"path": str(target), "bytes": target.stat().st_size, "series": 1, "is_sound": True}
+    assert json.loads(capsys.readouterr().out) == answer
 
 
 def test_the_command_tells_damage(store, tmp_path, capsys):

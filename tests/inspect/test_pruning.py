@@ -23,6 +23,12 @@ def test_ten_zones_that_do_not_overlap(store):
     assert found == ZonePruning("value", 10, pytest.approx(9 / 99), pytest.approx(looked_at), 0.01)
 
 
+def test_a_last_zone_of_few_rows(store):
+    found = signal(store, [*range(10), 1000], 10).pruning("value")
+    # Ranges of 10 that begin up to 9 find the first ten rows, those that begin at 990 alone the last one.
+    assert found.looked_at == pytest.approx((10 * 9 / 990 + 1 * 0 / 990) / 11)
+
+
 def test_zones_that_span_everything_spare_nothing(store):
     found = signal(store, np.tile([0, 1000], 50), 10).pruning("value")
     assert (found.mean_width, found.looked_at) == (1, 1)

@@ -30,6 +30,8 @@ LAYERS = (
     ("matrix", "replay", "session"),
     ("interop",),
     ("store",),
+    ("inspect",),
+    ("report",),
     (FACE,),
     ("bridge",),
     ("cli",),
@@ -46,7 +48,18 @@ WHEN_CALLED = {("engine", "interop"), ("matrix", "interop")}
 
 LONGEST_FILE = 600
 LONGEST_FUNCTION = 80
-HEAVY = ("numba", "pandas", "polars", "pyarrow", "duckdb", "rich", "crc32c", "sqlite3")
+HEAVY = (
+    "numba",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "duckdb",
+    "rich",
+    "bokeh",
+    "jinja2",
+    "crc32c",
+    "sqlite3",
+)
 
 
 @dataclass(frozen=True)

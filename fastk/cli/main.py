@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fastk.cli import completion, export, import_files, migrate, registry
+from fastk.cli import completion, export, import_files, inspecting, migrate, registry
 from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, show_any_letter
 from fastk.errors import FastKError
 
@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_warmup(commands)
     _add_bench(commands)
     _add_elsewhere(commands)
+    inspecting.add_parsers(commands)
     registry.add_parser(commands)
     import_files.add_parser(commands)
     export.add_parser(commands)

@@ -45,6 +45,10 @@ _SIDECAR_ISSUES = (Code.STALE_SIDECAR, Code.DAMAGED_SIDECAR, Code.FOREIGN_FILE, 
 _SIDECAR_ENDS = tuple(kind.suffix for kind in sidecars.KINDS)
 
 
+def _uncounted(size: int) -> None:
+    """Nobody counts."""
+
+
 def validate(
     disk: Disk, root: str, *, verbose: bool = False, keys: Container[SeriesKey] | None = None
 ) -> list[ManifestValidation]:
@@ -73,7 +77,7 @@ def scrub(
 
 
 def _reports(
-    disk: Disk, found: Survey, verbose: bool, *, thorough: bool, count: Count = lambda size: None
+    disk: Disk, found: Survey, verbose: bool, *, thorough: bool, count: Count = _uncounted
 ) -> Iterator[ScrubSeriesReport]:
     about_root = [each for each in found.verdicts if verbose or each.severity is Severity.DAMAGE]
     if about_root:
@@ -81,11 +85,16 @@ def _reports(
         validation = ManifestValidation(".", exists, verdicts=about_root)
         yield ScrubSeriesReport(validation, 0, 0, diagnostics=list(map(str, about_root)))
     for place in found.places:
-        yield _look_at(disk, place, verbose, thorough, count)
+        yield look_at(disk, place, verbose=verbose, thorough=thorough, count=count)
 
 
-def _look_at(disk: Disk, place: Place, verbose: bool, thorough: bool, count: Count) -> ScrubSeriesReport:
-    """One series. Whatever goes wrong stays with it."""
+def look_at(
+    disk: Disk, place: Place, *, verbose: bool = False, thorough: bool = False, count: Count = _uncounted
+) -> ScrubSeriesReport:
+    """One series. Whatever goes wrong stays with it.
+
+    ``thorough`` compares every checksum, as a scrub does; ``count`` is told the bytes of each file behind it.
+    """
 
     def look(scan: SeriesScan) -> ScrubSeriesReport:
         return _report_on(disk, scan, verbose, thorough, count)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastk.keys import SeriesKey
     from fastk.query.expressions import ScalarPredicate, ScalarPredicateExpr
     from fastk.query.planner import PlanName
+    from fastk.query.pruning import ZonePruning
     from fastk.query.results import QueryResult
     from fastk.query.scalars import ScalarQueryCapabilities, ValueIndexEntry, ZoneMapEntry
     from fastk.replay.coverage import Coverage
@@ -241,6 +242,15 @@ class Series:
         from fastk.query import results
 
         return results.value_index(self._reader.snapshot, column)
+
+    def pruning(self, column: str, share: float = 0.01) -> ZonePruning | None:
+        """Which part of the rows a query for ``share`` of the span of a column's values would look at, by its zones.
+
+        None where the column has no zones, or the series no rows. Cost: headers and zone maps; no column is read.
+        """
+        from fastk.query import pruning
+
+        return pruning.pruning(self._reader.snapshot, column, share)
 
     # Replay
 

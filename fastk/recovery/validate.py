@@ -100,12 +100,17 @@ def look_at(
         return _report_on(disk, scan, verbose, thorough, count)
 
     try:
-        return settled(disk, place, look, lambda report: report.is_clean)
+        return settled(disk, place, look, _is_settled)
     except Exception as error:
         verdict = place.say(Code.UNREADABLE, place.folder, f"it cannot be looked at: {type(error).__name__}: {error}")
         return ScrubSeriesReport(
             ManifestValidation(place.series_dir, True, verdicts=[verdict]), 0, 0, [], [str(verdict)]
         )
+
+
+def _is_settled(report: ScrubSeriesReport) -> bool:
+    """Whether no writer at work could make this better. One may be between its chunks and its manifest."""
+    return report.is_clean and all(each.code is not Code.UNNAMED_COMMIT for each in report.validation.verdicts)
 
 
 def _report_on(disk: Disk, scan: SeriesScan, verbose: bool, thorough: bool, count: Count) -> ScrubSeriesReport:
@@ -169,8 +174,9 @@ def _about_age(disk: Disk, scan: SeriesScan) -> list[Verdict]:
     if not parts:
         return []
     words = (
-        f"it is of commit {sequence}, and commit {parts[0].head.sequence} lies whole beside it: its writer was killed "
-        f"before it counted, or this is a copy of the manifest from before it. The next write sets its files aside"
+        f"it is of commit {sequence}, and commit {parts[0].head.sequence} lies whole beside it: its writer is at it, "
+        f"or was killed before it counted, or this is a copy of the manifest from before it. The next write sets its "
+        f"files aside"
     )
     return [scan.place.say(Code.UNNAMED_COMMIT, path, words, _span_of([each.head.header for each in parts]))]
 

@@ -330,7 +330,7 @@ def test_validation_beside_a_writer_sees_no_damage(root):
     thread = threading.Thread(target=write)
     thread.start()
     while thread.is_alive():
-        assert codes(root, thorough=True) == []
+        assert codes(root, thorough=True) in ([], ["unnamed_commit"])  # between its chunks and its manifest
     thread.join()
     assert codes(root) == []
 

@@ -56,7 +56,7 @@ class FileNames:
         goes on where it was when it is called again in the same way; ``atomic`` makes it one commit. ``dry_run`` writes
         nothing, and reports the first ten things that are wrong.
 
-        Cost: 2.5 us a row of five columns of CSV; temporary files of the rows' size, beside the store or in
+        Cost: 2.5 to 5 us a row of six columns of CSV; temporary files of the rows' size, beside the store or in
         ``scratch``; memory for a batch.
         """
         from fastk.interop.files.formats import expand

@@ -70,7 +70,7 @@ class Import:
         """Text that is the same for an import of the same files in the same way, begun or not."""
         files = [(path, os.path.getsize(path), os.stat(path).st_mtime_ns) for path in self._paths]
         settings = target.settings.changed(series_id=0, created_at=0, scales={}).json.decode()
-        how = self._how.on_conflict, self._how.batch_rows, self._how.dry_run
+        how = self._how.batch_rows, self._how.dry_run
         parts = files, self._options.identity(), settings, str(wish.scales), how
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=list).encode()).hexdigest()[:16]
 

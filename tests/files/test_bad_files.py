@@ -28,6 +28,7 @@ def folder(tmp_path):
         (f"{FIRST},1,1,1,0x10,1", "column 'close': '0x10': it is no decimal number"),
         (f"{FIRST},1,1,1,1_000,1", "column 'close': '1_000': it is no decimal number"),
         (f"{FIRST},1,1,1,1e30,1", "column 'close': '1e30': the number does not fit 64 bits"),
+        (f"{FIRST},1,1,1,1e130,1", "column 'close': '1e130': the number does not fit 64 bits"),
         (f"{FIRST},1,1,1,1e999999,1", "column 'close': '1e999999': it is no decimal number"),
         (f"{FIRST},1,1,1,99999999999999999999,1", "column 'close': '99999999999999999999'"),
         (f"{FIRST},1,1,1,1,0.00000000000000000001", "column 'volume': '0.00000000000000000001': it has more decimals"),

@@ -91,8 +91,18 @@ def test_a_dry_run_that_was_stopped(store, tmp_path):
     path = write(tmp_path, text() + "\nsoon")
     with pytest.raises(_Stop):
         take(store, path, dry_run=True, progress=stop_at("checking", 1))
+    with pytest.raises(fastk.InvalidInput, match="line 42: 1 cells"):
+        take(store, path)
     assert len(take(store, path, dry_run=True).problems) == 1
     assert scratch(store) == []
+
+
+def test_going_on_with_another_policy(store, tmp_path):
+    path = write(tmp_path, text())
+    with pytest.raises(_Stop):
+        take(store, path, batch_rows=BATCH, progress=stop_at("storing", 2 * BATCH))
+    assert take(store, path, batch_rows=BATCH, on_conflict="replace").resumed == 2 * BATCH
+    assert_whole(store)
 
 
 @pytest.mark.parametrize("torn", ["", '{"rows"', "{}"])

@@ -57,6 +57,7 @@ _HOMES = {
     "fastk.store.read_session": "FastKReadSession",
     "fastk.store.latency": "LatencyProfile OperationLatency latency_profile",
     "fastk.store.exporting": "ExportResult",
+    "fastk.store.import_options": "ImportOptions",
     "fastk.store.import_report": "ImportReport",
     "fastk.store.merging": "merged_replay",
     "fastk.matrix.fill": "ForwardFill ffill",

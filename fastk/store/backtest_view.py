@@ -87,11 +87,11 @@ class BacktestStoreView(FastKReadSession):
     # Snapshots
 
     def inventory_snapshot(self) -> list[reports.SeriesInventoryEntry]:
-        """:meth:`attached_inventory`."""
+        """What is stored of the attached series; the same as ``attached_inventory``."""
         return self.attached_inventory()
 
     def health_check(self) -> StoreHealthSummary:
-        """:meth:`attached_health_summary`."""
+        """Counts of sound and damaged attached series; the same as ``attached_health_summary``."""
         return self.attached_health_summary()
 
     health_snapshot = health_check

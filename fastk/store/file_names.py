@@ -43,7 +43,7 @@ class FileNames:
         ``files`` are paths or patterns; the format is told by their names (.csv, .csv.gz, .csv.zst, .jsonl, .parquet,
         .arrow, .feather). A series that is not there is registered: ``schema`` is a :class:`fastk.Schema`, the name of
         a built-in type (default: the category of the key), or "custom" for one made of the file's columns. All
-        ``options`` are named and explained by :class:`fastk.store.import_options.ImportOptions`.
+        ``options`` are named and explained by :class:`fastk.ImportOptions`.
 
         Fields take the columns of their names; ``mapping={"close": "Last"}`` names others, ``constants={"flags": 0}``
         what all rows have, ``values={"side": {"buy": 1, "sell": -1}}`` what words stand for. Values are in natural

@@ -18,7 +18,7 @@ import fastk
 SCRIPTS = Path(sys.executable).parent
 MINUTE = 60_000
 START = 1_706_745_600_000
-OPTIONAL = ("bokeh", "duckdb", "mkdocs", "pandas", "plotly", "polars", "pyarrow", "rich", "shtab", "torch")
+OPTIONAL = ("bokeh", "duckdb", "jinja2", "mkdocs", "pandas", "plotly", "polars", "pyarrow", "rich", "shtab", "torch")
 
 
 def run(program, *arguments, status=0, given=None):

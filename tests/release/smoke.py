@@ -75,7 +75,16 @@ def check_commands():
     answer = run("fastk_bridge", "read-kline-range", "--root", "store", "--symbol", "BTC", "--timeframe", "1m", *window)
     assert len(json.loads(answer)["records"]) == 2
     assert "kernels ready" in run("fastk", "warmup")
-    for command, extra in ((("demo",), "demo"), (("completion", "bash"), "cli")):
+    Path("bars.csv").write_text("ts,open,high,low,close,volume\n")
+    kline = ("--symbol", "BTC", "--category", "kline", "--name", "1m")
+    needing = {
+        ("demo",): "demo",
+        ("completion", "bash"): "cli",
+        ("report", "store", "-o", "report.html"): "report",
+        ("export", "store", "others.csv", *kline): "files",
+        ("import", "store", "bars.csv", *kline): "files",
+    }
+    for command, extra in needing.items():
         said = run("fastk", *command, status=1)
         assert re.fullmatch(rf"fastk: .*pip install 'fastk-engine\[{extra}\]'\n", said), said
 

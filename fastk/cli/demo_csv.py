@@ -51,8 +51,9 @@ def _table(path: Path) -> pd.DataFrame:
     try:
         with warnings.catch_warnings(), path.open("rb") as file:
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            # Without round_trip, pandas 2 may be wrong in the last digit.
-            table = pd.read_csv(file, index_col=False, low_memory=False, float_precision="round_trip")
+            # Without it pandas 2 may be wrong in the last digit; pandas 3 never is, and warns of the word.
+            exactly: dict[str, Any] = {"float_precision": "round_trip"} if pd.__version__.startswith("2.") else {}
+            table: pd.DataFrame = pd.read_csv(file, index_col=False, low_memory=False, **exactly)
     except (ValueError, pd.errors.ParserWarning) as fault:
         raise InvalidInput(f"no readable CSV ({fault})") from fault
     if table.empty:

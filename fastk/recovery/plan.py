@@ -296,13 +296,13 @@ def _follow(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> None:
 def _doubt_the_unpublished(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> None:
     """Without a manifest, a commit of which a part is missing or damaged looks like one that was never finished.
 
-    Its files are moved where nothing removes them, and its rows are reported: they may have been acknowledged.
+    Its files are set aside before the commit, so that none can count after a crash, and then moved where nothing
+    removes them. Its rows are reported: they may have been acknowledged.
     """
     scan, place = plan.scan, plan.scan.place
     doubtful = [name for name in adoption.unpublished if sequence_of_file(name) > adoption.published]
-    plan.set_aside = [name for name in adoption.unpublished if name not in doubtful]
     for name in doubtful:
-        plan.quarantine.append(place.chunk(name))
+        plan.quarantine.append(place.chunk(name + names.ORPHAN_SUFFIX))
         file = read_chunk_file(disk, place.chunk(name), scan.chunks[name])
         span = adoption.spans.get(name, Span())
         plan.lose(file.path, Code.LEFTOVER, span, count_rows(disk, scan, file, plan.settings))

@@ -207,7 +207,7 @@ class TestCommitsThatWereNeverFinished:
         self.commit(4, 3, {"2024-03": bars(MARCH, 5), "2024-04": bars(MARCH + 31 * DAY, 5)}, only=[1])
         assert self.rebuilt_rows() == self.before
         assert [(lost.rows, lost.reason) for lost in self.report.lost_rows] == [(5, "leftover")]
-        assert quarantined(self.root) == ["2024-04.merged.00000004-0001.chunk"]
+        assert quarantined(self.root) == ["2024-04.merged.00000004-0001.chunk.orphan"]
         assert "if it was acknowledged, put its rows again" in self.report.unrepaired[0]
 
     @pytest.mark.parametrize(

@@ -19,6 +19,11 @@ laws = settings(deadline=None, max_examples=40)
 PRIORITIES = st.permutations(["tick", "single", "loose"]).map(lambda names: names[:2])
 
 
+def named(priority, handles):
+    """The names of a drawn priority that the series have; others are refused."""
+    return [name for name in priority if name in {handle.settings.schema.name for handle in handles}]
+
+
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch):
     """Blocks of a few ts, so that few rows need many of them."""
@@ -35,6 +40,7 @@ def test_merge_is_a_stable_sort(implementation, drawn, priority, batch_rows):
 
         use_kernels(patch, implementation)
         handles = register(store, drawn)
+        priority = named(priority, handles)
         replay = fastk.merged_replay(handles, batch_rows=batch_rows, priority=priority)
         expected = expected_order(handles, priority)
         assert len(replay) == len(expected)
@@ -60,6 +66,7 @@ def test_a_window_is_a_part_of_the_whole(drawn, start, length, batch_rows):
 def test_resuming_behind_any_event_gives_the_rest(drawn, priority, batch_rows):
     with temporary_store() as store:
         handles = register(store, drawn)
+        priority = named(priority, handles)
         replay = fastk.merged_replay(handles, batch_rows=batch_rows, priority=priority)
         whole = expected_order(handles, priority)
         assert events_of(fastk.merged_replay(handles, priority=priority, resume=replay.token)) == whole
@@ -213,6 +220,8 @@ class TestBadInput:
             ({"batch_rows": 0}, "1 row or more"),
             ({"priority": "kline"}, "priority"),
             ({"priority": ["a", "a"]}, "priority"),
+            ({"priority": 5}, "priority lists names"),
+            ({"priority": ["klines", "trade"]}, "priority names 'klines', .* give book_delta, bbo, trade, kline, scalar"),
         ):
             with pytest.raises(InvalidInput, match=message):
                 fastk.merged_replay([klines, ticks], **options)
@@ -220,6 +229,17 @@ class TestBadInput:
             fastk.merged_replay([klines]).next_batch(0)
         with pytest.raises(NotFound):
             store.replay_merged([klines, ("ETH", "kline", "1m")])
+
+    @pytest.mark.parametrize("given", [None, 5, "BTC"])
+    def test_what_is_no_list_of_series_is_refused(self, store, given):
+        for replay in (fastk.merged_replay, store.replay_merged):
+            with pytest.raises(InvalidInput, match="takes a list of series, not"):
+                replay(given)
+
+    def test_one_handle_is_no_list(self, store, klines):
+        for replay in (fastk.merged_replay, store.replay_merged):
+            with pytest.raises(InvalidInput, match="takes a list of series; series.replay"):
+                replay(klines)
 
     def test_a_time_that_the_finer_unit_cannot_count_is_refused(self, store):
         coarse = store.register_series(("A", "own", "x"), LOOSE)

@@ -74,6 +74,11 @@ class DatasetRegistry:
         """Close the file in all threads; further use raises StoreClosed."""
         self._database.close()
 
+    def check_writable(self) -> None:
+        """Errors unless a row could be written now: InvalidInput in mode ``"r"``, OSError for a read-only file."""
+        with self._database.transaction():
+            pass
+
     def __enter__(self) -> DatasetRegistry:
         return self
 

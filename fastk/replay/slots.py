@@ -215,6 +215,6 @@ def _clipped(opens: Int64, lasts: Int64, low: int, high: int, step: int, buckets
 def _check_countable(first: int, last: int, step: int) -> None:
     if last - first > INT64_MAX or (last - first) // step == INT64_MAX:
         raise InvalidInput(
-            f"expected times from {first} to {last} span more than int64 can count: give a start and end closer to each "
-            f"other, or leave them open"
+            f"expected times from {first} to {last} span more than int64 can count: give a start and end closer to "
+            f"each other, or leave them open"
         )

@@ -75,7 +75,7 @@ def _checked(series: Iterable[Series]) -> list[Series]:
 
 
 def _checked_priority(priority: Any, present: set[str]) -> list[str]:
-    names = list(priority) if isinstance(priority, Iterable) and not isinstance(priority, str) else [None]
+    names: list[Any] = list(priority) if isinstance(priority, Iterable) and not isinstance(priority, str) else [None]
     if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InvalidInput(f"priority lists names of record types, each once, not {priority!r}")
     known = [*PRIORITY, *sorted(present.difference(PRIORITY))]

@@ -198,7 +198,9 @@ def test_times_at_the_end_of_int64(store):
 
 
 @pytest.mark.parametrize("buckets", [False, True])
-@pytest.mark.parametrize(("start", "end"), [(-INT64_MAX, INT64_MAX - 1), (-(2**62), 2**62 + MINUTE), (-INT64_MAX, MINUTE)])
+@pytest.mark.parametrize(
+    ("start", "end"), [(-INT64_MAX, INT64_MAX - 1), (-(2**62), 2**62 + MINUTE), (-INT64_MAX, MINUTE)]
+)
 def test_more_than_int64_can_count_is_refused(klines, start, end, buckets):
     klines.put(bars(count=100))
     with pytest.raises(InvalidInput, match="span more than int64 can count: give a start and end closer"):

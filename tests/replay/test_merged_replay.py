@@ -177,6 +177,14 @@ class TestColumns:
         with pytest.raises(InvalidInput, match="none of the series has a column 'bid'"):
             batch.column("bid")
 
+    def test_text_has_no_natural_units(self, store):
+        series = store.register_series(("A", "own", "x"), Schema("note", [("ts", "i8"), ("text", "S4")]))
+        series.put({"ts": [1], "text": [b"up"]})
+        batch = fastk.merged_replay([series]).next_batch()
+        for ask in (batch.decoded, batch.rows(0).decoded):
+            with pytest.raises(InvalidInput, match=r"'text'.* is text, and has no natural units"):
+                ask("text")
+
     def test_each_series_is_decoded_by_its_own_scale(self, store):
         cheap = store.register_kline_series("A", "1m", MINUTE, price_scale=10)
         dear = store.register_kline_series("B", "1m", MINUTE, price_scale=1_000)
@@ -221,7 +229,10 @@ class TestBadInput:
             ({"priority": "kline"}, "priority"),
             ({"priority": ["a", "a"]}, "priority"),
             ({"priority": 5}, "priority lists names"),
-            ({"priority": ["klines", "trade"]}, "priority names 'klines', .* give book_delta, bbo, trade, kline, scalar"),
+            (
+                {"priority": ["klines", "trade"]},
+                "priority names 'klines', .* give book_delta, bbo, trade, kline, scalar",
+            ),
         ):
             with pytest.raises(InvalidInput, match=message):
                 fastk.merged_replay([klines, ticks], **options)
@@ -238,7 +249,7 @@ class TestBadInput:
 
     def test_one_handle_is_no_list(self, store, klines):
         for replay in (fastk.merged_replay, store.replay_merged):
-            with pytest.raises(InvalidInput, match="takes a list of series; series.replay"):
+            with pytest.raises(InvalidInput, match="takes a list of series; series"):
                 replay(klines)
 
     def test_a_time_that_the_finer_unit_cannot_count_is_refused(self, store):

@@ -352,7 +352,7 @@ class Writer:
                 self._publish(commit.files, commit.created)
             self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                reader.move(commit.manifest, commit.data)
+                reader.move(commit.manifest, commit.data, commit.removed)
         except BaseException:
             self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])

@@ -164,6 +164,7 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
         """Map, verify and fault in all that is attached, load its sidecars and the kernels; says what that was.
 
         Reads after it touch no disk, as far as chunks stay mapped: ``max_maps`` of the store, some 30,000 by default.
+        Where they are no more than half of that, the session keeps them mapped, whatever becomes of their files.
         ``progress(done, total)`` is called with bytes. InvalidData at the first damage. Other threads run meanwhile.
         Cost: one pass over the files on ``threads`` (default: the cores), at the speed of the disk or of memory.
         """
@@ -171,7 +172,9 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
 
         with self._store._counted("prewarm"):
             self._store._check_open()
-            return prewarm([reader.snapshot for reader in self._pins], progress, threads)
+            report = prewarm([reader.snapshot for reader in self._pins], progress, threads)
+            self._pins.hold_all(report.chunks)
+            return report
 
     def refresh(self) -> int:
         """Move all attached series to their newest committed states; returns how many moved.

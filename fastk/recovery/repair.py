@@ -192,3 +192,4 @@ def _add_to_report(report: RecoveryReport, plan: SeriesPlan) -> None:
         if bad.problem.code is not Code.MISSING_SIDECAR:
             report.quarantined_paths.append(path)
     report.unrepaired += plan.unrepaired
+    report.doubts += plan.doubts

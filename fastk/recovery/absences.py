@@ -1,9 +1,9 @@
 """Published commits of which no chunk file is left, or not every part, told by the files alone. Pure.
 
-Each chunk says upon which commit it was made, so that this one was published. Where no file of it is there, it was taken
-out by a later one and collected, or changed no row (a collection, a rebuilt manifest), or its files are lost. Nothing is
-collected without a trace but what stands beside another absence: so a lone one, while all chunks that others took out
-still lie there, is a loss (or a manifest that was rebuilt from sound files).
+Each chunk says upon which commit it was made: that one was published. Where no chunk of it is there, a later commit
+took them out and they were collected; or it wrote none (a collection, a manifest rebuilt from sound chunks); or they
+are lost. As long as all chunks lie there that others took out, nothing was collected but, perhaps, a chunk without rows
+and what it alone named, which leaves two absences. So one absence alone is a loss, or a rebuilt manifest.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ class Adoption:
     no chunk says who took them out. ``unpublished`` files belong to commits that nobody saw, as far as files tell;
     ``spans`` tells the rows of the sound ones. ``losers`` interleave with others that count, by ``choices``.
     ``unsound`` files cannot be told; ``foreign`` ones are sound chunks of something else. ``published`` is the highest
-    commit that readers saw; killed writers left ``unfinished`` ones below it, and of ``absent`` ones files are missing. ``is_by_manifest`` says that the manifest
-    was sound and up to date.
+    commit that readers saw; killed writers left ``unfinished`` ones below it, and files of ``absent`` ones are missing.
+    ``is_by_manifest`` says that the manifest was sound and up to date.
     """
 
     settings: SeriesSettings
@@ -265,8 +265,8 @@ def what_may_be_back(adoption: Adoption, series_dir: str) -> list[str]:
         if older:
             start, end = min(each.start_ts for each in older), max(each.end_ts for each in older)
             found.append(
-                f"{series_dir}: {os.path.basename(file.path)} cannot be read, nor which chunks it took the place of: of "
-                f"the rows between ts {start} and {end}, those that it replaced or deleted may have come back; put its "
+                f"{series_dir}: {os.path.basename(file.path)} cannot be read, nor which chunks it took out: of the "
+                f"rows between ts {start} and {end}, those that it replaced or deleted may have come back; put its "
                 f"rows again"
             )
     return found
@@ -278,6 +278,5 @@ def _older_in_partition(adoption: Adoption, chunk: names.ChunkName) -> list[Stre
     return [
         each.stretch
         for each in adoption.live
-        if each.head.sequence < sequence
-        and partition.key(each.head.header.identity.partition) == chunk.partition_key
+        if each.head.sequence < sequence and partition.key(each.head.header.identity.partition) == chunk.partition_key
     ]

@@ -56,8 +56,8 @@ class SeriesPlan:
     ``base`` is the highest commit that was published. ``chunks`` are those of the next state, in order: the
     ``salvages`` among them are replaced by their sound rows, the ``dropped`` ones go. ``retired`` are the entries of
     files that stay for the grace period. ``gone`` are ids of other chunks that the commit takes out. File names in
-    ``set_aside`` (of ``chunks/``) and paths in ``quarantine``. ``settings`` are None where nothing tells them. ``doubts``
-    are what files cannot tell.
+    ``set_aside`` (of ``chunks/``) and paths in ``quarantine``. ``settings`` are None where nothing tells them.
+    ``doubts`` say what files cannot tell.
     """
 
     scan: SeriesScan

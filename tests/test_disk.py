@@ -58,6 +58,6 @@ class TestLinks:
         link.symlink_to(file)
         with pytest.raises(OSError, match="symbolic"):
             Disk().replace_unnamed(str(link), [b"other"])
-        with pytest.raises(InvalidData, match="symbolic link.*remove the link"):
+        with pytest.raises(InvalidData, match=r"symbolic link.*remove the link"):
             FileLock(str(link), 0)
         assert (tmp_path / "file").read_bytes() == bytes(range(100))

@@ -129,6 +129,8 @@ def _show_recovery(report: RecoveryReport) -> None:
             print(printable(f"{title}: {path}"))
     for line in report.unrepaired:
         print(printable(f"left as it is: {line}"))
+    for line in report.doubts:
+        print(printable(f"in doubt: {line}"))
     if report.changes_nothing and not report.unrepaired:
         print("nothing to do")
     elif report.dry_run:

@@ -8,12 +8,13 @@ process exclude each other as well.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
 import time
 
-from fastk.errors import LockTimeout
+from fastk.errors import InvalidData, LockTimeout
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _FIRST_WAIT, _LONGEST_WAIT = 0.0005, 0.05
@@ -21,12 +22,15 @@ _TEXT_BYTES = 320
 
 
 class FileLock:
-    """Held from construction to :meth:`release`. Raises LockTimeout naming the holder after ``timeout`` seconds."""
+    """Held from construction to :meth:`release`.
+
+    Raises LockTimeout naming the holder after ``timeout`` seconds, and InvalidData for a symbolic link.
+    """
 
     def __init__(self, path: str, timeout: float) -> None:
         self._path = path
         self._pid = os.getpid()
-        self._descriptor = os.open(path, _FLAGS, 0o644)
+        self._descriptor = _open(path)
         try:
             self._acquire(timeout)
             self.crashes = self._count_crashes()
@@ -84,6 +88,18 @@ class FileLock:
             os.pwrite(self._descriptor, text.ljust(_TEXT_BYTES - 1) + b"\n", 0)
         except OSError:  # a full disk must not keep a writer from deleting
             return
+
+
+def _open(path: str) -> int:
+    try:
+        return os.open(path, _FLAGS, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP and os.path.islink(path):
+            raise InvalidData(
+                f"{path} is a symbolic link, and no lock is taken through one: remove the link (a lock file holds no "
+                f"data, and the next writer makes its own)"
+            ) from None
+        raise
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastk.format import names
+from fastk.recovery.absences import absences_of
 from fastk.recovery.overlaps import Choice, Stretch, choose, groups_of, in_order
 from fastk.recovery.verdicts import Span
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from fastk.format.manifest import Manifest
     from fastk.keys import SeriesKey
+    from fastk.recovery.absences import Absence
     from fastk.recovery.chunk_file import ChunkFile, ChunkHead
     from fastk.schema.settings import SeriesSettings
 
@@ -59,8 +61,8 @@ class Adoption:
     no chunk says who took them out. ``unpublished`` files belong to commits that nobody saw, as far as files tell;
     ``spans`` tells the rows of the sound ones. ``losers`` interleave with others that count, by ``choices``.
     ``unsound`` files cannot be told; ``foreign`` ones are sound chunks of something else. ``published`` is the highest
-    commit that readers saw; killed writers left ``unfinished`` ones below it. ``is_by_manifest`` says that the manifest
-    was sound and up to date.
+    commit that readers saw; killed writers left ``unfinished`` ones below it, and files of ``absent`` ones are missing.
+    ``is_by_manifest`` says that the manifest was sound and up to date.
     """
 
     settings: SeriesSettings
@@ -77,6 +79,7 @@ class Adoption:
     unsound: list[ChunkFile] = field(default_factory=list)
     foreign: list[ChunkFile] = field(default_factory=list)
     choices: list[Choice] = field(default_factory=list)
+    absent: list[Absence] = field(default_factory=list)
 
     def counts(self, sequence: int) -> bool:
         """Whether a commit was published."""
@@ -95,12 +98,14 @@ def adopt(
     retired: dict[int, int] | None = None,
     named: frozenset[int] | None = None,
     missing: frozenset[int] = frozenset(),
+    *,
+    has_tables: bool = False,
 ) -> Adoption | None:
     """Sort the chunk files of a folder (those set aside as well); None if none of them is a sound chunk of ``key``.
 
     A sound ``manifest`` tells the series, and what was published; ``retired`` are the chunks that it let go, with the
     commits that did so, ``named`` the chunks that it has (None if a damaged table keeps them), and ``missing`` those
-    without a file. All are left aside if files prove it an old copy.
+    without a file. All are left aside if files prove it an old copy. ``has_tables`` tells of files of tables.
     """
     sound = sound_files(files)
     settings = manifest.settings if manifest is not None else _most_frequent(sound, key)
@@ -118,6 +123,8 @@ def adopt(
         result = Adoption(settings, newest, range(base + 1, newest), is_by_manifest=False)
     _sort_sound(result, present, retired or {}, named)
     _sort_others(result, files, {each.file.path for each in mine})
+    if not result.is_by_manifest:
+        result.absent = _absences(result, present, has_tables=has_tables)
     _resolve(result)
     return result
 
@@ -228,6 +235,12 @@ def _sort_others(result: Adoption, files: Sequence[ChunkFile], mine: set[str]) -
             result.unpublished.append(name)
 
 
+def _absences(result: Adoption, present: list[SoundFile], *, has_tables: bool) -> list[Absence]:
+    heads = [each.head for each in present if result.counts(each.head.sequence)]
+    beside = (names.parse_chunk_file_name(os.path.basename(file.path)) for file in result.unsound)
+    return absences_of(heads, [each.identity for each in beside if each is not None], has_tables=has_tables)
+
+
 def _resolve(result: Adoption) -> None:
     """Put the live chunks in order, and leave one of those that claim the same time."""
     unique_ts = result.settings.schema.unique_ts
@@ -236,3 +249,34 @@ def _resolve(result: Adoption) -> None:
     result.choices = [choose(group, unique_ts=unique_ts) for group in groups_of(stretches, unique_ts=unique_ts)]
     losers = {each.name for each in result.losers}
     result.live = [found[each.name] for each in in_order(stretches) if each.name not in losers]
+
+
+def what_may_be_back(adoption: Adoption, series_dir: str) -> list[str]:
+    """In words, the live rows that chunks without a sound header may have taken the place of.
+
+    The first chunk of a partition took nothing out of it. A whole partition that such a commit deleted is not told.
+    """
+    found = []
+    for file in adoption.unsound:
+        parsed = names.parse_chunk_file_name(os.path.basename(file.path))
+        if parsed is None or not parsed.kind or parsed.identity in adoption.dead_by:
+            continue
+        older = _older_in_partition(adoption, parsed)
+        if older:
+            start, end = min(each.start_ts for each in older), max(each.end_ts for each in older)
+            found.append(
+                f"{series_dir}: {os.path.basename(file.path)} cannot be read, nor which chunks it took out: of the "
+                f"rows between ts {start} and {end}, those that it replaced or deleted may have come back; put its "
+                f"rows again"
+            )
+    return found
+
+
+def _older_in_partition(adoption: Adoption, chunk: names.ChunkName) -> list[Stretch]:
+    partition = adoption.settings.partition
+    sequence, _ = names.sequence_and_part(chunk.identity)
+    return [
+        each.stretch
+        for each in adoption.live
+        if each.head.sequence < sequence and partition.key(each.head.header.identity.partition) == chunk.partition_key
+    ]

@@ -16,7 +16,15 @@ import numpy as np
 
 from fastk.errors import InvalidInput
 from fastk.format import names, retired, sidecars, tables
-from fastk.recovery.adoption import Adoption, SoundFile, adopt, complete_commits, present_files, sign_of_age
+from fastk.recovery.adoption import (
+    Adoption,
+    SoundFile,
+    adopt,
+    complete_commits,
+    present_files,
+    sign_of_age,
+    what_may_be_back,
+)
 from fastk.recovery.chunk_file import read_chunk_file
 from fastk.recovery.examine import BadChunk, BadSidecar, Examiner, NamedChunk, item_of, named_chunks
 from fastk.recovery.overlaps import is_replaced
@@ -49,6 +57,7 @@ class SeriesPlan:
     ``salvages`` among them are replaced by their sound rows, the ``dropped`` ones go. ``retired`` are the entries of
     files that stay for the grace period. ``gone`` are ids of other chunks that the commit takes out. File names in
     ``set_aside`` (of ``chunks/``) and paths in ``quarantine``. ``settings`` are None where nothing tells them.
+    ``doubts`` say what files cannot tell.
     """
 
     scan: SeriesScan
@@ -66,6 +75,7 @@ class SeriesPlan:
     lost: list[LostRows] = field(default_factory=list)
     resolutions: list[OverlapResolution] = field(default_factory=list)
     unrepaired: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def needs_commit(self) -> bool:
@@ -214,7 +224,7 @@ def _rebuild(disk: Disk, plan: SeriesPlan, count: Callable[[int], None]) -> None
     is_complete = scan.manifest is not None and not scan.lost_tables
     named = frozenset(scan.items["chunk_id"].tolist()) if is_complete else None
     known = scan.manifest, _retired_by(scan), named, scan.missing_chunks
-    adoption = None if hindrance else adopt(files, scan.place.key, *known)
+    adoption = None if hindrance else adopt(files, scan.place.key, *known, has_tables=bool(scan.table_ids))
     if hindrance:
         plan.unrepaired.append(f"{scan.place.series_dir}: {hindrance}")
     elif adoption is None:
@@ -291,6 +301,27 @@ def _follow(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> None:
         _add_what_is_missing(plan, adoption)
     else:
         _doubt_the_unpublished(disk, plan, adoption)
+        plan.unrepaired += what_may_be_back(adoption, scan.place.series_dir)
+        _tell_absences(plan, adoption)
+
+
+def _tell_absences(plan: SeriesPlan, adoption: Adoption) -> None:
+    """A repair of a series without a manifest goes on without the files of commits that are absent."""
+    place = plan.scan.place.series_dir
+    for each in adoption.absent:
+        if each.is_sure:
+            plan.unrepaired.append(
+                f"{place}: {each} is gone: rows that it replaced or deleted may have come back, and rows that it put "
+                f"are lost; do it again (unless it was a rebuild of the manifest, which changes no row)"
+            )
+    unsure = [str(each) for each in adoption.absent if not each.is_sure]
+    if unsure:
+        more = f" and {len(unsure) - 3:,} more" if len(unsure) > 3 else ""
+        plan.doubts.append(
+            f"{place}: no file is left of {', '.join(unsure[:3])}{more}, as after a merge or a collection; if chunk "
+            f"files were lost as well, rows that they replaced or deleted have come back: compare with where they came "
+            f"from"
+        )
 
 
 def _doubt_the_unpublished(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> None:
@@ -309,7 +340,8 @@ def _doubt_the_unpublished(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> 
     if doubtful:
         plan.unrepaired.append(
             f"{place.series_dir}: the manifest was lost, and of the newest commit a part is missing or damaged; if it "
-            f"was acknowledged, put its rows again (its files are in the quarantine)"
+            f"was acknowledged, put its rows again, since those that it replaced or deleted are back (its files are in "
+            f"the quarantine)"
         )
 
 

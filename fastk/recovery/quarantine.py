@@ -22,6 +22,17 @@ def quarantined_files(disk: Disk, root: str, series_id: int) -> list[str]:
     return found
 
 
+def check_quarantine(disk: Disk, root: str) -> None:
+    """Raise InvalidData if something else lies in the place of its folder."""
+    entry = disk.entries(root).get(names.QUARANTINE_FOLDER)
+    if entry is not None and entry.kind != "folder":
+        what = "a symbolic link" if entry.kind == "link" else "no folder"
+        path = os.path.join(root, names.QUARANTINE_FOLDER)
+        raise InvalidData(
+            f"{path} is {what}, and damaged files go there, never out of the store: remove it, and repair again"
+        )
+
+
 class Quarantine:
     """A folder for the files of one series and one repair, made when the first file comes."""
 
@@ -38,8 +49,7 @@ class Quarantine:
             above = os.path.join(self._root, names.QUARANTINE_FOLDER)
             if self._disk.make_folder(above):
                 self._disk.sync_folder(self._root)
-            elif self._disk.entries(self._root)[names.QUARANTINE_FOLDER].kind != "folder":
-                raise InvalidData(f"{above} is a symbolic link, and nothing is moved out of the store; remove it")
+            check_quarantine(self._disk, self._root)
             while not self._disk.make_folder(folder := os.path.join(above, self._name())):
                 self._now += 1
             self._disk.sync_folder(above)

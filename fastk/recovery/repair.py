@@ -17,7 +17,7 @@ from fastk.recovery.commit import carry_out
 from fastk.recovery.locking import StoreLock
 from fastk.recovery.places import below
 from fastk.recovery.plan import plan_series
-from fastk.recovery.quarantine import Quarantine
+from fastk.recovery.quarantine import Quarantine, check_quarantine
 from fastk.recovery.reports import RecoveryReport
 from fastk.recovery.scan import settled
 from fastk.recovery.survey import StoreFile, Survey, counter, survey
@@ -52,9 +52,10 @@ def repair(
     missing or not sound are made anew. A second repair finds nothing to do.
 
     ``lock`` is the store's (by default taken from the disk, 10 s). ``progress`` is told the bytes so far and in all.
-    Raises NotFound or InvalidInput for what is no store, UnsupportedVersion for a store of another format, LockTimeout,
-    and OSError where the disk fails: then the series in work is in its old state or its new one, and a repair can be
-    repeated. Cost: one pass over the store.
+    Raises NotFound or InvalidInput for what is no store, UnsupportedVersion for a store of another format, InvalidData
+    for a symbolic link in the place of the lock or the quarantine, LockTimeout, and OSError where the disk
+    fails: then the series in work is in its old state or its new one, and a repair can be repeated. Cost: one pass over
+    the store.
     """
     with _held(disk, root, dry_run, lock) as held:
         return _Repair(disk, root, held, dry_run, progress).run()
@@ -87,6 +88,7 @@ def rebuild_manifests(
 def _held(disk: Disk, root: str, dry_run: bool, lock: WriteLock | None) -> Iterator[WriteLock]:
     """Hold the lock meanwhile, unless nothing is to be changed; gives the lock."""
     survey(disk, root)  # before: there is no lock file where there is no store
+    check_quarantine(disk, root)
     wanted = lock or StoreLock(disk, root, LOCK_TIMEOUT)
     with nullcontext() if dry_run else wanted.hold():
         yield wanted
@@ -192,3 +194,4 @@ def _add_to_report(report: RecoveryReport, plan: SeriesPlan) -> None:
         if bad.problem.code is not Code.MISSING_SIDECAR:
             report.quarantined_paths.append(path)
     report.unrepaired += plan.unrepaired
+    report.doubts += plan.doubts

@@ -125,7 +125,7 @@ class RecoveryReport:
 
     ``quarantined_paths`` are files that were moved to ``.fastk.quarantine/``, ``orphaned_paths`` those of unfinished
     commits that got a suffix. ``salvaged_chunk_paths`` are damaged chunks whose sound rows live on in new ones.
-    ``unrepaired`` says what is left as it is, and why.
+    ``unrepaired`` says what is left as it is, and why; ``doubts`` what files without a manifest cannot tell.
     """
 
     removed_temp_files: int = 0
@@ -144,6 +144,7 @@ class RecoveryReport:
     rebuilt_sidecar_paths: list[str] = field(default_factory=list)
     restored_store_file: bool = False
     unrepaired: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def changes_nothing(self) -> bool:

@@ -104,6 +104,9 @@ def _look_at(disk: Disk, found: Survey, name: str, entry: Entry) -> None:
         found.say(Code.LEFTOVER, path, "a temporary file of an unfinished commit")
     elif name == names.SERIES_FOLDER:
         _walk(disk, found, path, entry, ())
+    elif name in (names.LOCK_FILE, names.QUARANTINE_FOLDER) and entry.kind == "link":
+        what = "no writer" if name == names.LOCK_FILE else "no repair"
+        found.say(Code.SYMBOLIC_LINK, path, f"a symbolic link, which {what} follows: remove it")
     elif name not in _OURS:
         found.say(Code.UNKNOWN_FILE, path, "no file of FastK")
 

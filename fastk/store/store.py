@@ -163,6 +163,14 @@ class FastKStore(
             raise InvalidInput(f"{self.root} is a file; a store is a folder") from None
         except FileNotFoundError:
             return self._check_may_become_store()
+        except OSError:
+            entry = self._disk.entries(self.root).get(names.STORE_FILE)
+            if entry is None or entry.kind != "link":
+                raise
+            raise InvalidData(
+                f"{store_file} is a symbolic link, which is not followed: put the file itself in its place, or let "
+                f"`fastk_admin repair` write it anew"
+            ) from None
         check_store_file(content, store_file)
         return True
 

@@ -17,12 +17,15 @@ from recovery_stores import (
     january,
     manifest,
     mend,
+    only_verdict,
     sidecar,
     verdicts,
 )
 
 import fastk
 from fastk import kernels
+from fastk.cli import admin
+from fastk.errors import InvalidData
 from fastk.format import tables
 from fastk.format.manifest import Manifest, parse_manifest
 from fastk.io.disk import Disk
@@ -93,23 +96,38 @@ class TestLinks:
         finally:
             moved.rename(file)
 
+    def test_a_store_file_is_written_anew(self, root, outside):
+        (root / "fastk.store").unlink()
+        (root / "fastk.store").symlink_to(outside / "precious")
+        assert codes(root) == ["corrupt_store_file"]
+        mend(root)
+        assert not (root / "fastk.store").is_symlink()
+
+    @pytest.mark.parametrize("is_dry_run", [False, True])
+    def test_a_quarantine_is_refused_before_anything_is_changed(self, root, outside, capsys, is_dry_run):
+        flip(manifest(root), 99)
+        (root / ".fastk.quarantine").symlink_to(outside)
+        before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+        assert "symbolic_link" in codes(root)
+        options = ["--dry-run"] if is_dry_run else []
+        assert admin.main(["repair", "--root", str(root), *options]) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert ".fastk.quarantine is a symbolic link" in line
+        assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+        (root / ".fastk.quarantine").unlink()
+        mend(root)
+
+    def test_a_lock_is_a_verdict_and_refused(self, root, outside):
+        (root / ".fastk.write.lock").unlink()
+        (root / ".fastk.write.lock").symlink_to(outside / "precious")
+        assert only_verdict(root).code == "symbolic_link"
+        with pytest.raises(InvalidData, match="remove the link"):
+            repair(Disk(), str(root))
+
     def test_nothing_is_written_through_a_temporary_file(self, root, outside):
         flip(manifest(root), 99)
         (folder(root) / "series.meta.tmp").symlink_to(outside / "precious")
         mend(root)
-
-    def test_nothing_is_written_through_a_lock_file(self, root, outside):
-        (root / ".fastk.write.lock").unlink()
-        (root / ".fastk.write.lock").symlink_to(outside / "precious")
-        with pytest.raises(OSError, match="symbolic links"):
-            repair(Disk(), str(root))
-
-    def test_nothing_is_moved_to_another_place(self, root, outside):
-        flip(manifest(root), 99)
-        (root / ".fastk.quarantine").symlink_to(outside)
-        with pytest.raises(fastk.InvalidData, match="quarantine"):
-            repair(Disk(), str(root))
-        assert codes(root) == ["corrupt_manifest"]
 
     def test_a_sidecar_is_replaced_and_not_followed(self, root, outside):
         file = sidecar(root, ".vix")

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
 
-_UNTOUCHABLE = (Code.NEWER_FORMAT, Code.SYMBOLIC_LINK, Code.INACCESSIBLE)
+_UNTOUCHABLE_SIDECAR = (Code.NEWER_FORMAT, Code.SYMBOLIC_LINK, Code.INACCESSIBLE)
+_UNTOUCHABLE = (*_UNTOUCHABLE_SIDECAR, Code.UNREADABLE)
 
 
 @dataclass
@@ -111,7 +112,7 @@ def plan_series(
     ``count`` is told the bytes of each file behind it. Cost: one pass over all chunks and sidecars.
     """
     plan = SeriesPlan(scan)
-    if scan.is_newer or scan.is_unreadable:
+    if scan.is_newer or scan.is_hidden:
         plan.unrepaired += [str(verdict) for verdict in scan.verdicts]
     elif scan.manifest is not None and not (rebuild or needs_rebuild(disk, scan)):
         _keep(disk, plan, scan.manifest, count)
@@ -200,7 +201,7 @@ def _take_damage(disk: Disk, plan: SeriesPlan, bad_chunks: list[BadChunk], bad_s
             plan.lose(path, bad.problem.code, span)
         places = (path, bad.file.path) if bad.head is not None else (path,)
         plan.quarantine += [each for each in dict.fromkeys(places) if os.path.basename(each) in plan.scan.chunks]
-    plan.bad_sidecars = [bad for bad in bad_sidecars if bad.problem.code not in _UNTOUCHABLE]
+    plan.bad_sidecars = [bad for bad in bad_sidecars if bad.problem.code not in _UNTOUCHABLE_SIDECAR]
 
 
 # From the chunk files

@@ -163,9 +163,21 @@ def _keep(disk: Disk, plan: SeriesPlan, manifest: Manifest, count: Callable[[int
         _rebuild(disk, plan, count)
         return
     plan.set_aside = [name for name in scan.unnamed_chunks if sequence_of_file(name) > manifest.sequence]
+    if found.bad_chunks and _hides_a_commit(disk, plan):
+        return
     if scan.missing_chunks:  # what is set aside may hold their rows, and must not be removed one day
         plan.quarantine += [scan.place.chunk(name + names.ORPHAN_SUFFIX) for name in plan.set_aside]
     _take_damage(disk, plan, found.bad_chunks, found.bad_sidecars)
+
+
+def _hides_a_commit(disk: Disk, plan: SeriesPlan) -> bool:
+    """Whether a file of a later commit cannot be read: it might tell that the manifest is an old copy."""
+    place, scan = plan.scan.place, plan.scan
+    files = (read_chunk_file(disk, place.chunk(name), scan.chunks[name]) for name in plan.set_aside)
+    verdicts = [place.verdict(each.problem, each.path) for each in files if each.problem and each.is_hidden]
+    plan.unrepaired += map(str, verdicts)
+    plan.settings = None if verdicts else plan.settings
+    return bool(verdicts)
 
 
 def _is_wrong_about_chunks(scan: SeriesScan, bad_chunks: list[BadChunk]) -> bool:

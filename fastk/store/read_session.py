@@ -9,7 +9,7 @@ from fastk.errors import InvalidInput, NotFound
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType
 from fastk.session.pins import Pins
-from fastk.session.plan import ScopedScalarBinding, kline_key, scalar_key
+from fastk.session.plan import ScopedScalarBinding, kline_key, listed, scalar_key
 from fastk.session.reports import SessionCacheSummary, SessionResetMode
 from fastk.store.matrix_names import MatrixNames
 from fastk.store.query_names import QueryNames
@@ -112,13 +112,13 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
 
     def attach_kline_many(self, bindings: Iterable[BacktestKlineBinding | tuple[str, str]]) -> Self:
         """Pin many kline series, each a binding or a pair (symbol, timeframe)."""
-        return self._attach(list(map(kline_key, _listed(bindings))))
+        return self._attach(list(map(kline_key, listed(bindings))))
 
     def attach_symbols_for_timeframe(self, timeframe: Any, symbols: Any) -> Self:
         """Pin the kline series of a list of symbols that share a timeframe; the two arguments may change places."""
         if isinstance(symbols, str):
             timeframe, symbols = symbols, timeframe
-        return self.attach_kline_many((symbol, timeframe) for symbol in _listed(symbols))
+        return self.attach_kline_many((symbol, timeframe) for symbol in listed(symbols))
 
     def attach_scalar(
         self, symbol: str | ScalarSeriesKey, timeframe: str = "", category: str = "", name: str = ""
@@ -136,7 +136,7 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
 
     def attach_scalar_many(self, bindings: Iterable[ScopedScalarBinding | ScalarSeriesKey]) -> Self:
         """Pin many scalar series, each a binding or a key."""
-        return self._attach(list(map(scalar_key, _listed(bindings))))
+        return self._attach(list(map(scalar_key, listed(bindings))))
 
     def attach_indicator(self, symbol: str, timeframe: str, name: str) -> Self:
         """Pin one indicator."""
@@ -277,15 +277,6 @@ def _key_of(series: Any) -> SeriesKey:
     if isinstance(series, Series):
         return series.key
     return getattr(series, "series_key", None) or as_series_key(series)
-
-
-def _listed(bindings: Any) -> list[Any]:
-    try:
-        if not isinstance(bindings, (str, bytes)):
-            return list(bindings)
-    except TypeError:
-        pass
-    raise InvalidInput(f"a list of series is wanted, not {bindings!r}")
 
 
 def _refuse_writes() -> NoReturn:

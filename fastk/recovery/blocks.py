@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastk import kernels
 from fastk.format.chunk import column_offsets
+from fastk.recovery.reading import read_stretch
 from fastk.recovery.verdicts import Code, Problem, Span
 
 if TYPE_CHECKING:
@@ -39,18 +41,24 @@ class _Other(NamedTuple):
 class Blocks:
     """Every (column, block) of a chunk whose header is sound, compared with its CRC.
 
-    ``sound`` says which verify; blocks that a torn file does not hold do not. Costs one pass over the file. OSError if
-    the medium does not give the bytes: they are read and not mapped, because a map would end the process then.
+    ``sound`` says which verify; blocks that a torn file does not hold do not, nor those of which the medium has lost
+    bytes. Costs one pass over the file. OSError if no block can be read, or one for another reason than a bad medium.
+    Bytes are read and not mapped, because a map would end the process where there are none.
     """
 
     def __init__(self, disk: Disk, path: str, head: ChunkHead) -> None:
         self._header, self._schema = head.header, head.settings.schema
         self._disk, self._path = disk, path
         self._offsets, _ = column_offsets(self._schema, self._header.rows, self._header.length)
-        self.sound = np.zeros(self._header.crcs.shape, bool)
+        self.sound: NDArray[np.bool_] = np.zeros(self._header.crcs.shape, bool)
+        self._unreadable = np.zeros_like(self.sound)
+        self._errors: list[OSError] = []
+        self._was_read = False
         self._others: dict[int, _Other] = {}
         for place in range(len(self._schema.fields)):
             self._compare(place)
+        if self._errors and not self._was_read:
+            raise self._errors[0]
 
     @property
     def are_sound(self) -> bool:
@@ -64,17 +72,56 @@ class Blocks:
         """Bytes of a block of a column."""
         return self._header.block_rows * self._itemsize(place)
 
+    def _length(self, place: int) -> int:
+        """Bytes of a column."""
+        return self._header.rows * self._itemsize(place)
+
     def _compare(self, place: int) -> None:
-        """Compare a column with its CRCs; blocks that the file does not hold whole keep the verdict that they have."""
-        width, expected = self._width(place), self._header.crcs[place]
-        length = self._header.rows * self._schema.fields[place].dtype.itemsize
-        first = 0
-        for piece in self._disk.pieces(self._path, self._offsets[place], length, _piece_bytes(width)):
-            count = -(-piece.size // width)
-            found = np.empty(count, np.uint32)
-            kernels.active.crc32c_blocks(piece, width, found)
-            self.sound[place, first : first + count] = found == expected[first : first + count]
-            first += count
+        """Compare a column with its CRCs; blocks that the file does not hold whole keep the verdict that they have.
+
+        Many at once, and one by one where these cannot be read.
+        """
+        first, count = 0, len(self._header.first_ts)
+        while first < count:
+            first = self._compare_on(place, first)
+            stop = min(first + _piece_bytes(self._width(place)) // self._width(place), count)
+            for block in range(first, stop):
+                self._compare_one(place, block)
+            first = stop
+
+    def _compare_on(self, place: int, first: int) -> int:
+        """Compare from a block on, as far as the bytes can be read; how far."""
+        start, width = first * self._width(place), self._width(place)
+        length = self._length(place) - start
+        try:
+            for piece in self._disk.pieces(self._path, self._offsets[place] + start, length, _piece_bytes(width)):
+                self._judge(place, first, piece)
+                first += -(-piece.size // width)
+        except OSError:
+            return first
+        return len(self._header.first_ts)
+
+    def _compare_one(self, place: int, block: int) -> None:
+        try:
+            self._judge(place, block, self._stretch(place, Run(block, block + 1)))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._errors.append(error)
+            self._unreadable[place, block] = True
+
+    def _judge(self, place: int, first: int, content: NDArray[np.uint8]) -> None:
+        """Compare neighbouring blocks, the first of which is ``first``, with their CRCs."""
+        found = np.empty(-(-content.size // self._width(place)), np.uint32)
+        kernels.active.crc32c_blocks(content, self._width(place), found)
+        self.sound[place, first : first + found.size] = found == self._header.crcs[place, first : first + found.size]
+        self._was_read |= found.size > 0
+
+    def _stretch(self, place: int, run: Run) -> NDArray[np.uint8]:
+        """The bytes of some blocks of a column; less where the file is torn."""
+        width = self._width(place)
+        start, stop = run.first * width, min(run.stop * width, self._length(place))
+        return read_stretch(self._disk, self._path, self._offsets[place] + start, stop - start)
 
     def complete(self, column_of: Callable[[int], NDArray[np.uint8]]) -> None:
         """Take damaged blocks from elsewhere, as far as those verify. ``column_of`` gives the bytes of all rows."""
@@ -87,25 +134,35 @@ class Blocks:
             self.sound[place] |= counts
 
     def column_bytes(self, place: int) -> NDArray[np.uint8]:
-        """The bytes of a column as the file holds them, sound or not; zeros where it is torn."""
-        start, size = self._offsets[place], self._header.rows * self._itemsize(place)
-        found = self._disk.map(self._path)[start : start + size]
-        return found if found.size == size else np.concatenate([found, np.zeros(size - found.size, np.uint8)])
+        """The bytes of a column as the file holds them, sound or not; zeros where it is torn or cannot be read."""
+        column, width = np.zeros(self._length(place), np.uint8), self._width(place)
+        for run in runs_of(~self._unreadable[place]):
+            found = self._stretch(place, run)
+            column[run.first * width : run.first * width + found.size] = found
+        return column
 
     # What is damaged
 
     def damage(self) -> list[tuple[Problem, Span]]:
         """Each run of damaged blocks of a column, and the rows that it holds."""
-        return [self._damage(place, run) for place in range(len(self.sound)) for run in runs_of(~self.sound[place])]
+        found = []
+        for place, damaged in enumerate(~self.sound):
+            unreadable = damaged & self._unreadable[place]
+            found += [self._damage(place, run) for run in runs_of(damaged & ~unreadable)]
+            found += [self._damage(place, run, self._errors[0]) for run in runs_of(unreadable)]
+        return found
 
-    def _damage(self, place: int, run: Run) -> tuple[Problem, Span]:
+    def _damage(self, place: int, run: Run, error: OSError | None = None) -> tuple[Problem, Span]:
         field, span = self._schema.fields[place], self._span(run)
         first = run.first * self._header.block_rows
+        code, what, why = Code.CORRUPT_BLOCK, "is damaged", "the checksums differ"
+        if error is not None:
+            code, what, why = Code.UNREADABLE_BLOCK, "cannot be read", error.strerror or str(error)
         detail = (
-            f"column {field.name!r} is damaged in rows {first:,} to {first + span.rows - 1:,} of "
-            f"{self._header.rows:,} (blocks {run.first} to {run.stop - 1}): the checksums differ"
+            f"column {field.name!r} {what} in rows {first:,} to {first + span.rows - 1:,} of "
+            f"{self._header.rows:,} (blocks {run.first} to {run.stop - 1}): {why}"
         )
-        return Problem(Code.CORRUPT_BLOCK, detail, self._offsets[place] + run.first * self._width(place)), span
+        return Problem(code, detail, self._offsets[place] + run.first * self._width(place)), span
 
     @property
     def _kept(self) -> NDArray[np.bool_]:
@@ -132,24 +189,21 @@ class Blocks:
         other = self._others.get(0)
         if other is not None and other.counts[row // self._header.block_rows]:
             return int(other.column[8 * row : 8 * row + 8].view(np.int64)[0])
-        (piece,) = self._disk.pieces(self._path, self._offsets[0] + 8 * row, 8, 8)
-        return int(piece.view(np.int64)[0])
+        return int(read_stretch(self._disk, self._path, self._offsets[0] + 8 * row, 8).view(np.int64)[0])
 
     # What is not
 
     def sound_rows(self) -> list[NDArray[Any]]:
         """The rows whose blocks of all columns verify, column by column, copied together."""
         kept = np.flatnonzero(self._kept).tolist()
-        data = self._disk.map(self._path)
-        return [self._rows(data, place, kept) for place in range(len(self.sound))]
+        return [self._rows(place, kept) for place in range(len(self.sound))]
 
-    def _rows(self, data: NDArray[np.uint8], place: int, kept: list[int]) -> NDArray[Any]:
-        width, size = self._width(place), self._header.rows * self._itemsize(place)
-        own, other = data[self._offsets[place] :], self._others.get(place)
+    def _rows(self, place: int, kept: list[int]) -> NDArray[Any]:
+        width, own, other = self._width(place), self.column_bytes(place), self._others.get(place)
         parts = [np.empty(0, np.uint8)]
         for block in kept:
             column = own if other is None or not other.counts[block] else other.column
-            parts.append(column[block * width : min((block + 1) * width, size)])
+            parts.append(column[block * width : (block + 1) * width])
         return np.concatenate(parts).view(self._schema.fields[place].dtype)
 
 

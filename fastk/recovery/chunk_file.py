@@ -20,6 +20,7 @@ from fastk.format.chunk import (
     parse_header,
 )
 from fastk.format.tables import ChunkKind
+from fastk.recovery.reading import patiently, read_stretch, read_through
 from fastk.recovery.verdicts import Code, Problem
 from fastk.schema.settings import SeriesSettings
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.io.disk import Disk, Entry
+
+
+_PAGE = 4096
 
 
 class ChunkHead(NamedTuple):
@@ -72,6 +76,11 @@ class ChunkFile(NamedTuple):
         return self.problem is None
 
     @property
+    def is_hidden(self) -> bool:
+        """Whether the system gives nothing of it: what it holds is unknown, and may be sound."""
+        return self.problem is not None and self.problem.code in (Code.UNREADABLE, Code.INACCESSIBLE)
+
+    @property
     def has_own_name(self) -> bool:
         """Whether the file bears the name that it was given; one that was set aside has a suffix behind it."""
         name = os.path.basename(self.path).removesuffix(names.ORPHAN_SUFFIX)
@@ -79,27 +88,48 @@ class ChunkFile(NamedTuple):
 
 
 def read_chunk_file(disk: Disk, path: str, entry: Entry | None) -> ChunkFile:
-    """Look at a chunk file, which may be anything. Never raises; costs a map and the header's CRC."""
+    """Look at a chunk file, which may be anything. Never raises; costs a map, and the header read and its CRC."""
     problem = not_a_file(entry)
     if entry is None or problem is not None:
         return ChunkFile(path, 0, problem=problem)
     if not entry.size:
         return ChunkFile(path, 0, problem=Problem(Code.TORN_TAIL, "the file is empty", 0))
     try:
-        data = disk.map(path)
+        data = patiently(lambda: disk.map(path))
+        _read_header(disk, path, data.size)
+        problem = _problem_of_reading_the_end(disk, path, data.size)
     except OSError as error:
         return ChunkFile(path, entry.size, problem=unreadable(error))
     except FastKError as error:
         return ChunkFile(path, entry.size, problem=Problem(Code.CORRUPT_HEADER, str(error), 0))
     try:
-        return _parse(data, path)
+        return _parse(data, path, problem)
     except (FastKError, ValueError, ArithmeticError) as error:
-        return _with_mended_magic(data, path) or _without_head(data, path, error)
+        return _with_mended_magic(data, path) or _without_head(data, path, error, problem)
 
 
-def _without_head(data: NDArray[np.uint8], path: str, error: Exception) -> ChunkFile:
+def _read_header(disk: Disk, path: str, size: int) -> None:
+    """Read what a header takes, and no byte of a column, which may be a lost one."""
+    first = read_stretch(disk, path, 0, min(_PAGE, size))
+    length = int(first[12:16].view("<u4")[0]) if first.size >= 16 else 0
+    if _PAGE < length <= size - TRAILER_BYTES:
+        read_through(disk, path, _PAGE, length - _PAGE)
+
+
+def _problem_of_reading_the_end(disk: Disk, path: str, size: int) -> Problem | None:
+    start = max(0, size - TRAILER_BYTES)
+    try:
+        read_through(disk, path, start, size - start)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return Problem(Code.UNREADABLE_BLOCK, f"its end cannot be read: {error.strerror}", start)
+    return None
+
+
+def _without_head(data: NDArray[np.uint8], path: str, error: Exception, hidden_end: Problem | None) -> ChunkFile:
     """A file of a newer format ends as one, too; where one end says so alone, a digit of it is damaged."""
-    has_end = data[-len(TRAILER_MAGIC) :].tobytes() == TRAILER_MAGIC
+    has_end = hidden_end is None and data[-len(TRAILER_MAGIC) :].tobytes() == TRAILER_MAGIC
     is_newer = isinstance(error, UnsupportedVersion) and not has_end
     code = Code.NEWER_FORMAT if is_newer else Code.CORRUPT_HEADER
     return ChunkFile(path, data.size, problem=Problem(code, str(error), 0), has_end=has_end)
@@ -131,13 +161,15 @@ def unreadable(error: OSError) -> Problem:
     """Why the system gives no bytes: the medium lost them, or something else that is not the file's fault."""
     if isinstance(error, FileNotFoundError):
         return Problem(Code.MISSING_FILE, "it went away while it was looked at")
-    code = Code.UNREADABLE if error.errno == errno.EIO else Code.INACCESSIBLE
-    return Problem(code, f"it cannot be read: {error.strerror or error}")
+    words = f"it cannot be read: {error.strerror or error}"
+    if error.errno != errno.EIO:
+        return Problem(Code.INACCESSIBLE, words)
+    return Problem(Code.UNREADABLE, f"{words}; its medium may be failing: copy the file away and repair again")
 
 
-def _parse(data: NDArray[np.uint8], path: str) -> ChunkFile:
+def _parse(data: NDArray[np.uint8], path: str, problem: Problem | None) -> ChunkFile:
     head = _head_of(data, path)
-    return ChunkFile(path, data.size, head, _problem_of_end(data, head.header, path))
+    return ChunkFile(path, data.size, head, problem or _problem_of_end(data, head.header, path))
 
 
 def _head_of(data: NDArray[np.uint8], path: str) -> ChunkHead:

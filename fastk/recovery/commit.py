@@ -21,6 +21,7 @@ from fastk.recovery.blocks import Blocks
 from fastk.recovery.examine import NamedChunk
 from fastk.recovery.plan import NEXT_COMMIT
 from fastk.recovery.quarantine import Quarantine, quarantined_files
+from fastk.recovery.reading import other_than_before
 from fastk.recovery.scan import LARGEST_READ, sequence_of_file
 from fastk.recovery.sidecar_file import zone_rows_of
 from fastk.recovery.sources import saved_rows
@@ -268,9 +269,11 @@ def _no_table(reference: np.void) -> tables.Table:
 
 def _make_sidecar(disk: Disk, plan: SeriesPlan, bad: BadSidecar, quarantine: Quarantine) -> None:
     """Make a sidecar of a sound chunk anew. Not synced, as always: it is derived."""
-    path = plan.scan.place.chunk(bad.name)
+    path, chunk = plan.scan.place.chunk(bad.name), plan.scan.place.chunk(bad.chunk.name)
     owner, schema = SidecarOwner.of(bad.head.header), bad.head.settings.schema
-    rows = Blocks(disk, plan.scan.place.chunk(bad.chunk.name), bad.head).sound_rows()
+    rows = Blocks(disk, chunk, bad.head).sound_rows()
+    if len(rows[0]) != owner.rows:
+        raise other_than_before(chunk)
     if bad.kind is sidecars.ZONE_MAP:
         zone_rows = zone_rows_of(disk, path, plan.scan.chunks.get(bad.name))
         buffers = encode_zone_map(owner, schema, rows, zone_rows)

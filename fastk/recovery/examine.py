@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastk.recovery.verdicts import Verdict
     from fastk.schema.settings import SeriesSettings
 
-_AROUND_ROWS = (Code.TORN_TAIL, Code.EXCESS_TAIL, Code.CORRUPT_HEADER)
+_AROUND_ROWS = (Code.TORN_TAIL, Code.EXCESS_TAIL, Code.CORRUPT_HEADER, Code.UNREADABLE_BLOCK)
 """What may be wrong with a file whose header is known all the same: its rows are looked at one by one."""
 _COMPARED = ("start_ts", "end_ts", "rows", "file_length", "partition", "generation", "kind")
 

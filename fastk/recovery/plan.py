@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
 
-_UNTOUCHABLE = (Code.NEWER_FORMAT, Code.SYMBOLIC_LINK, Code.INACCESSIBLE)
+_UNTOUCHABLE_SIDECAR = (Code.NEWER_FORMAT, Code.SYMBOLIC_LINK, Code.INACCESSIBLE)
+_UNTOUCHABLE = (*_UNTOUCHABLE_SIDECAR, Code.UNREADABLE)
 
 
 @dataclass
@@ -121,7 +122,7 @@ def plan_series(
     ``count`` is told the bytes of each file behind it. Cost: one pass over all chunks and sidecars.
     """
     plan = SeriesPlan(scan)
-    if scan.is_newer or scan.is_unreadable:
+    if scan.is_newer or scan.is_hidden:
         plan.unrepaired += [str(verdict) for verdict in scan.verdicts]
     elif scan.manifest is not None and not (rebuild or needs_rebuild(disk, scan)):
         _keep(disk, plan, scan.manifest, count)
@@ -172,9 +173,21 @@ def _keep(disk: Disk, plan: SeriesPlan, manifest: Manifest, count: Callable[[int
         _rebuild(disk, plan, count)
         return
     plan.set_aside = [name for name in scan.unnamed_chunks if sequence_of_file(name) > manifest.sequence]
+    if found.bad_chunks and _hides_a_commit(disk, plan):
+        return
     if scan.missing_chunks:  # what is set aside may hold their rows, and must not be removed one day
         plan.quarantine += [scan.place.chunk(name + names.ORPHAN_SUFFIX) for name in plan.set_aside]
     _take_damage(disk, plan, found.bad_chunks, found.bad_sidecars)
+
+
+def _hides_a_commit(disk: Disk, plan: SeriesPlan) -> bool:
+    """Whether a file of a later commit cannot be read: it might tell that the manifest is an old copy."""
+    place, scan = plan.scan.place, plan.scan
+    files = (read_chunk_file(disk, place.chunk(name), scan.chunks[name]) for name in plan.set_aside)
+    verdicts = [place.verdict(each.problem, each.path) for each in files if each.problem and each.is_hidden]
+    plan.unrepaired += map(str, verdicts)
+    plan.settings = None if verdicts else plan.settings
+    return bool(verdicts)
 
 
 def _is_wrong_about_chunks(scan: SeriesScan, bad_chunks: list[BadChunk]) -> bool:
@@ -210,7 +223,7 @@ def _take_damage(disk: Disk, plan: SeriesPlan, bad_chunks: list[BadChunk], bad_s
             plan.lose(path, bad.problem.code, span)
         places = (path, bad.file.path) if bad.head is not None else (path,)
         plan.quarantine += [each for each in dict.fromkeys(places) if os.path.basename(each) in plan.scan.chunks]
-    plan.bad_sidecars = [bad for bad in bad_sidecars if bad.problem.code not in _UNTOUCHABLE]
+    plan.bad_sidecars = [bad for bad in bad_sidecars if bad.problem.code not in _UNTOUCHABLE_SIDECAR]
 
 
 # From the chunk files

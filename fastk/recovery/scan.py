@@ -14,6 +14,7 @@ from fastk.format import names, sidecars, tables
 from fastk.format.manifest import parse_manifest
 from fastk.recovery.chunk_file import not_a_file, unreadable
 from fastk.recovery.overlaps import Stretch, groups_of
+from fastk.recovery.reading import patiently
 from fastk.recovery.verdicts import NOWHERE, Code, Problem, Span, Verdict
 
 if TYPE_CHECKING:
@@ -54,6 +55,11 @@ class SeriesScan:
     def say(self, code: Code, path: str, detail: str, span: Span = NOWHERE) -> None:
         """Add a verdict."""
         self.verdicts.append(self.place.say(code, path, detail, span))
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the system gives nothing of the manifest, a table or a folder: what they say is unknown."""
+        return self.is_unreadable or any(each.code in (Code.UNREADABLE, Code.INACCESSIBLE) for each in self.verdicts)
 
     @property
     def has_manifest(self) -> bool:
@@ -159,9 +165,9 @@ def scan_series(disk: Disk, place: Place) -> SeriesScan:
     """
     scan = SeriesScan(place)
     try:
-        scan.folder = disk.entries(place.folder)
+        scan.folder = patiently(lambda: disk.entries(place.folder))
         _read_manifest(disk, scan)
-        scan.folder = disk.entries(place.folder)
+        scan.folder = patiently(lambda: disk.entries(place.folder))
         _list_chunks(disk, scan)
     except OSError as error:
         scan.is_unreadable = True
@@ -189,7 +195,7 @@ def _is_current(disk: Disk, scan: SeriesScan) -> bool:
     if not scan.content:
         return True
     try:
-        return disk.read(scan.place.manifest) == scan.content
+        return patiently(lambda: disk.read(scan.place.manifest)) == scan.content
     except OSError:
         return False
 
@@ -197,7 +203,7 @@ def _is_current(disk: Disk, scan: SeriesScan) -> bool:
 def _list_chunks(disk: Disk, scan: SeriesScan) -> None:
     entry = scan.folder.get(names.CHUNKS_FOLDER)
     if entry is not None and entry.kind == "folder":
-        scan.chunks = disk.entries(scan.place.chunks)
+        scan.chunks = patiently(lambda: disk.entries(scan.place.chunks))
     elif entry is not None:
         code = Code.SYMBOLIC_LINK if entry.kind == "link" else Code.FOREIGN_FILE
         scan.is_unreadable = True
@@ -217,7 +223,7 @@ def _read_manifest(disk: Disk, scan: SeriesScan) -> None:
         scan.verdicts.append(scan.place.verdict(problem, path))
         return
     try:
-        scan.content = disk.read(path)
+        scan.content = patiently(lambda: disk.read(path))
         _accept(scan, parse_manifest(scan.content, path))
     except UnsupportedVersion as error:
         scan.is_newer = True
@@ -279,7 +285,7 @@ def _load(disk: Disk, scan: SeriesScan, kind: str, dtype: np.dtype[Any], referen
     if problem is not None:
         return _LoadedTable(nothing, problem)
     try:
-        data = disk.read(path)
+        data = patiently(lambda: disk.read(path))
         if tables.table_crc(data) != int(reference["crc"]):
             raise InvalidData(f"{path} is not the table that the manifest names")
         assert scan.manifest is not None

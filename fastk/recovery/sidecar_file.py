@@ -9,6 +9,7 @@ from fastk.errors import FastKError, InvalidData, UnsupportedVersion
 from fastk.format.binary import CRC_BYTES, check_seal
 from fastk.format.sidecars import ZONE_MAP, ZONE_ROWS, parse_value_index, parse_zone_map, read_owner
 from fastk.recovery.chunk_file import not_a_file, unreadable
+from fastk.recovery.reading import patiently, read_through
 from fastk.recovery.verdicts import Code, Problem
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ def problem_of_sidecar(
     if not entry.size:
         return Problem(Code.DAMAGED_SIDECAR, "the file is empty", 0)
     try:
-        if thorough:
-            _read_through(disk, path, entry.size)
-        return _compare(disk.map(path), path, kind, owner, schema, thorough)
+        data = _map(disk, path, entry.size) if thorough else patiently(lambda: disk.map(path))
+        return _compare(data, path, kind, owner, schema, thorough)
     except UnsupportedVersion as error:
         return Problem(Code.NEWER_FORMAT, str(error))
     except InvalidData as error:
@@ -50,10 +50,9 @@ def problem_of_sidecar(
         return unreadable(error)
 
 
-def _read_through(disk: Disk, path: str, size: int) -> None:
-    """Read all of it once, so that a failing medium is an error here and not a SIGBUS of the map."""
-    for _ in disk.pieces(path, 0, size, 1 << 18):
-        pass
+def _map(disk: Disk, path: str, size: int) -> NDArray[np.uint8]:
+    read_through(disk, path, 0, size)
+    return patiently(lambda: disk.map(path))
 
 
 def _compare(
@@ -83,7 +82,7 @@ def sound_owner(disk: Disk, path: str, entry: Entry | None, kind: SidecarKind) -
     if entry is None or entry.kind != "file" or not entry.size:
         return None
     try:
-        data = disk.map(path)
+        data = _map(disk, path, entry.size)
         owner, _ = read_owner(data, kind, path)
         _check_crc(data, path)
     except (FastKError, OSError):
@@ -96,7 +95,7 @@ def zone_rows_of(disk: Disk, path: str, entry: Entry | None) -> int:
     if entry is None or entry.kind != "file" or not entry.size:
         return ZONE_ROWS
     try:
-        data = disk.map(path)
+        data = _map(disk, path, entry.size)
         check_seal(data.tobytes(), path, "content")
         return read_owner(data, ZONE_MAP, path)[1] or ZONE_ROWS
     except (InvalidData, OSError):

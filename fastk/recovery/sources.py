@@ -9,6 +9,7 @@ These were retired by its commit, and stay beside it for the grace period. No ro
 
 from __future__ import annotations
 
+import errno
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from fastk.format import names, tables
 from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.recovery.blocks import Blocks
 from fastk.recovery.chunk_file import ChunkFile, read_chunk_file
+from fastk.recovery.reading import other_than_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,7 +34,17 @@ if TYPE_CHECKING:
 
 
 def saved_rows(disk: Disk, bad: BadChunk) -> list[NDArray[Any]]:
-    """The rows of a damaged chunk that verify, from itself and from its sources, column by column."""
+    """The rows of a damaged chunk that verify, from itself and from its sources, column by column.
+
+    OSError if these are not as many as when it was looked at: what is lost was told by then.
+    """
+    rows = _saved_rows(disk, bad)
+    if len(rows[0]) != bad.kept_rows:
+        raise other_than_before(bad.file.path)
+    return rows
+
+
+def _saved_rows(disk: Disk, bad: BadChunk) -> list[NDArray[Any]]:
     if bad.head is not None:
         return _completed(disk, bad).sound_rows()
     parts = [_blocks(disk, source).sound_rows() for source in bad.sources]
@@ -79,6 +91,13 @@ class Sources:
             return bad._replace(sources=sources, lost=lost)
         return bad
 
+    def _look_at(self, name: str) -> ChunkFile:
+        """A file that may hold the rows; OSError if nobody can tell, because the rows are not lost then."""
+        file = read_chunk_file(self._disk, self._scan.place.chunk(name), self._scan.chunks.get(name))
+        if file.is_hidden and file.problem is not None:
+            raise OSError(errno.EIO, file.problem.detail, file.path)
+        return file
+
     # Under another name
 
     def _found_elsewhere(self, bad: BadChunk) -> BadChunk:
@@ -91,7 +110,7 @@ class Sources:
         """The sound chunks of the series that do not bear their own names, by id and checksum of the header."""
         scan, found = self._scan, {}
         for name in (*scan.chunk_names, *scan.orphan_names):
-            file = read_chunk_file(self._disk, scan.place.chunk(name), scan.chunks[name])
+            file = self._look_at(name)
             if file.head is not None and file.head.settings.series_id == self._settings.series_id:
                 is_set_aside = name.endswith(names.ORPHAN_SUFFIX)
                 if is_set_aside or not file.has_own_name:
@@ -113,8 +132,7 @@ class Sources:
         entries = self._retired[self._retired["partition"] == chunk.item["partition"]]
         found = []
         for entry in entries[entries["retired_by"] == _commit_of(chunk)]:
-            name = self._name_of(entry)
-            file = read_chunk_file(self._disk, self._scan.place.chunk(name), self._scan.chunks.get(name))
+            file = self._look_at(self._name_of(entry))
             if file.head is not None and _lies_within(file, chunk):
                 found.append(file)
         return sorted(found, key=_place_in_time)

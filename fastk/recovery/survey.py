@@ -5,6 +5,7 @@ No link is followed, and a folder that cannot be read hides no other one.
 
 from __future__ import annotations
 
+import errno
 import os.path
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -16,6 +17,7 @@ from fastk.format.original.manifest import is_manifest
 from fastk.format.store_file import check_store_file
 from fastk.recovery.chunk_file import unreadable
 from fastk.recovery.places import Place, verdict
+from fastk.recovery.reading import patiently, read_stretch
 from fastk.recovery.verdicts import Code, Problem, Verdict
 
 if TYPE_CHECKING:
@@ -69,7 +71,7 @@ def survey(disk: Disk, root: str) -> Survey:
     if not disk.is_folder(root):
         raise InvalidInput(f"{root} is a file; a store is a folder")
     found = Survey(root)
-    entries = disk.entries(root)
+    entries = patiently(lambda: disk.entries(root))
     found.store_file = _state_of_store_file(disk, found, entries.get(names.STORE_FILE))
     for name, entry in entries.items():
         _look_at(disk, found, name, entry)
@@ -87,7 +89,7 @@ def _state_of_store_file(disk: Disk, found: Survey, entry: Entry | None) -> Stor
         found.say(Code.CORRUPT_STORE_FILE, path, f"it is no store file but a {entry.kind} of {entry.size:,} bytes")
         return StoreFile.CORRUPT
     try:
-        check_store_file(disk.read(path), path)
+        check_store_file(patiently(lambda: disk.read(path)), path)
     except UnsupportedVersion as error:
         found.say(Code.NEWER_FORMAT, path, str(error))
         return StoreFile.NEWER
@@ -126,7 +128,7 @@ def _walk(disk: Disk, found: Survey, path: str, entry: Entry, parts: tuple[str, 
 
 def _entries(disk: Disk, found: Survey, path: str) -> dict[str, Entry]:
     try:
-        return disk.entries(path)
+        return patiently(lambda: disk.entries(path))
     except OSError as error:
         found.verdicts.append(verdict(found.root, path, unreadable(error)))
         return {}
@@ -155,8 +157,10 @@ def _check_is_store(disk: Disk, found: Survey) -> None:
 
 def _is_of_original(disk: Disk, manifest: str) -> bool:
     try:
-        return is_manifest(disk.map(manifest)[:8].tobytes())
-    except (OSError, ValueError):
+        return is_manifest(read_stretch(disk, manifest, 0, 8).tobytes())
+    except OSError as error:
+        if error.errno == errno.EIO:  # it may be one, and is not to be touched then
+            raise
         return False
 
 

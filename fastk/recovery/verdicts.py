@@ -26,6 +26,7 @@ class Code(StrEnum):
     SYMBOLIC_LINK = "symbolic_link"
     NEWER_FORMAT = "newer_format"
     UNREADABLE = "unreadable"
+    UNREADABLE_BLOCK = "unreadable_block"
     INACCESSIBLE = "inaccessible"
     CORRUPT_MANIFEST = "corrupt_manifest"
     MISSING_MANIFEST = "missing_manifest"

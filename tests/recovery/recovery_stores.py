@@ -190,3 +190,25 @@ def assert_sound(root: Path) -> None:
 
 def quarantined(root: Path) -> list[str]:
     return sorted(path.name for path in Path(root, ".fastk.quarantine").rglob("*") if path.is_file())
+
+
+def append_and_merge(root, *, collect=False):
+    """February in two chunks, and then in one: its file. With ``collect`` the two go, and their manifest comes back."""
+    with fastk.open(root) as store:
+        series = store.series(KEY)
+        series.append(bars(FEBRUARY + 60 * MINUTE, 5))
+        old = manifest(root).read_bytes()
+        series.merge()
+        if collect:
+            store.gc(grace_seconds=0)
+            manifest(root).write_bytes(old)
+    (merged,) = (file for file in chunk_files(root) if ".merged." in file.name)
+    return merged
+
+
+def without(rows: dict, *runs: tuple[int, int]) -> dict[str, list]:
+    """Columns without some runs of rows."""
+    keep = np.ones(len(rows["ts"]), bool)
+    for first, stop in runs:
+        keep[first:stop] = False
+    return {name: np.asarray(column)[keep].tolist() for name, column in rows.items()}

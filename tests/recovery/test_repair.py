@@ -10,6 +10,7 @@ from builders import FEBRUARY, JANUARY, MARCH, MINUTE, bars, contents
 from recovery_stores import (
     KEY,
     TRADES,
+    append_and_merge,
     as_newer_format,
     assert_sound,
     chunk_files,
@@ -174,18 +175,6 @@ class TestFailures:
         assert "Permission denied" in report.unrepaired[0]
         assert contents(root) == before
 
-    def test_a_file_that_the_medium_lost_is_let_go(self, root):
-        class Failing(Disk):
-            def pieces(self, path, offset, length, size):
-                if path.endswith("2024-01.00000002-0000.chunk") and "kline" in path:
-                    raise OSError(errno.EIO, "Input/output error", path)
-                return super().pieces(path, offset, length, size)
-
-        assert codes(root, thorough=True, disk=Failing()) == ["unreadable"]
-        report = repair(Failing(), str(root))
-        assert [each.rows for each in report.lost_rows] == [10_000]
-        assert_sound(root)
-
     @pytest.mark.parametrize("call", ["create", "replace_unnamed", "rename", "sync_file", "sync_folder"])
     def test_a_failing_disk_leaves_the_old_state_and_another_repair_succeeds(self, root, call):
         flip_value(january(root), "close", 5_000)
@@ -250,20 +239,6 @@ class TestInterruptions:
             repair(Disk(), str(root))
             assert_sound(root)
             assert {key: columns(root, key) for key in (KEY, TRADES)} == expected, journal.effects[length]
-
-
-def append_and_merge(root, *, collect=False):
-    """February in two chunks, and then in one: its file. With ``collect`` the two go, and their manifest comes back."""
-    with fastk.open(root) as store:
-        series = store.series(KEY)
-        series.append(bars(FEBRUARY + 60 * MINUTE, 5))
-        old = manifest(root).read_bytes()
-        series.merge()
-        if collect:
-            store.gc(grace_seconds=0)
-            manifest(root).write_bytes(old)
-    (merged,) = (file for file in chunk_files(root) if ".merged." in file.name)
-    return merged
 
 
 def _restore(base, image):

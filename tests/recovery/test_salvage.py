@@ -22,6 +22,7 @@ from recovery_stores import (
     quarantined,
     rebuild,
     sidecar,
+    without,
 )
 
 import fastk
@@ -29,14 +30,6 @@ import fastk
 
 def lost(report):
     return [(each.start_ts, each.end_ts, each.rows) for each in report.lost_rows]
-
-
-def without(rows: dict, *runs: tuple[int, int]) -> dict[str, list]:
-    """Columns without some runs of rows."""
-    keep = np.ones(len(rows["ts"]), bool)
-    for first, stop in runs:
-        keep[first:stop] = False
-    return {name: np.asarray(column)[keep].tolist() for name, column in rows.items()}
 
 
 @pytest.fixture

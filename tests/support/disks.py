@@ -435,7 +435,7 @@ class FailingSystem:
 
     FALLIBLE = frozenset(
         {"open", "read", "fstat", "writev", "fsync", "mkdir", "replace", "link", "unlink", "rmdir", "listdir"}
-        | {"pread", "pwrite", "ftruncate"}
+        | {"pread", "preadv", "pwrite", "ftruncate", "scandir", "lstat"}
     )
 
     def __init__(self, fail_at: int = -1, how: BaseException | None = None, *, after: bool = False) -> None:

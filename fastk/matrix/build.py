@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 # Bytes of the matrix that one step fills; and the least rows of one.
 STEP_BYTES = 64 << 20
 _LEAST_ROWS = 1_024
+_WAY_OUT = (
+    "take a shorter range, fewer columns or float32, or write it to disk block by block by "
+    "store.save_feature_matrix(path, ...)"
+)
 
 
 def build(
@@ -49,6 +53,9 @@ def build(
     values = np.empty(shape, plan.dtype) if out is None else out
     mask = np.empty(shape, bool) if with_mask else None
     matched = fill_all(plan, values, mask, threads, progress)
+    if out is not None:
+        return described(plan, values, mask, matched)  # without the recipe: what comes to stand in out is the caller's
+    values.flags.writeable = False
     return described(plan, values, mask, matched, recipe)
 
 
@@ -131,7 +138,7 @@ def table_of(values: NDArray[Any], layout: str) -> NDArray[Any]:
 
 def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     wanted = f"a writable, C-contiguous {dtype} array of shape {shape}"
-    if not isinstance(out, np.ndarray):
+    if type(out) not in (np.ndarray, np.memmap):  # what else is an array to numpy may do more than hold values
         raise InvalidInput(f"out must be {wanted}, not {type(out).__name__}")
     if out.shape != shape or out.dtype != dtype:
         raise InvalidInput(f"out must be {wanted}, not {out.dtype} of shape {out.shape}")
@@ -142,7 +149,7 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 def check_memory(plan: Plan, *, with_mask: bool, needs_values: bool) -> None:
     """Refuse a matrix that is larger than the memory which is free, before any of it is taken."""
     needed = needs_values * plan.nbytes + with_mask * plan.rows * plan.columns
-    memory.check(needed, f"the matrix of {plan.rows:,} x {plan.columns:,} {plan.dtype}")
+    memory.check(needed, f"the matrix of {plan.rows:,} x {plan.columns:,} {plan.dtype}", _WAY_OUT)
 
 
 def fill_all(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     Int64 = NDArray[np.int64]
 
+WAY_OUT = (
+    "the times of the rows are held in memory, also of a matrix that goes to disk: take a shorter range or fewer rows"
+)
 NAMES = ("union", "intersection", "first")
 
 
@@ -65,17 +68,19 @@ def is_step(grid: Any) -> bool:
 def step_grid(step: Any, unit: TimeUnit, start: int, end: int, timelines: list[Timeline]) -> Int64:
     """A row each step: from the start, if there is one, or from the multiple of the step at or before the first row."""
     width = span_of(step, unit, "grid")
-    if width < 1:
-        raise InvalidInput(f"a step of the grid must be 1 or more, not {step!r}")
+    if not 1 <= width <= INT64_MAX:
+        raise InvalidInput(f"a step of the grid must be 1 or more, and within int64, not {step!r}")
     spans = [span for timeline in timelines if (span := timeline.span()) is not None]
     if start == INT64_MIN:
         start = min((first for first, _ in spans), default=0) // width * width
+        if start < INT64_MIN:
+            raise InvalidInput(f"the multiple of the step {step!r} before the first row is beyond int64: give a start=")
         if not spans:
             return read_only(np.empty(0, np.int64))
     if end == INT64_MAX:
         end = max((last for _, last in spans), default=start - 1)
     rows = max(0, (end - start) // width + 1)
-    memory.check(rows * 8, f"the grid with a step of {step!r} from {start} to {end}")
+    memory.check(rows * 8, f"the grid with a step of {step!r} from {start} to {end}", WAY_OUT)
     ts = np.arange(rows, dtype=np.int64)
     ts *= width
     ts += start

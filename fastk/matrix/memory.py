@@ -10,15 +10,14 @@ from fastk.errors import InvalidInput
 _WORTH_ASKING = 64 << 20
 
 
-def check(needed: int, what: str) -> None:
-    """Refuse what takes more bytes than are free."""
+def check(needed: int, what: str, way_out: str) -> None:
+    """Refuse what takes more bytes than are free, and name a way out."""
     if needed < _WORTH_ASKING:
         return
     free = free_memory()
     if needed > free:
         raise InvalidInput(
-            f"{what} takes {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free: take a shorter range, "
-            f"fewer columns or float32, or write it to disk block by block by store.save_feature_matrix(path, ...)"
+            f"{what} takes {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free: {way_out}"
         )
 
 

@@ -110,7 +110,7 @@ class Beside:
     def __init__(self, timeline: Timeline, grid: Int64, reach: int) -> None:
         self.timeline = timeline
         self.grid = grid
-        self.reach = reach
+        self.reach = np.uint64(reach)
         firsts = [timeline.first_of(piece) for piece in range(len(timeline.pieces))]
         self.starts: list[int] = np.searchsorted(grid, np.array(firsts, np.int64)).tolist()
         self.is_grid = self._is_grid()

@@ -8,6 +8,7 @@ each of them begins and ends, its length and its shape in four maps of their own
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -139,7 +140,18 @@ def _metadata(matrix: FeatureMatrix, crcs: dict[str, int]) -> bytes:
 def load(path: str | os.PathLike[str], *, verify: bool = False) -> FeatureMatrix:
     """Map a saved matrix."""
     disk, folder = Disk(), os.path.abspath(os.fspath(path))
-    stored = _read_metadata(disk, os.path.join(folder, METADATA))
+    stored, digest = _read_metadata(disk, os.path.join(folder, METADATA))
+    try:
+        matrix = _mapped(disk, folder, stored, verify, digest)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidData):
+            raise
+        raise InvalidData(f"{os.path.join(folder, METADATA)} is damaged: {error!r}; save the matrix anew") from None
+    _check_whole(matrix)
+    return matrix
+
+
+def _mapped(disk: Disk, folder: str, stored: dict[str, Any], verify: bool, digest: str) -> FeatureMatrix:
     crcs = stored["crc32c"]
     maps = {
         name: map_array(
@@ -157,12 +169,28 @@ def load(path: str | os.PathLike[str], *, verify: bool = False) -> FeatureMatrix
         divisors=stored["divisors"],
         coverage=[MatrixCoverage(SeriesKey(*key), *counts) for key, *counts in stored["coverage"]],
         path=folder,
+        digest=digest,
     )
 
 
-def _read_metadata(disk: Disk, path: str) -> dict[str, Any]:
+def _check_whole(matrix: FeatureMatrix) -> None:
+    """Refuse values that are not as wide or as long as what is said of them."""
+    rows, columns, shape = len(matrix), len(matrix.labels), matrix.values.shape
+    expected = {"TF": (rows, columns), "FT": (columns, rows), "TSF": (rows, *shape[1:])}.get(matrix.layout)
+    series = dict.fromkeys(label[:3] for label in matrix.labels)
+    is_told = len(matrix.divisors) == columns and list(series) == [tuple(entry.key) for entry in matrix.coverage]
+    if shape != expected or matrix.values.size != rows * columns or not is_told:
+        raise InvalidData(
+            f"{matrix.path} is damaged: its values have the shape {shape}, and {METADATA} and ts tell of {rows:,} "
+            f"rows of {columns:,} columns in layout {matrix.layout}; save the matrix anew"
+        )
+
+
+def _read_metadata(disk: Disk, path: str) -> tuple[dict[str, Any], str]:
+    """What is stored, and the digest of it: of the values, too, because their checksums are among it."""
     try:
-        stored = json.loads(disk.read(path))
+        data = disk.read(path)
+        stored = json.loads(data)
         known = stored["format"] == "fastk-matrix" and stored["version"] == VERSION
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"there is no saved matrix at {os.path.dirname(path)}: it has no {METADATA}") from None
@@ -170,7 +198,7 @@ def _read_metadata(disk: Disk, path: str) -> dict[str, Any]:
         known = False
     if not known:
         raise InvalidData(f"{path} is damaged, or of a newer version of FastK; save the matrix anew")
-    return stored  # type: ignore[no-any-return]
+    return stored, hashlib.sha256(data).hexdigest()
 
 
 def map_array(disk: Disk, folder: str, crc: int | None = None) -> NDArray[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +186,9 @@ class MatrixNames:
         scale = scale.tolist() if hasattr(scale, "tolist") else scale  # of numpy: what follows knows lists and ints
         listed = series if series is None or isinstance(series, (str, tuple)) else self._keys(series)
         keys = request.keys_of(listed, symbols, features, timeframe, category)
+        # What a dataset asks again must not change with the lists and arrays of the caller.
+        with suppress(TypeError):  # no copy can be made of what is refused anyway, as handles and generators
+            columns, scale, grid = deepcopy((columns, scale, grid))
         return request.Request(
             keys, start, end, columns, scale, grid, fill, align, tolerance, fills.checked_dtype(dtype),
             request.checked_layout(layout),

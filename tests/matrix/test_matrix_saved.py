@@ -165,6 +165,19 @@ def test_damage_is_told(store, keys, folder):
         FeatureMatrix.load(path)
 
 
+@pytest.mark.parametrize("name", ["labels", "layout", "time_unit", "divisors", "coverage", "crc32c"])
+@pytest.mark.parametrize("change", ["missing", "short", "of another kind"])
+def test_metadata_that_do_not_fit_are_damage(store, keys, folder, name, change):
+    store.feature_matrix(keys).save(folder / "saved")
+    stored = json.loads((folder / "saved" / "fastk.json").read_text())
+    value = stored.pop(name)
+    if change != "missing":
+        stored[name] = 5 if change == "of another kind" else {} if name == "crc32c" else value[:1]
+    (folder / "saved" / "fastk.json").write_text(json.dumps(stored))
+    with pytest.raises(InvalidData, match="is damaged"):
+        FeatureMatrix.load(folder / "saved")
+
+
 # Sequences
 
 

@@ -10,12 +10,11 @@ from fastk import kernels
 from fastk.arrays import is_integer, read_only
 from fastk.errors import InvalidInput
 from fastk.matrix import memory
+from fastk.matrix.named_grid import WAY_OUT
 from fastk.matrix.request import span_of
 from fastk.times import INT64_MAX, INT64_MIN, format_ts, to_ts_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from fastk.matrix.timeline import Timeline
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
     Int64 = NDArray[np.int64]
 
-WAY_OUT = (
-    "the times of the rows are held in memory, also of a matrix that goes to disk: take a shorter range or fewer rows"
-)
 NAMES = ("union", "intersection", "first")
 
 
@@ -85,50 +81,3 @@ def step_grid(step: Any, unit: TimeUnit, start: int, end: int, timelines: list[T
     ts *= width
     ts += start
     return read_only(ts)
-
-
-def named_grid(name: str, timelines: list[Timeline]) -> Int64:
-    """The times that the series have: those of all, those that they share, or those of the first."""
-    kernels.load()
-    if name == "first":
-        return _unique(timelines[0].all_ts())
-    columns = [_unique(timeline.all_ts()) for timeline in timelines]
-    combine = _united if name == "union" else _shared
-    while len(columns) > 1:  # in pairs, so that no ts is copied more often than there are doublings
-        pairs = [combine(one, other) for one, other in zip(columns[::2], columns[1::2], strict=False)]
-        columns = pairs + columns[len(pairs) * 2 :]
-    if name == "intersection" and not columns[0].size:
-        raise InvalidInput(_nothing_shared(timelines))
-    return columns[0]
-
-
-def _unique(ts: Int64) -> Int64:
-    if kernels.active.first_disorder(ts, True) < 0:
-        return ts
-    return _combined(kernels.active.unite, ts, ts[:0], ts.size)
-
-
-def _united(one: Int64, other: Int64) -> Int64:
-    return _combined(kernels.active.unite, one, other, one.size + other.size)
-
-
-def _shared(one: Int64, other: Int64) -> Int64:
-    return _combined(kernels.active.intersect, one, other, min(one.size, other.size))
-
-
-def _combined(kernel: Callable[[Int64, Int64, Int64], int], one: Int64, other: Int64, room: int) -> Int64:
-    out = np.empty(room, np.int64)
-    count = kernel(one, other, out)
-    if count < room:
-        out.resize(count, refcheck=False)  # gives the rest of the memory back
-    return read_only(out)
-
-
-def _nothing_shared(timelines: list[Timeline]) -> str:
-    lines = []
-    for timeline in timelines[:4]:
-        source, _ = timeline.members[0]
-        unit, span = source.snapshot.settings.time_unit, timeline.span()
-        text = "no rows" if span is None else " to ".join(format_ts(ts, unit) for ts in span)
-        lines.append(f"{source.key}: {text}")
-    return f"the series share no time ({'; '.join(lines)}): take grid='union', or series and a range that overlap"

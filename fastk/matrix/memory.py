@@ -10,11 +10,14 @@ from fastk.errors import InvalidInput
 _WORTH_ASKING = 64 << 20
 
 
-def check(needed: int, what: str, way_out: str) -> None:
-    """Refuse what takes more bytes than are free, and name a way out."""
+def check(needed: int, what: str, way_out: str, free: int | None = None) -> None:
+    """Refuse what takes more bytes than are free, and name a way out.
+
+    ``free`` is what was free before part of them was taken; without it, what is free now.
+    """
     if needed < _WORTH_ASKING:
         return
-    free = free_memory()
+    free = free_memory() if free is None else free
     if needed > free:
         raise InvalidInput(
             f"{what} takes {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free: {way_out}"

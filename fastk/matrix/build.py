@@ -80,28 +80,42 @@ def described(
     )
 
 
-def save_built(plan: Plan, path: str | PathLike[str], *, threads: int, progress: Progress | None) -> FeatureMatrix:
-    """Write the matrix of a plan to disk, of which never more than a piece is in memory; gives it mapped."""
+def save_built(
+    plan: Plan, path: str | PathLike[str], *, threads: int, with_mask: bool, progress: Progress | None
+) -> FeatureMatrix:
+    """Write the matrix of a plan to disk, of which never more than a piece is in memory; gives it mapped.
+
+    The mask is a file of its own, and is written in a second pass.
+    """
     if plan.request.layout == "FT":
         raise InvalidInput("layout='FT' cannot be written row by row: take 'TF', or save a matrix made in memory")
     shape = shape_of(plan)
     plan.verify(threads)
     matched = dict.fromkeys(plan.timelines, 0)
 
-    def pieces() -> Iterator[NDArray[Any]]:
-        step = max(1, PIECE_BYTES // max(1, plan.columns * plan.dtype.itemsize))
+    def pieces(of_mask: bool) -> Iterator[NDArray[Any]]:
+        step = max(1, PIECE_BYTES // max(1, plan.columns * (plan.dtype.itemsize + of_mask)))
         buffer = np.empty((min(step, plan.rows), *shape[1:]), plan.dtype)
+        marks = np.empty(buffer.shape, bool) if of_mask else None
         for first in range(0, plan.rows, step):
-            part = buffer[: min(step, plan.rows - first)]
-            for timeline, count in fill_all(plan, part, None, threads, first=first).items():
-                matched[timeline] += count
-            yield part.reshape(-1).view(np.uint8)
+            rows = min(step, plan.rows - first)
+            part, mask = buffer[:rows], None if marks is None else marks[:rows]
+            found = fill_all(plan, part, mask, threads, first=first)
+            if mask is None:
+                for timeline, count in found.items():
+                    matched[timeline] += count
+            yield (part if mask is None else mask).reshape(-1).view(np.uint8)
             if progress is not None:
-                progress(first + len(part), plan.rows)
+                progress(of_mask * plan.rows + first + rows, plan.rows * (1 + with_mask))
 
-    # An array of the shape that takes no memory: what is written comes from the pieces.
-    values = np.broadcast_to(np.zeros((), plan.dtype), shape)
-    return save_pieces(lambda: described(plan, values, None, matched), path, pieces)
+    # Arrays of the shape that take no memory: what is written comes from the pieces.
+    values, mask = (np.broadcast_to(np.zeros((), dtype), shape) for dtype in (plan.dtype, bool))
+    return save_pieces(
+        lambda: described(plan, values, mask if with_mask else None, matched),
+        path,
+        lambda: pieces(of_mask=False),
+        lambda: pieces(of_mask=True),
+    )
 
 
 def shape_of(plan: Plan) -> tuple[int, ...]:

@@ -39,23 +39,29 @@ PIECE_BYTES = 16 << 20
 
 def save(matrix: FeatureMatrix, path: str | os.PathLike[str]) -> FeatureMatrix:
     """Write a matrix, and give it mapped."""
-    return save_pieces(lambda: matrix, path, lambda: _pieces(matrix.values))
+    mask = matrix.mask
+    return save_pieces(
+        lambda: matrix, path, lambda: _pieces(matrix.values), lambda: () if mask is None else _pieces(mask)
+    )
 
 
 def save_pieces(
-    describe: Callable[[], FeatureMatrix], path: str | os.PathLike[str], values: Callable[[], Iterable[NDArray[Any]]]
+    describe: Callable[[], FeatureMatrix],
+    path: str | os.PathLike[str],
+    values: Callable[[], Iterable[NDArray[Any]]],
+    mask: Callable[[], Iterable[NDArray[Any]]],
 ) -> FeatureMatrix:
-    """Write a matrix whose values come piece by piece; those that it is described with say dtype and shape only."""
+    """Write a matrix whose values and mask come piece by piece; those of its description say dtype and shape only."""
     matrix = describe()
     if not matrix.values.size:
         raise InvalidInput("a matrix without values cannot be saved: nothing can be mapped")
     with _new_folder(path) as (disk, folder):
         crcs = {"values": write_map(disk, folder, matrix.values.dtype, matrix.values.shape, values())}
-        for name, array in (("ts", matrix.ts), ("mask", matrix.mask)):
+        for name, array, pieces in (("ts", matrix.ts, lambda: _pieces(matrix.ts)), ("mask", matrix.mask, mask)):
             if array is not None:
                 subfolder = os.path.join(folder, name)
                 disk.make_folder(subfolder)
-                crcs[name] = write_map(disk, subfolder, array.dtype, array.shape, _pieces(array))
+                crcs[name] = write_map(disk, subfolder, array.dtype, array.shape, pieces())
                 disk.sync_folder(subfolder)
         disk.create(os.path.join(folder, METADATA), [_metadata(describe(), crcs)])  # again: now all is counted
     return load(path)

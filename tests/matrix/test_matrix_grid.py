@@ -80,3 +80,12 @@ def test_a_grid_beyond_memory_is_refused(store, monkeypatch, grid):
     monkeypatch.setattr(memory, "free_memory", lambda: 799)
     with pytest.raises(InvalidInput, match=r"a grid of .* times takes .*: the times of the rows are held in memory"):
         store.feature_matrix(series, grid=grid)
+
+
+@pytest.mark.parametrize("grid", ["union", "intersection", "first"])
+@pytest.mark.parametrize("window", [1, 1_000])
+def test_a_time_on_both_sides_of_a_border_counts_once(store, monkeypatch, grid, window):
+    monkeypatch.setattr(named_grid, "WINDOW_ROWS", window)
+    series = [put_times(store, place, ts, 2) for place, ts in enumerate(([1, 2, 2, 3], [0, 1, 2, 2, 3, 4]))]
+    matrix = store.feature_matrix(series, grid=grid)
+    assert matrix.ts.tolist() == ([0, 1, 2, 3, 4] if grid == "union" else [1, 2, 3])

@@ -63,19 +63,21 @@ def test_a_loaded_matrix_is_the_saved_one(store, keys, folder, verify):
     assert loaded.windows(5).shape == matrix.windows(5).shape
 
 
+@pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("layout", ["TF", "TSF"])
-def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, kernels, small_steps, monkeypatch):
+def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, mask, kernels, small_steps, monkeypatch):
     for module in (saved, build):
         monkeypatch.setattr(module, "PIECE_BYTES", 200)
-    asked = {"layout": layout, "grid": MINUTE // 2, "fill": ffill(3)}
+    asked = {"layout": layout, "grid": MINUTE // 2, "fill": ffill(3), "mask": mask}
     said = []
     found = store.save_feature_matrix(
         folder / "saved", keys, **asked, threads=2, progress=lambda done, total: said.append((done, total))
     )
     expected = store.feature_matrix(keys, **asked)
     np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.mask, expected.mask)
     assert found.coverage == expected.coverage
-    assert said[-1] == (79, 79)
+    assert said[-1] == ((158, 158) if mask else (79, 79))
     FeatureMatrix.load(folder / "saved", verify=True)
 
 

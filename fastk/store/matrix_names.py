@@ -80,8 +80,8 @@ class MatrixNames:
         holds stored integers. ``fill`` stands where there is no row: a number, or ``fastk.ffill(limit)``, which
         carries the value of the row before on.
 
-        **Form.** ``layout`` "TF" is (rows, columns), "FT" (columns, rows), "TSF" (rows, symbols, features). The values are
-        read-only, unless ``out`` is filled instead of new memory. ``mask`` adds where stored values stand.
+        **Form.** ``layout`` "TF" is (rows, columns), "FT" (columns, rows), "TSF" (rows, symbols, features). The values
+        are read-only, unless ``out`` is filled instead of new memory. ``mask`` adds where stored values stand.
         ``progress(done, total)`` is called now and then with counts of rows, from any of the ``threads`` (default: all
         cores), one at a time.
 

@@ -151,7 +151,8 @@ def peer_digest() -> str:
         own = figure(line["times"]["fastk"], "MB" if "MB" in title else "us")
         ratios = (line["beside_fastk"].get(word) for word in words)
         rows.append([label, own, *("-" if ratio is None else f"{digits(ratio)} x" for ratio in ratios)])
-    said = "Other stores on the same data, their time divided by FastK's: below 1 they are ahead."
+    data = peers["data"].partition(";")[0]
+    said = f"Other stores on the same data ({data}), their time divided by FastK's: below 1 they are ahead."
     return "\n".join([said, "", *aligned(rows), ""])
 
 

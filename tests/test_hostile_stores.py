@@ -9,9 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from builders import contents
 from support.operations import FEBRUARY, JANUARY, KEY, bars, register
 
 import fastk
+from fastk.format import names
 
 OUTSIDE = b"of somebody else"
 
@@ -97,6 +99,35 @@ def test_dropping_moves_nothing_through_a_link(root: Path, outside: Path) -> Non
         with pytest.raises(fastk.InvalidData, match="symbolic link"):
             store.drop_series(KEY)
         assert len(store.series(KEY)) == len(JANUARY["ts"])
+
+
+@pytest.mark.parametrize("linked", ["the folder of a series", "its chunks", "the folder of all"])
+def test_collecting_dropped_series_follows_no_link(root: Path, tmp_path: Path, linked: str) -> None:
+    """A folder that was dropped long ago, by its name, is another store's series."""
+    other = tmp_path / "other"
+    with fastk.FastKStore.open(other) as store:
+        store.register_kline_series(*KEY[::2], 60_000).put(JANUARY)
+    series, aside = other.joinpath("series", *KEY), root / ".fastk.dropped"
+    name = names.dropped_folder_name(5, 1_000)
+    if linked == "the folder of all":
+        (tmp_path / "moved").mkdir()
+        series = series.rename(tmp_path / "moved" / name)
+        os.symlink(series.parent, aside)
+    elif linked == "its chunks":
+        (aside / name).mkdir(parents=True)
+        os.symlink(series / "chunks", aside / name / "chunks")
+    else:
+        aside.mkdir()
+        os.symlink(series, aside / name)
+    before = contents(series)
+    with fastk.FastKStore.open(root) as store:
+        if linked == "the folder of all":
+            with pytest.raises(fastk.InvalidData, match="symbolic link"):
+                store.gc(grace_seconds=0)
+        else:
+            assert store.gc(grace_seconds=0).removed_files == 0
+        store.series(KEY).put(FEBRUARY)
+    assert contents(series) == before
 
 
 def test_a_root_that_is_a_link_is_a_place_like_any_other(root: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk.bridge.answers import Answer
-from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key, unit_of
+from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key, unit_of, value_scale
 from fastk.bridge.stored import coverage, find, inventory, row_count
 from fastk.schema.schema import KLINE, PRICE_SCALE, SCALAR, VOLUME_SCALE
 
@@ -48,6 +48,7 @@ def _inventory(store: FastKStore, key: ScalarSeriesKey, options: Options) -> Ans
     series = find(store, key, SCALAR, unit_of(options))
     fields = {
         **named(key, options),
+        **value_scale(series),
         "exists": series is not None,
         "record_count": row_count(series),
         **coverage(series),

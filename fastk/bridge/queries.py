@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastk import ScalarPredicateExpr, ScalarPredicateQuery
 from fastk.bridge.answers import Answer, Rows
-from fastk.bridge.series_keys import named, scalar_key, unit_of
+from fastk.bridge.series_keys import named, scalar_key, unit_of, value_scale
 from fastk.bridge.stored import find
 from fastk.errors import InvalidInput
 from fastk.query.scalars import check_predicate, matches_nothing
@@ -16,6 +16,7 @@ from fastk.store.series import check_order
 if TYPE_CHECKING:
     from fastk.bridge.options import Options
     from fastk.keys import ScalarSeriesKey
+    from fastk.store.series import Series
     from fastk.store.store import FastKStore
     from fastk.times import TimeUnit
 
@@ -52,11 +53,17 @@ def query_scalar_predicate(store: FastKStore, options: Options) -> Answer:
     name, arguments, fixed = _predicate(options)
     window = {"start_ts": options["start_ts"], "end_ts": options["end_ts"]}
     expression = getattr(ScalarPredicateExpr, name)(*arguments.values(), **fixed)
-    _move_to_newest(store, key, window, expression, unit_of(options))
+    series = _move_to_newest(store, key, window, expression, unit_of(options))
     query = ScalarPredicateQuery(key=key, **window, predicate=expression, return_values=options["return_values"])
     result = store.query_scalar_predicate(query)
     described = {name: {**arguments, **fixed} if fixed else next(iter(arguments.values()))}
-    fields = {**named(key, options), **window, "predicate": described, "return_values": options["return_values"]}
+    fields = {
+        **named(key, options),
+        **value_scale(series),
+        **window,
+        "predicate": described,
+        "return_values": options["return_values"],
+    }
     matches = Rows("matches", {"ts": result.matches.ts, "value": result.matches.value})
     return Answer(fields, matches, {"stats": _stats(result.stats)})
 
@@ -67,12 +74,13 @@ def _move_to_newest(
     window: dict[str, int],
     expression: ScalarPredicateExpr,
     unit: TimeUnit,
-) -> None:
-    """Move to the newest state, unless the query is refused or answered before the series is looked up."""
+) -> Series | None:
+    """The series in its newest state, unless the query is refused or answered before the series is looked up."""
     store.series(key)  # refuses names
     check_order(window["start_ts"], window["end_ts"])
-    if not matches_nothing(check_predicate(expression)):
-        find(store, key, SCALAR, unit)  # that the series may be missing is the query's to say
+    if matches_nothing(check_predicate(expression)):
+        return None
+    return find(store, key, SCALAR, unit)  # that the series may be missing is the query's to say
 
 
 def _predicate(options: Options) -> tuple[str, dict[str, Any], dict[str, bool]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastk.bridge.answers import Answer, Rows
-from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key, unit_of
+from fastk.bridge.series_keys import indicator_key, kline_key, named, scalar_key, unit_of, value_scale
 from fastk.bridge.stored import coverage, find, row_count
 from fastk.errors import NotFound
 from fastk.schema.schema import KLINE, PRICE_SCALE, SCALAR, VOLUME_SCALE
@@ -41,6 +41,7 @@ def read_indicator_range(store: FastKStore, options: Options) -> Answer:
     series = find(store, key, SCALAR, unit_of(options))
     fields = {
         **named(key, options),
+        **value_scale(series),
         "timeframe_ms": base.timeframe_ms,
         **_window(options),
         "exists": series is not None,
@@ -57,6 +58,7 @@ def read_scalar_range(store: FastKStore, options: Options) -> Answer:
     series = find(store, key, SCALAR, unit_of(options))
     fields = {
         **named(key, options),
+        **value_scale(series),
         "timeframe_ms": None if series is None else series.settings.timeframe_ms,
         **_window(options),
         "exists": series is not None,

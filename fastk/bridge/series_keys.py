@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastk.keys import KLINE_CATEGORY, ScalarSeriesKey, SeriesKey, indicator_series_key
+from fastk.schema.schema import VALUE_SCALE
 from fastk.times import TimeUnit
 
 if TYPE_CHECKING:
     from fastk.bridge.options import Options
+    from fastk.store.series import Series
 
 
 def kline_key(options: Options) -> SeriesKey:
@@ -37,3 +39,9 @@ def named(key: SeriesKey | ScalarSeriesKey, options: Options) -> dict[str, Any]:
     if isinstance(key, ScalarSeriesKey):
         return {"symbol": key.symbol, "timeframe": key.timeframe, "category": key.category, "name": key.name, **unit}
     return {"symbol": key.symbol, "timeframe": key.name, **unit}
+
+
+def value_scale(series: Series | None) -> dict[str, int]:
+    """The field behind these that says what divides the values; the contract, whose values have no scale, has none."""
+    scale = 1 if series is None else series.settings.scales[VALUE_SCALE]
+    return {} if scale == 1 else {VALUE_SCALE: scale}

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SYSTEM_LIMIT_FILE = "/proc/sys/vm/max_map_count"
 _COMMON_LIMIT = 65_530
@@ -67,6 +70,18 @@ class MapCache:
             owner.clear()
             self.derived.clear()
             self._ring = deque(entry for entry in self._ring if entry[0] is not owner)
+
+    def let_go(self, series_id: int, owners: Iterable[dict[int, Any]], chunk_ids: Iterable[int]) -> None:
+        """Let go of some chunks of one series, and of what was derived of its maps.
+
+        Their places in the ring stay until the sweep comes by: to find them would take a pass over all.
+        """
+        with self._lock:
+            for chunk_id in chunk_ids:
+                for owner in owners:
+                    owner.pop(chunk_id, None)
+            for key in [key for key in self.derived if key[0] == series_id]:
+                del self.derived[key]
 
     def clear(self) -> None:
         """Let go of all chunks."""

@@ -139,6 +139,20 @@ class ChunkIndex:
                 place += 1
         return found
 
+    def gone_since(self, before: ChunkIndex) -> list[int]:
+        """The chunks in use of an earlier state that this one does not name. Linear in the leaves that changed."""
+        ours, theirs = (set(state.manifest.leaves["table_id"].tolist()) for state in (self, before))
+        left = [leaf.ids for leaf in before._changed(ours, load=False)]
+        named = {chunk_id for leaf in self._changed(theirs, load=True) for chunk_id in leaf.ids}
+        return [chunk_id for ids in left for chunk_id in ids if chunk_id not in named]
+
+    def _changed(self, known: set[int], *, load: bool) -> list[Leaf]:
+        """The leaves that are not among known ones, the last one included; those not loaded are loaded or left out."""
+        tables_ = self.manifest.leaves["table_id"].tolist()
+        changed = [index for index, table_id in enumerate(tables_) if table_id not in known]
+        every = [self.leaf(index) if load else self.loaded[index] for index in (*changed, len(tables_))]
+        return [leaf for leaf in every if leaf is not None]
+
     def neighbours(self, first: ChunkRef, last: ChunkRef) -> tuple[float, float]:
         """The last ts before some chunks and the first one behind them; infinite where there is no other chunk."""
         (leaf, place), (last_leaf, last_place) = first, last

@@ -21,6 +21,8 @@ from fastk.format import names, tables
 from fastk.format.chunk import encode_chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
     from fastk.io.disk import Disk
@@ -190,6 +192,14 @@ class SeriesChunks:
         return SnapshotExpired(
             f"{path} was removed after the snapshot of {self.settings.key} was pinned; call refresh() and repeat"
         )
+
+    def forget(self, chunk_ids: Collection[int]) -> None:
+        """Unmap chunks that the newest state does not name: their files will be removed, and a map keeps their space.
+
+        Those that a caller holds stay mapped as long; a snapshot that still names one maps it anew.
+        """
+        if chunk_ids:
+            self.maps.let_go(self.settings.series_id, (self.mapped, self.sidecars.mapped, self._verified), chunk_ids)
 
     def let_go(self) -> None:
         """Unmap everything that no caller holds."""

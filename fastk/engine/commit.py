@@ -61,6 +61,12 @@ class Commit:
         )
 
     @property
+    def removed(self) -> list[int]:
+        """The chunks that it takes out."""
+        ids: list[int] = self._removed["chunk_id"].tolist()
+        return ids
+
+    @property
     def chunk_count(self) -> int:
         """How many chunks with rows it writes."""
         return sum(len(chunk.columns[0]) > 0 for chunk in self._chunks)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import Snapshot
-from fastk.errors import NotFound, StoreClosed
+from fastk.errors import FastKError, NotFound, StoreClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
     from fastk.engine.mapped import Verify
@@ -120,12 +123,13 @@ class SeriesReader:
             return pinned
         return self.snapshot_from(data)
 
-    def move(self, manifest: Manifest, data: bytes) -> None:
-        """Pin the state that an own commit has just made."""
+    def move(self, manifest: Manifest, data: bytes, removed: Collection[int]) -> None:
+        """Pin the state that an own commit has just made; ``removed`` are the chunks that it took out."""
         with self._lock:
             if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
                 self.pinned = self._snapshot_of(manifest)
                 self._prefix = self.files.identity(data)
+                self.pinned.chunks.forget(removed)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""
@@ -135,7 +139,11 @@ class SeriesReader:
             data = self._read_manifest()
             if self.files.identity(data) == self._prefix:
                 return False
+            before = self.pinned
             self._pin(data)
+            if before is not None and self.pinned is not None and before.chunks is self.pinned.chunks:
+                with suppress(FastKError, OSError):  # a table that cannot be read is told to who needs it
+                    self.pinned.chunks.forget(self.pinned.gone_since(before))
             return True
 
     def is_registered(self) -> bool:

@@ -83,7 +83,14 @@ class Rows:
         return out
 
     def decoded(self, name: str) -> NDArray[np.float64]:
-        """One column in natural units: float64, divided by the series' scale (1 for fields without one). A copy."""
+        """One column in natural units: float64, divided by the series' scale (1 for fields without one). A copy.
+
+        InvalidInput for text.
+        """
+        if self.column(name).dtype.kind == "S":
+            raise InvalidInput(
+                f"column {name!r} of {self.settings.key} is text, and has no natural units: read it as it is"
+            )
         return decode(self.column(name), self.settings.scale_of(name))
 
     def to_numpy(self) -> NDArray[np.void]:

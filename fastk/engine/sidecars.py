@@ -108,6 +108,11 @@ class SeriesSidecars:
         self._sound.add(chunk_id)
         return self._maps.add(self._indexes, chunk_id, MappedIndex(columns))
 
+    @property
+    def mapped(self) -> dict[int, MappedIndex]:
+        """The indexes mapped at the moment, by chunk."""
+        return self._indexes
+
     def let_go(self) -> None:
         """Unmap every index, and try again what could not be used."""
         self._maps.forget(self._indexes)

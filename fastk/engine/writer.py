@@ -123,9 +123,7 @@ class Writer:
         """Take a series out of the store in one rename; its files stay aside for the grace period."""
         with self._held():
             series_id = self._series_id(files)
-            aside = os.path.join(self._root, names.DROPPED_FOLDER)
-            if self._disk.is_link(aside):
-                raise InvalidData(f"{aside} is a symbolic link; the folders of a store are plain ones: remove it")
+            aside = self._dropped_folder()
             self._disk.make_folder(aside)
             self._disk.sync_folder(self._root)
             dropped_at = now_ms()
@@ -152,18 +150,29 @@ class Writer:
         except InvalidData:
             return 0
 
-    def _dropped(self, grace_ms: int) -> list[str]:
-        """Folders of series that were dropped longer than the grace period ago."""
+    def _dropped_folder(self) -> str:
+        """Where dropped series lie."""
         aside = os.path.join(self._root, names.DROPPED_FOLDER)
+        if self._disk.is_link(aside):
+            raise InvalidData(f"{aside} is a symbolic link; the folders of a store are plain ones: remove it")
+        return aside
+
+    def _dropped(self, grace_ms: int) -> list[str]:
+        """Folders of series that were dropped longer than the grace period ago. What a link names lies elsewhere."""
+        aside, before = self._dropped_folder(), now_ms() - grace_ms
         found = ((name, names.parse_dropped_folder_name(name)) for name in self._disk.list(aside))
-        before = now_ms() - grace_ms
-        return [os.path.join(aside, name) for name, dropped in found if dropped is not None and dropped[1] <= before]
+        over = [os.path.join(aside, name) for name, dropped in found if dropped is not None and dropped[1] <= before]
+        return [folder for folder in over if not self._disk.is_link(folder)]
 
     def _files_below(self, folder: str) -> list[str]:
-        """The files of a dropped series; others in its folders are somebody else's."""
+        """The files of a dropped series; others in its folders are somebody else's, and so is what a link names."""
         below = (os.path.join(folder, names.CHUNKS_FOLDER), folder)
         return [
-            os.path.join(place, name) for place in below for name in self._disk.list(place) if names.is_of_series(name)
+            os.path.join(place, name)
+            for place in below
+            if not self._disk.is_link(place)
+            for name in self._disk.list(place)
+            if names.is_of_series(name)
         ]
 
     def _purge_dropped(self, grace_ms: int) -> None:
@@ -343,7 +352,7 @@ class Writer:
                 self._publish(commit.files, commit.created)
             self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                reader.move(commit.manifest, commit.data)
+                reader.move(commit.manifest, commit.data, commit.removed)
         except BaseException:
             self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])

@@ -31,6 +31,7 @@ _SYSTEM = {
     sqlite3.SQLITE_CANTOPEN: errno.EACCES,
     sqlite3.SQLITE_IOERR: errno.EIO,
 }
+_WRITING = "?mode=rwc"
 _WAIT_SECONDS = 0.005
 # One statement, because another process may bring an empty file to the newest version between two of them.
 _STATE = """
@@ -74,13 +75,14 @@ class Database:
         self, path: str | None, mode: Literal["rw", "r"], timeout: float, migrations: Migrations, table: str
     ) -> None:
         self.path = path or ":memory:"
-        self._mode = "?mode=ro" if mode == "r" else "?mode=rwc"
+        self._mode = "?mode=ro" if mode == "r" else _WRITING
         self._timeout = timeout
         self._threads = threading.local()
         self._open: weakref.WeakSet[_Own] = weakref.WeakSet()
         self._turn = threading.RLock()
         self._closed = False
         self._shared = None if path else self._connect(":memory:")
+        self._identity: tuple[int, int] | None = None  # of the file, once it is known to be a registry
         self._migrations = migrations
         self._table = table
         if mode == "r":
@@ -88,6 +90,7 @@ class Database:
         elif self._version() < len(migrations):
             self._begin_wal()
             self._migrate()
+        self._identity = self._found() if path else None
 
     # Connections
 
@@ -100,6 +103,10 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """The same, for a write transaction: all of the block is committed, or nothing."""
+        if self._mode != _WRITING:
+            raise InvalidInput(
+                f"{self.path} is open in mode 'r', which writes nothing: open the registry with mode='rw'"
+            )
         with self.connection() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -113,10 +120,26 @@ class Database:
     def _of_this_thread(self) -> _Own:
         if self._closed:
             raise StoreClosed(f"{self.path}: the registry was closed; open it again")
+        self._check_in_place()
         found: _Own | None = getattr(self._threads, "own", None)
         if found is None or found.process != os.getpid():
             found = self._threads.own = self._connect(Path(self.path).as_uri() + self._mode)
         return found
+
+    def _check_in_place(self) -> None:
+        """A connection goes on with a file that has lost its name: what is written there is lost with it."""
+        if self._identity is not None and self._found() != self._identity:
+            raise NotFound(
+                f"{self.path} was removed, or another file put in its place, since the registry was opened: restore it "
+                f"if it is gone, and open it again"
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _connect(self, uri: str) -> _Own:
         connection = sqlite3.connect(

@@ -35,7 +35,8 @@ class DatasetRegistry:
     """A SQLite file with three tables. Safe to share between threads and processes, and to keep over a fork.
 
     Each method is one transaction, durable on return; a few tens of microseconds, or a sync where it writes.
-    LockTimeout when another process writes for longer than the timeout, InvalidData for a file that is no registry.
+    LockTimeout when another process writes for longer than the timeout, InvalidData for a file that is no registry,
+    NotFound once the file was removed or replaced, InvalidInput for writes in mode ``"r"``.
     """
 
     def __init__(self, database: Database) -> None:
@@ -73,6 +74,11 @@ class DatasetRegistry:
     def close(self) -> None:
         """Close the file in all threads; further use raises StoreClosed."""
         self._database.close()
+
+    def check_writable(self) -> None:
+        """Errors unless a row could be written now: InvalidInput in mode ``"r"``, OSError for a read-only file."""
+        with self._database.transaction():
+            pass
 
     def __enter__(self) -> DatasetRegistry:
         return self

@@ -110,6 +110,7 @@ class SnapshotMaker:
         """Make and register a version, or an error and nothing."""
         begin = time.perf_counter()
         request.record((), (0, 0))  # refuses what the row may not say before anything is made
+        registry.check_writable()
         self._check_new(request, registry)
         datasets = os.path.join(request.base, names.DATASETS_FOLDER)
         make_folders(self._disk, datasets)

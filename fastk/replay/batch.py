@@ -99,7 +99,10 @@ class ReplayBatch:
         return column
 
     def decoded(self, name: str, *, fill: float = np.nan) -> NDArray[np.float64]:
-        """The same in natural units: float64, each series by its own scale; ``fill`` where there is no such column."""
+        """The same in natural units: float64, each series by its own scale; ``fill`` where there is no such column.
+
+        InvalidInput where a series has text in it.
+        """
         self._common_dtype(name, exactly=False)
         column = np.full(len(self), fill, np.float64)
         for _, events, rows in self._parts(name):
@@ -118,6 +121,8 @@ class ReplayBatch:
         dtypes = {schema.fields[schema.index[name]].dtype for schema in schemas if name in schema.index}
         if not dtypes:
             raise InvalidInput(f"none of the series has a column {name!r}")
+        if not exactly and any(dtype.kind == "S" for dtype in dtypes):
+            raise InvalidInput(f"column {name!r} is text, and has no natural units: take batch.column({name!r})")
         if not exactly:
             return np.dtype(np.float64)
         try:

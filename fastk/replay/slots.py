@@ -208,4 +208,13 @@ def _clipped(opens: Int64, lasts: Int64, low: int, high: int, step: int, buckets
         last_open = int(opens[-1])
         end = last_open + ((high - last_open) // step + 1) * step - 1 if buckets else high
         lasts[-1] = min(int(lasts[-1]), end)
+        _check_countable(int(opens[0]), int(lasts[-1]), step)
     return SessionSlots(opens, lasts, step, buckets)
+
+
+def _check_countable(first: int, last: int, step: int) -> None:
+    if last - first > INT64_MAX or (last - first) // step == INT64_MAX:
+        raise InvalidInput(
+            f"expected times from {first} to {last} span more than int64 can count: give a start and end closer to "
+            f"each other, or leave them open"
+        )

@@ -152,6 +152,12 @@ class Pins:
                 reader.move_to(state, data)
             return len(states)
 
+    def hold_all(self, chunks: int) -> None:
+        """Keep the chunks of all series mapped, so many, if they leave half of the budget of maps to others."""
+        for reader in self:
+            if chunks <= reader.snapshot.chunks.maps.budget // 2:
+                reader.hold()
+
     def hold(self, series_id: int) -> None:
         """Keep all chunks of a series, if it is attached: its files are about to be removed."""
         with self._lock:

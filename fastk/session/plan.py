@@ -92,7 +92,17 @@ class BacktestPreparePlan:
     @property
     def keys(self) -> list[SeriesKey]:
         """All series of the plan, klines first; InvalidInput for what is no binding, or has a blank name."""
-        return [*map(kline_key, self.kline), *map(scalar_key, self.scalar)]
+        return [*map(kline_key, listed(self.kline)), *map(scalar_key, listed(self.scalar))]
+
+
+def listed(bindings: Any) -> list[Any]:
+    """What is given as a list of series."""
+    try:
+        if not isinstance(bindings, (str, bytes)):
+            return list(bindings)
+    except TypeError:
+        pass
+    raise InvalidInput(f"a list of series is wanted, not {bindings!r}")
 
 
 def kline_key(binding: Any) -> SeriesKey:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from fastk.errors import NotFound
+from fastk.errors import InvalidInput, NotFound
 from fastk.format import names
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def open_dataset(
     from fastk.registry.opening import check_root, find_registered
     from fastk.store.store import FastKStore
 
+    if options.pop("mode", "r") != "r":
+        raise InvalidInput("a version never changes: open_dataset opens it in mode 'r', and in no other")
     record = find_registered(ref, base, registry)
     check_root(options.get("disk") or Disk(), record, digest)
     return FastKStore.open(record.fastk_root, "r", **options)

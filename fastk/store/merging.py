@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from fastk.errors import InvalidInput
 from fastk.replay.cursor import DEFAULT_BATCH_ROWS
@@ -12,7 +13,7 @@ from fastk.store.series import Series, check_order
 from fastk.times import to_ts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from fastk.times import TimeLike
 
@@ -30,7 +31,8 @@ def merged_replay(
 
     Units of time may differ: times are converted to the finest unit, exactly, and ints are ``start`` and ``end`` in it
     (both included; None leaves an end open). ``priority`` names record types (those of schemas) in the order in which
-    they come at one ts; types that it leaves out come last. ``resume`` is the token of an earlier replay of the same
+    they come at one ts; types that it leaves out come last, and InvalidInput names one that neither FastK nor one of
+    the series has. ``resume`` is the token of an earlier replay of the same
     series: it carries start, end and priority, and goes on behind its last event; InvalidInput if rows were changed
     since. All series are pinned now. NotFound for one that does not exist. Cost: about 20 ns an event.
     """
@@ -40,7 +42,7 @@ def merged_replay(
     unit = max((snapshot.settings.time_unit for snapshot in snapshots), key=lambda unit: unit.per_second)
     low, high = (None if time is None else to_ts(time, unit) for time in (start, end))
     check_order(low, high, "replay")
-    priority = _checked_priority(priority)
+    priority = _checked_priority(priority, {snapshot.settings.schema.name for snapshot in snapshots})
     token = None
     if resume is not None:
         token = parse_token(resume)
@@ -49,10 +51,17 @@ def merged_replay(
     return MergedReplay(snapshots, low, high, unit, priority=priority, batch_rows=batch_rows, token=token)
 
 
-def _checked(series: Iterable[Series]) -> list[Series]:
+def listed(series: Any) -> list[Any]:
+    """What is given as a list of series."""
     if isinstance(series, Series):
         raise InvalidInput("a merged replay takes a list of series; series.replay() replays one")
-    handles = list(series)
+    if isinstance(series, str) or not isinstance(series, Iterable):
+        raise InvalidInput(f"a merged replay takes a list of series, not {series!r}")
+    return list(series)
+
+
+def _checked(series: Iterable[Series]) -> list[Series]:
+    handles = listed(series)
     for each in handles:
         if not isinstance(each, Series):
             raise InvalidInput(f"a merged replay takes series handles, such as store.kline(...), not {each!r}")
@@ -65,10 +74,14 @@ def _checked(series: Iterable[Series]) -> list[Series]:
     return handles
 
 
-def _checked_priority(priority: Sequence[str]) -> list[str]:
-    names = list(priority)
-    if isinstance(priority, str) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+def _checked_priority(priority: Any, present: set[str]) -> list[str]:
+    names: list[Any] = list(priority) if isinstance(priority, Iterable) and not isinstance(priority, str) else [None]
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise InvalidInput(f"priority lists names of record types, each once, not {priority!r}")
+    known = [*PRIORITY, *sorted(present.difference(PRIORITY))]
+    for name in names:
+        if name not in known:
+            raise InvalidInput(f"priority names {name!r}, of which there is no series here: give {', '.join(known)}")
     return names
 
 

@@ -9,7 +9,7 @@ from fastk.errors import InvalidInput, NotFound
 from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
 from fastk.schema.schema import RecordType
 from fastk.session.pins import Pins
-from fastk.session.plan import ScopedScalarBinding, kline_key, scalar_key
+from fastk.session.plan import ScopedScalarBinding, kline_key, listed, scalar_key
 from fastk.session.reports import SessionCacheSummary, SessionResetMode
 from fastk.store.matrix_names import MatrixNames
 from fastk.store.query_names import QueryNames
@@ -112,13 +112,13 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
 
     def attach_kline_many(self, bindings: Iterable[BacktestKlineBinding | tuple[str, str]]) -> Self:
         """Pin many kline series, each a binding or a pair (symbol, timeframe)."""
-        return self._attach(list(map(kline_key, _listed(bindings))))
+        return self._attach(list(map(kline_key, listed(bindings))))
 
     def attach_symbols_for_timeframe(self, timeframe: Any, symbols: Any) -> Self:
         """Pin the kline series of a list of symbols that share a timeframe; the two arguments may change places."""
         if isinstance(symbols, str):
             timeframe, symbols = symbols, timeframe
-        return self.attach_kline_many((symbol, timeframe) for symbol in _listed(symbols))
+        return self.attach_kline_many((symbol, timeframe) for symbol in listed(symbols))
 
     def attach_scalar(
         self, symbol: str | ScalarSeriesKey, timeframe: str = "", category: str = "", name: str = ""
@@ -136,7 +136,7 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
 
     def attach_scalar_many(self, bindings: Iterable[ScopedScalarBinding | ScalarSeriesKey]) -> Self:
         """Pin many scalar series, each a binding or a key."""
-        return self._attach(list(map(scalar_key, _listed(bindings))))
+        return self._attach(list(map(scalar_key, listed(bindings))))
 
     def attach_indicator(self, symbol: str, timeframe: str, name: str) -> Self:
         """Pin one indicator."""
@@ -164,6 +164,7 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
         """Map, verify and fault in all that is attached, load its sidecars and the kernels; says what that was.
 
         Reads after it touch no disk, as far as chunks stay mapped: ``max_maps`` of the store, some 30,000 by default.
+        Where they are no more than half of that, the session keeps them mapped, whatever becomes of their files.
         ``progress(done, total)`` is called with bytes. InvalidData at the first damage. Other threads run meanwhile.
         Cost: one pass over the files on ``threads`` (default: the cores), at the speed of the disk or of memory.
         """
@@ -171,7 +172,9 @@ class FastKReadSession(ReadNames, QueryNames, ReplayNames, MatrixNames):
 
         with self._store._counted("prewarm"):
             self._store._check_open()
-            return prewarm([reader.snapshot for reader in self._pins], progress, threads)
+            report = prewarm([reader.snapshot for reader in self._pins], progress, threads)
+            self._pins.hold_all(report.chunks)
+            return report
 
     def refresh(self) -> int:
         """Move all attached series to their newest committed states; returns how many moved.
@@ -277,15 +280,6 @@ def _key_of(series: Any) -> SeriesKey:
     if isinstance(series, Series):
         return series.key
     return getattr(series, "series_key", None) or as_series_key(series)
-
-
-def _listed(bindings: Any) -> list[Any]:
-    try:
-        if not isinstance(bindings, (str, bytes)):
-            return list(bindings)
-    except TypeError:
-        pass
-    raise InvalidInput(f"a list of series is wanted, not {bindings!r}")
 
 
 def _refuse_writes() -> NoReturn:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastk import keys
+from fastk.errors import InvalidInput
 from fastk.store.series import DEFAULT_SEQUENCE_LIMIT
 
 if TYPE_CHECKING:
@@ -100,12 +101,25 @@ class ReplayNames:
         end_ts: TimeLike | None = None,
         **options: Any,
     ) -> MergedReplay:
-        """:func:`fastk.merged_replay` of series that are named by keys or given as handles."""
-        from fastk.store.merging import merged_replay
+        """:func:`fastk.merged_replay` of series that are named by keys or by handles of this very object.
+
+        InvalidInput for handles of another store or session, which see another state.
+        """
+        from fastk.store.merging import listed, merged_replay
+
+        return merged_replay(map(self._own_handle, listed(series)), start_ts, end_ts, **options)
+
+    def _own_handle(self, series: Any) -> Series:
         from fastk.store.series import Series
 
-        handles = [each if isinstance(each, Series) else self.series(each) for each in series]
-        return merged_replay(handles, start_ts, end_ts, **options)
+        if not isinstance(series, Series):
+            return self.series(series)
+        if self.series(series.key) is not series:
+            raise InvalidInput(
+                f"{series.key} is a handle of another store object or session: give the key, or call "
+                f"fastk.merged_replay, which takes handles of any"
+            )
+        return series
 
     def scan_trade_id_sequence(
         self,

@@ -311,7 +311,8 @@ class Series:
         (default: the first stored ts); or every step of ``sessions=(opens, closes)``, closes excluded; or each of the
         times in ``expected``. Open ends are those of the series, of the sessions or of the list. With ``buckets`` any
         row from one expected time to before the next fills it, which suits trades; sessions of a series without a
-        timeframe are filled by any row. ``limit`` bounds the lists, never the totals. Cost: one pass over ts.
+        timeframe are filled by any row. ``limit`` bounds the lists, never the totals. InvalidInput for more
+        times than int64 can count. Cost: one pass over ts.
         """
         from fastk.replay import coverage, slots
 

@@ -44,6 +44,10 @@ def cut(value):
     return [cut(each) for each in value[:CHECKED_ROWS]]
 
 
+# Fields that the contract does not know: they stand behind the names of the series, in this order.
+BEHIND_NAMES = ("time_unit", "value_scale")
+
+
 def check_order(value, schema, definitions):
     """Fields stand in the order in which the schema names them."""
     while "$ref" in schema:
@@ -53,7 +57,7 @@ def check_order(value, schema, definitions):
             check_order(each, schema.get("items", {}), definitions)
     if isinstance(value, dict):
         properties = schema.get("properties", {})
-        named = [name for name in value if name != "time_unit"]  # which stands behind the names of the series
+        named = [name for name in value if name not in BEHIND_NAMES]
         assert [name for name in properties if name in value] == named
         for name in named:
             check_order(value[name], properties[name], definitions)

@@ -62,6 +62,12 @@ class TestNames:
         with pytest.raises(InvalidInput, match="max_maps"):
             fastk.open_dataset(made.ref, max_maps=0)
 
+    def test_a_version_is_opened_in_no_other_mode(self, made):
+        with pytest.raises(InvalidInput, match="a version never changes"):
+            fastk.open_dataset(made.ref, mode="rw")
+        with fastk.open_dataset(made.ref, mode="r") as version:
+            assert version.mode == "r"
+
     @pytest.mark.parametrize("bad", ["crypto@1", ("crypto",), None, ("crypto", "1", "/root")])
     def test_what_names_no_version_is_refused(self, registry, bad):
         with pytest.raises(InvalidInput, match="no DatasetRef"):

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -88,8 +89,41 @@ def test_a_reader_creates_nothing(tmp_path):
 
 def test_a_reader_writes_nothing(path):
     DatasetRegistry.open(path).close()
-    with DatasetRegistry.open(path, "r") as registry, pytest.raises(OSError, match="readonly"):
+    with DatasetRegistry.open(path, "r") as registry, pytest.raises(InvalidInput, match="open in mode 'r'"):
         registry.upsert_dataset(dataset())
+
+
+def use(registry):
+    """A write and a read."""
+    return [lambda: registry.upsert_dataset(dataset(version="2")), registry.list_datasets]
+
+
+@pytest.mark.parametrize("mode", ["rw", "r"])
+def test_a_file_that_is_removed_meanwhile_is_noticed(path, mode):
+    with DatasetRegistry.open(path) as first:
+        first.upsert_dataset(dataset())
+    with DatasetRegistry.open(path, mode) as registry:
+        for name in path.parent.iterdir():
+            name.unlink()
+        for call in use(registry)[mode == "r" :]:
+            with pytest.raises(NotFound, match="was removed, or another file put in its place"):
+                call()
+        with ThreadPoolExecutor(1) as threads, pytest.raises(NotFound, match="was removed"):
+            threads.submit(registry.list_datasets).result()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_file_that_takes_the_place_of_the_registry_is_noticed(path):
+    with DatasetRegistry.open(path) as registry:
+        registry.upsert_dataset(dataset())
+        for name in path.parent.iterdir():
+            name.rename(f"{name}.old")
+        DatasetRegistry.open(path).close()
+        for call in use(registry):
+            with pytest.raises(NotFound, match="open it again"):
+                call()
+    with DatasetRegistry.open(path) as registry:
+        assert registry.list_datasets() == []
 
 
 def test_an_empty_file_becomes_a_registry_but_not_for_a_reader(path):

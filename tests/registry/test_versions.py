@@ -16,6 +16,7 @@ import fastk
 from fastk import DatasetRegistry, InvalidData, InvalidInput, NotFound, versioned_dataset_root
 from fastk.format import chunk_tables
 from fastk.io.disk import Disk
+from fastk.registry import snapshots
 
 BTC = ("BTCUSDT", "kline", "1d")
 
@@ -351,6 +352,16 @@ class TestRefusals:
         (base / "registry.sqlite").write_bytes(b"no database at all, but long enough to be taken for one" * 20)
         with pytest.raises(InvalidData, match="is no registry"):
             live.snapshot("crypto", "1", base)
+        assert not (base / "datasets").exists()
+
+    def test_a_registry_that_is_only_read(self, live, base, monkeypatch):
+        def digested(*_):
+            raise AssertionError("it is to be refused before anything is read")
+
+        DatasetRegistry.open(base / "registry.sqlite").close()
+        monkeypatch.setattr(snapshots, "digest_store", digested)
+        with DatasetRegistry.open(base / "registry.sqlite", "r") as registry:
+            assert "open in mode 'r'" in message(live.snapshot, "crypto", "1", base, registry)
         assert not (base / "datasets").exists()
 
     def test_a_progress_that_raises(self, live, base):

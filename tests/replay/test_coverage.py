@@ -197,6 +197,33 @@ def test_times_at_the_end_of_int64(store):
     assert series.coverage(sessions=([INT64_MAX - 10], [INT64_MAX]), step=5).expected_count == 2
 
 
+@pytest.mark.parametrize("buckets", [False, True])
+@pytest.mark.parametrize(
+    ("start", "end"), [(-INT64_MAX, INT64_MAX - 1), (-(2**62), 2**62 + MINUTE), (-INT64_MAX, MINUTE)]
+)
+def test_more_than_int64_can_count_is_refused(klines, start, end, buckets):
+    klines.put(bars(count=100))
+    with pytest.raises(InvalidInput, match="span more than int64 can count: give a start and end closer"):
+        klines.coverage(start, end, buckets=buckets)
+
+
+def test_as_much_as_int64_can_count_is_counted(klines):
+    klines.put(bars(count=100))
+    for start, end in ((0, INT64_MAX - 1), (-(2**62), 2**62 - 1), (-(2**62), 2**62)):
+        found = klines.coverage(start, end)
+        assert (found.present_count, found.is_complete) == (100, False)
+        assert found.expected_count == len(range(start + (JANUARY - start) % MINUTE, end + 1, MINUTE))
+
+
+def test_rows_at_both_ends_of_what_int64_can_count(store):
+    series = store.register_series(("X", "own", "x"), LOOSE, time_unit="ns", partition="year")
+    series.put({"ts": [0, INT64_MAX]})
+    with pytest.raises(InvalidInput, match="span more than int64 can count"):
+        series.coverage(step=1)
+    found = series.coverage(step=2)
+    assert (found.expected_count, found.present_count, found.unexpected_count) == (2**62, 1, 0)
+
+
 def test_a_series_without_rows(klines):
     assert klines.coverage().expected_count == 0
     assert klines.coverage().is_complete

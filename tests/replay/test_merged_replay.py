@@ -19,6 +19,11 @@ laws = settings(deadline=None, max_examples=40)
 PRIORITIES = st.permutations(["tick", "single", "loose"]).map(lambda names: names[:2])
 
 
+def named(priority, handles):
+    """The names of a drawn priority that the series have; others are refused."""
+    return [name for name in priority if name in {handle.settings.schema.name for handle in handles}]
+
+
 @pytest.fixture(autouse=True)
 def short_blocks(monkeypatch):
     """Blocks of a few ts, so that few rows need many of them."""
@@ -35,6 +40,7 @@ def test_merge_is_a_stable_sort(implementation, drawn, priority, batch_rows):
 
         use_kernels(patch, implementation)
         handles = register(store, drawn)
+        priority = named(priority, handles)
         replay = fastk.merged_replay(handles, batch_rows=batch_rows, priority=priority)
         expected = expected_order(handles, priority)
         assert len(replay) == len(expected)
@@ -60,6 +66,7 @@ def test_a_window_is_a_part_of_the_whole(drawn, start, length, batch_rows):
 def test_resuming_behind_any_event_gives_the_rest(drawn, priority, batch_rows):
     with temporary_store() as store:
         handles = register(store, drawn)
+        priority = named(priority, handles)
         replay = fastk.merged_replay(handles, batch_rows=batch_rows, priority=priority)
         whole = expected_order(handles, priority)
         assert events_of(fastk.merged_replay(handles, priority=priority, resume=replay.token)) == whole
@@ -170,6 +177,14 @@ class TestColumns:
         with pytest.raises(InvalidInput, match="none of the series has a column 'bid'"):
             batch.column("bid")
 
+    def test_text_has_no_natural_units(self, store):
+        series = store.register_series(("A", "own", "x"), Schema("note", [("ts", "i8"), ("text", "S4")]))
+        series.put({"ts": [1], "text": [b"up"]})
+        batch = fastk.merged_replay([series]).next_batch()
+        for ask in (batch.decoded, batch.rows(0).decoded):
+            with pytest.raises(InvalidInput, match=r"'text'.* is text, and has no natural units"):
+                ask("text")
+
     def test_each_series_is_decoded_by_its_own_scale(self, store):
         cheap = store.register_kline_series("A", "1m", MINUTE, price_scale=10)
         dear = store.register_kline_series("B", "1m", MINUTE, price_scale=1_000)
@@ -213,6 +228,11 @@ class TestBadInput:
             ({"batch_rows": 0}, "1 row or more"),
             ({"priority": "kline"}, "priority"),
             ({"priority": ["a", "a"]}, "priority"),
+            ({"priority": 5}, "priority lists names"),
+            (
+                {"priority": ["klines", "trade"]},
+                "priority names 'klines', .* give book_delta, bbo, trade, kline, scalar",
+            ),
         ):
             with pytest.raises(InvalidInput, match=message):
                 fastk.merged_replay([klines, ticks], **options)
@@ -220,6 +240,17 @@ class TestBadInput:
             fastk.merged_replay([klines]).next_batch(0)
         with pytest.raises(NotFound):
             store.replay_merged([klines, ("ETH", "kline", "1m")])
+
+    @pytest.mark.parametrize("given", [None, 5, "BTC"])
+    def test_what_is_no_list_of_series_is_refused(self, store, given):
+        for replay in (fastk.merged_replay, store.replay_merged):
+            with pytest.raises(InvalidInput, match="takes a list of series, not"):
+                replay(given)
+
+    def test_one_handle_is_no_list(self, store, klines):
+        for replay in (fastk.merged_replay, store.replay_merged):
+            with pytest.raises(InvalidInput, match="takes a list of series; series"):
+                replay(klines)
 
     def test_a_time_that_the_finer_unit_cannot_count_is_refused(self, store):
         coarse = store.register_series(("A", "own", "x"), LOOSE)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from session_calls import FEATURE, KEYS, KLINE, OTHER, TRADES, columns, fill, shown, values
 
 import fastk
-from fastk import NotFound, SnapshotExpired
+from fastk import InvalidInput, NotFound, SnapshotExpired
 
 MUTATIONS = {
     "append": lambda store, n: store.kline("BTC", "1m").put(bars(FEBRUARY + (100 + n) * MINUTE, 3)),
@@ -196,3 +196,35 @@ def test_mapped_chunks_are_shared_with_the_store(market):
     session = market.read_session().attach(KLINE)
     rows = session.kline("BTC", "1m").range()
     assert np.shares_memory(rows.segments[0].close, market.kline("BTC", "1m").range().segments[0].close)
+
+
+@pytest.mark.parametrize("begin", [fastk.FastKStore.read_session, fastk.FastKStore.backtest_view])
+class TestHandlesOfTheStore:
+    """A handle of the store sees what the store sees, so that a session takes none in the place of its own."""
+
+    @pytest.mark.parametrize("form", [list, tuple, iter])
+    @pytest.mark.parametrize("method", ["replay_merged", "feature_matrix"])
+    def test_they_are_refused(self, market, begin, method, form):
+        session, handle = begin(market).attach(KLINE), market.kline("BTC", "1m")
+        handle.delete_range(JANUARY + MINUTE)
+        with pytest.raises(InvalidInput):
+            getattr(session, method)(form([handle]))
+
+    def test_the_refusal_names_the_way_out(self, market, begin):
+        session, handle = begin(market).attach(KLINE), market.kline("BTC", "1m")
+        handle.delete_range(JANUARY + MINUTE)
+        with pytest.raises(InvalidInput, match="handle of another store object or session: give the key"):
+            session.replay_merged([handle])
+        assert len(session.replay_merged([handle.key])) == len(session.replay_merged([session.series(KLINE)])) == 80
+
+    def test_they_are_refused_in_files_too(self, market, begin, tmp_path):
+        session, handle = begin(market).attach(KLINE), market.kline("BTC", "1m")
+        for save in (session.save_feature_matrix, session.save_sequences):
+            with pytest.raises(InvalidInput, match="handle of another store object"):
+                save(tmp_path / "new", [handle])
+
+    def test_a_session_of_attached_series_alone_replays_no_other(self, market, begin):
+        session = begin(market, attached_only=True).attach(KLINE)
+        for other in (OTHER, market.series(OTHER)):
+            with pytest.raises(NotFound, match="not attached"):
+                session.replay_merged([KLINE, other])

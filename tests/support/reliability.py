@@ -24,6 +24,9 @@ HEAD = ("story", "power cuts", "disks", *STATES, *STATES, "killed writers", "dis
 
 def main(names: list[str]) -> None:
     """Try the stories; a law that does not hold ends this with what had happened before."""
+    unknown = set(names) - set(map(str, OPERATIONS))
+    if unknown:
+        sys.exit(f"there is no story {', '.join(sorted(unknown))}; there are {', '.join(map(str, OPERATIONS))}")
     wanted = [operation for operation in OPERATIONS if not names or str(operation) in names]
     table = "\n".join(_table([_row(operation, Effort.wanted()) for operation in wanted]))
     if names:

@@ -237,7 +237,7 @@ class Kernels(Protocol):
         `out` has room for the values of either. O(n).
         """
 
-    def align(self, ts: Int64Array, grid: Int64Array, base: int, reach: int, rows: Int64Array, /) -> int:
+    def align(self, ts: Int64Array, grid: Int64Array, base: int, reach: np.uint64, rows: Int64Array, /) -> int:
         """Write for each grid ts base + the last row at or before it, if no farther than `reach` behind it, else -1.
 
         `ts` and `grid` are sorted. Gives how many were found. O(grid log(rows between two)).

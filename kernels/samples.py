@@ -99,7 +99,7 @@ def _matrices(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
     yield "equal", (ts, ts)
     yield "unite", (ts, ts, np.empty(8, dtype=np.int64))
     yield "intersect", (ts, ts, out)
-    yield "align", (ts, ts, 0, 0, out)
+    yield "align", (ts, ts, 0, np.uint64(0), out)
     yield "carry_forward", (1, -1, 0, out)
     columns = [read_only(np.ones(4, dtype=dtype)) for dtype in WHOLE]
     yield "bundle", (columns,)

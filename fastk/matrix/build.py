@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 # Bytes of the matrix that one step fills; and the least rows of one.
 STEP_BYTES = 64 << 20
 _LEAST_ROWS = 1_024
+_WAY_OUT = (
+    "take a shorter range, fewer columns or float32, or write it to disk block by block by "
+    "store.save_feature_matrix(path, ...)"
+)
 
 
 def build(
@@ -49,6 +53,9 @@ def build(
     values = np.empty(shape, plan.dtype) if out is None else out
     mask = np.empty(shape, bool) if with_mask else None
     matched = fill_all(plan, values, mask, threads, progress)
+    if out is not None:
+        return described(plan, values, mask, matched)  # without the recipe: what comes to stand in out is the caller's
+    values.flags.writeable = False
     return described(plan, values, mask, matched, recipe)
 
 
@@ -73,28 +80,42 @@ def described(
     )
 
 
-def save_built(plan: Plan, path: str | PathLike[str], *, threads: int, progress: Progress | None) -> FeatureMatrix:
-    """Write the matrix of a plan to disk, of which never more than a piece is in memory; gives it mapped."""
+def save_built(
+    plan: Plan, path: str | PathLike[str], *, threads: int, with_mask: bool, progress: Progress | None
+) -> FeatureMatrix:
+    """Write the matrix of a plan to disk, of which never more than a piece is in memory; gives it mapped.
+
+    The mask is a file of its own, and is written in a second pass.
+    """
     if plan.request.layout == "FT":
         raise InvalidInput("layout='FT' cannot be written row by row: take 'TF', or save a matrix made in memory")
     shape = shape_of(plan)
     plan.verify(threads)
     matched = dict.fromkeys(plan.timelines, 0)
 
-    def pieces() -> Iterator[NDArray[Any]]:
-        step = max(1, PIECE_BYTES // max(1, plan.columns * plan.dtype.itemsize))
+    def pieces(of_mask: bool) -> Iterator[NDArray[Any]]:
+        step = max(1, PIECE_BYTES // max(1, plan.columns * (plan.dtype.itemsize + of_mask)))
         buffer = np.empty((min(step, plan.rows), *shape[1:]), plan.dtype)
+        marks = np.empty(buffer.shape, bool) if of_mask else None
         for first in range(0, plan.rows, step):
-            part = buffer[: min(step, plan.rows - first)]
-            for timeline, count in fill_all(plan, part, None, threads, first=first).items():
-                matched[timeline] += count
-            yield part.reshape(-1).view(np.uint8)
+            rows = min(step, plan.rows - first)
+            part, mask = buffer[:rows], None if marks is None else marks[:rows]
+            found = fill_all(plan, part, mask, threads, first=first)
+            if mask is None:
+                for timeline, count in found.items():
+                    matched[timeline] += count
+            yield (part if mask is None else mask).reshape(-1).view(np.uint8)
             if progress is not None:
-                progress(first + len(part), plan.rows)
+                progress(of_mask * plan.rows + first + rows, plan.rows * (1 + with_mask))
 
-    # An array of the shape that takes no memory: what is written comes from the pieces.
-    values = np.broadcast_to(np.zeros((), plan.dtype), shape)
-    return save_pieces(lambda: described(plan, values, None, matched), path, pieces)
+    # Arrays of the shape that take no memory: what is written comes from the pieces.
+    values, mask = (np.broadcast_to(np.zeros((), dtype), shape) for dtype in (plan.dtype, bool))
+    return save_pieces(
+        lambda: described(plan, values, mask if with_mask else None, matched),
+        path,
+        lambda: pieces(of_mask=False),
+        lambda: pieces(of_mask=True),
+    )
 
 
 def shape_of(plan: Plan) -> tuple[int, ...]:
@@ -131,7 +152,7 @@ def table_of(values: NDArray[Any], layout: str) -> NDArray[Any]:
 
 def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     wanted = f"a writable, C-contiguous {dtype} array of shape {shape}"
-    if not isinstance(out, np.ndarray):
+    if type(out) not in (np.ndarray, np.memmap):  # what else is an array to numpy may do more than hold values
         raise InvalidInput(f"out must be {wanted}, not {type(out).__name__}")
     if out.shape != shape or out.dtype != dtype:
         raise InvalidInput(f"out must be {wanted}, not {out.dtype} of shape {out.shape}")
@@ -142,7 +163,7 @@ def _check_out(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 def check_memory(plan: Plan, *, with_mask: bool, needs_values: bool) -> None:
     """Refuse a matrix that is larger than the memory which is free, before any of it is taken."""
     needed = needs_values * plan.nbytes + with_mask * plan.rows * plan.columns
-    memory.check(needed, f"the matrix of {plan.rows:,} x {plan.columns:,} {plan.dtype}")
+    memory.check(needed, f"the matrix of {plan.rows:,} x {plan.columns:,} {plan.dtype}", _WAY_OUT)
 
 
 def fill_all(

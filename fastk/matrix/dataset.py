@@ -1,7 +1,7 @@
 """Windows of a matrix as a map-style dataset: what PyTorch's DataLoader takes, without torch.
 
 A dataset travels to the processes of a loader as a few hundred bytes: the path of a saved matrix, or what a matrix was
-asked of a store. There it maps the files anew.
+asked of a store, to which an array of times belongs if its grid was given as one. There it maps the files anew.
 """
 
 from __future__ import annotations
@@ -88,15 +88,18 @@ class WindowDataset:
     ``transform`` is called with each item last.
 
     It works as a map-style dataset for ``torch.utils.data.DataLoader``, with any number of workers, forked or spawned:
-    pickled, it is the path of the saved matrix, or what was asked of the store; then each worker maps the files and
-    gathers the windows that it is asked for. SnapshotExpired if rows of the series were changed meanwhile.
+    pickled, it is the path of the saved matrix, or what was asked of the store (with a grid that was given as an array:
+    8 bytes a row); then each worker maps the files and gathers the windows that it is asked for. SnapshotExpired if
+    rows of the series were changed meanwhile, or another matrix lies at the path. A matrix that lies in memory alone,
+    as one in ``out=`` of the caller, does not travel: TypeError, which names ``save``.
     """
 
-    def __init__(self, facts: Facts, matrix: FeatureMatrix | None, recipe: Recipe | None, path: str | None) -> None:
+    def __init__(self, facts: Facts, matrix: FeatureMatrix) -> None:
         self._facts = facts
-        self._recipe = recipe
-        self._path = path
-        self._source: RowSource | None = None if matrix is None else _Table(matrix)
+        self._recipe = matrix.recipe
+        self._path = matrix.path
+        self._digest = matrix.digest
+        self._source: RowSource | None = _Table(matrix)
 
     @classmethod
     def of(
@@ -118,7 +121,7 @@ class WindowDataset:
         )
         shape = matrix.values.shape[1:] if matrix.layout == "TSF" and places is None else None
         facts = Facts(len(matrix), length, stride, places, wanted, int(horizon), shape, transform)
-        return cls(facts, matrix, matrix.recipe, matrix.path)
+        return cls(facts, matrix)
 
     def __len__(self) -> int:
         facts = self._facts
@@ -149,17 +152,23 @@ class WindowDataset:
     def _open(self) -> RowSource:
         """Map what the dataset was sent without."""
         if self._path is not None:
-            self._source = _Table(FeatureMatrix.load(self._path))
+            self._source = _Table(self._load(self._path))
         elif self._recipe is not None:
             self._source = _Planned(self._recipe)
         assert self._source is not None
         return self._source
 
+    def _load(self, path: str) -> FeatureMatrix:
+        matrix = FeatureMatrix.load(path)
+        if matrix.digest != self._digest:
+            raise SnapshotExpired(f"{path}: another matrix lies there than the dataset was made of; make it anew")
+        return matrix
+
     def __getstate__(self) -> dict[str, Any]:
         if self._path is None and self._recipe is None:
             raise TypeError(
-                "this dataset lies in memory alone, and pickling would copy all of it: save the matrix, and take "
-                "FeatureMatrix.load(path).dataset(...)"
+                "this dataset lies in memory alone (as a matrix in out= does), and pickling would copy all of it: save "
+                "the matrix, and take matrix.save(path).dataset(...)"
             )
         return {**self.__dict__, "_source": None}
 

@@ -44,13 +44,11 @@ class Filling(NamedTuple):
 def checked_fill(fill: Any, dtype: np.dtype[Any], *, may_have_gaps: bool) -> Filling:
     """The normal form of ``fill``; InvalidInput if the dtype of the matrix cannot hold its constant."""
     carried = isinstance(fill, ForwardFill)
-    limit = (INT64_MAX if fill.limit is None else fill.limit) if carried else 0
+    limit = (INT64_MAX if fill.limit is None else min(fill.limit, INT64_MAX)) if carried else 0
     value = fill.otherwise if carried else fill
     if not (is_integer(value) or is_float(value)):
         raise InvalidInput(f"fill={fill!r} is unknown: give a number, NaN, or fastk.ffill(limit)")
-    if dtype.kind == "i":
-        value = _checked_integer(value, may_have_gaps)
-    return Filling(limit, value)
+    return Filling(limit, _checked_integer(value, may_have_gaps) if dtype.kind == "i" else _checked_float(value, dtype))
 
 
 def _checked_integer(value: Any, may_have_gaps: bool) -> int:
@@ -62,6 +60,18 @@ def _checked_integer(value: Any, may_have_gaps: bool) -> int:
         f"a matrix of int64 has no place for fill={value!r}: give an integer, as fill=0 or "
         f"fill=fastk.ffill(otherwise=0), or take grid='intersection', which has no gaps"
     )
+
+
+def _checked_float(value: Any, dtype: np.dtype[Any]) -> float:
+    try:
+        number = float(value)
+        with np.errstate(over="raise"):
+            dtype.type(number)
+    except (OverflowError, FloatingPointError):
+        raise InvalidInput(
+            f"a matrix of {dtype} has no place for fill={value!r}: give a number within {dtype}"
+        ) from None
+    return number
 
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:

@@ -10,12 +10,11 @@ from fastk import kernels
 from fastk.arrays import is_integer, read_only
 from fastk.errors import InvalidInput
 from fastk.matrix import memory
+from fastk.matrix.named_grid import WAY_OUT
 from fastk.matrix.request import span_of
 from fastk.times import INT64_MAX, INT64_MIN, format_ts, to_ts_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from fastk.matrix.timeline import Timeline
@@ -65,65 +64,20 @@ def is_step(grid: Any) -> bool:
 def step_grid(step: Any, unit: TimeUnit, start: int, end: int, timelines: list[Timeline]) -> Int64:
     """A row each step: from the start, if there is one, or from the multiple of the step at or before the first row."""
     width = span_of(step, unit, "grid")
-    if width < 1:
-        raise InvalidInput(f"a step of the grid must be 1 or more, not {step!r}")
+    if not 1 <= width <= INT64_MAX:
+        raise InvalidInput(f"a step of the grid must be 1 or more, and within int64, not {step!r}")
     spans = [span for timeline in timelines if (span := timeline.span()) is not None]
     if start == INT64_MIN:
         start = min((first for first, _ in spans), default=0) // width * width
+        if start < INT64_MIN:
+            raise InvalidInput(f"the multiple of the step {step!r} before the first row is beyond int64: give a start=")
         if not spans:
             return read_only(np.empty(0, np.int64))
     if end == INT64_MAX:
         end = max((last for _, last in spans), default=start - 1)
     rows = max(0, (end - start) // width + 1)
-    memory.check(rows * 8, f"the grid with a step of {step!r} from {start} to {end}")
+    memory.check(rows * 8, f"the grid with a step of {step!r} from {start} to {end}", WAY_OUT)
     ts = np.arange(rows, dtype=np.int64)
     ts *= width
     ts += start
     return read_only(ts)
-
-
-def named_grid(name: str, timelines: list[Timeline]) -> Int64:
-    """The times that the series have: those of all, those that they share, or those of the first."""
-    kernels.load()
-    if name == "first":
-        return _unique(timelines[0].all_ts())
-    columns = [_unique(timeline.all_ts()) for timeline in timelines]
-    combine = _united if name == "union" else _shared
-    while len(columns) > 1:  # in pairs, so that no ts is copied more often than there are doublings
-        pairs = [combine(one, other) for one, other in zip(columns[::2], columns[1::2], strict=False)]
-        columns = pairs + columns[len(pairs) * 2 :]
-    if name == "intersection" and not columns[0].size:
-        raise InvalidInput(_nothing_shared(timelines))
-    return columns[0]
-
-
-def _unique(ts: Int64) -> Int64:
-    if kernels.active.first_disorder(ts, True) < 0:
-        return ts
-    return _combined(kernels.active.unite, ts, ts[:0], ts.size)
-
-
-def _united(one: Int64, other: Int64) -> Int64:
-    return _combined(kernels.active.unite, one, other, one.size + other.size)
-
-
-def _shared(one: Int64, other: Int64) -> Int64:
-    return _combined(kernels.active.intersect, one, other, min(one.size, other.size))
-
-
-def _combined(kernel: Callable[[Int64, Int64, Int64], int], one: Int64, other: Int64, room: int) -> Int64:
-    out = np.empty(room, np.int64)
-    count = kernel(one, other, out)
-    if count < room:
-        out.resize(count, refcheck=False)  # gives the rest of the memory back
-    return read_only(out)
-
-
-def _nothing_shared(timelines: list[Timeline]) -> str:
-    lines = []
-    for timeline in timelines[:4]:
-        source, _ = timeline.members[0]
-        unit, span = source.snapshot.settings.time_unit, timeline.span()
-        text = "no rows" if span is None else " to ".join(format_ts(ts, unit) for ts in span)
-        lines.append(f"{source.key}: {text}")
-    return f"the series share no time ({'; '.join(lines)}): take grid='union', or series and a range that overlap"

@@ -41,9 +41,10 @@ class FeatureMatrix:
     """Columns of many series side by side, row by row at the times of one grid.
 
     ``values`` is C-contiguous: (rows, columns) in layout "TF", (columns, rows) in "FT", (rows, symbols, features) in
-    "TSF". ``ts`` are the times of the rows, ``labels`` the columns in order, ``divisors`` what stored integers were
-    divided by (in a matrix of int64: are to be divided by). ``mask``, if asked for, is of the shape of ``values`` and
-    says where a stored value stands, carried ones included. ``coverage`` has an entry a series.
+    "TSF". It is read-only, except where it is the caller's own array. ``ts`` are the times of the rows, ``labels`` the
+    columns in order, ``divisors`` what stored integers were divided by (in a matrix of int64: are to be divided by).
+    ``mask``, if asked for, is of the shape of ``values`` and says where a stored value stands, carried ones included.
+    ``coverage`` has an entry a series.
     """
 
     def __init__(
@@ -58,9 +59,10 @@ class FeatureMatrix:
         coverage: Sequence[MatrixCoverage],
         mask: NDArray[np.bool_] | None = None,
         path: str | None = None,
+        digest: str | None = None,
         recipe: Recipe | None = None,
     ) -> None:
-        self.values = values
+        self._values = values
         self.ts = ts
         self.labels = list(labels)
         self.layout = layout
@@ -69,7 +71,13 @@ class FeatureMatrix:
         self.coverage = list(coverage)
         self.mask = mask
         self.path = path
+        self.digest = digest
         self.recipe = recipe
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The array: read-only, unless it is one that the caller gave to be filled. Change a copy of it."""
+        return self._values
 
     def __len__(self) -> int:
         return int(self.ts.size)

@@ -10,15 +10,17 @@ from fastk.errors import InvalidInput
 _WORTH_ASKING = 64 << 20
 
 
-def check(needed: int, what: str) -> None:
-    """Refuse what takes more bytes than are free."""
+def check(needed: int, what: str, way_out: str, free: int | None = None) -> None:
+    """Refuse what takes more bytes than are free, and name a way out.
+
+    ``free`` is what was free before part of them was taken; without it, what is free now.
+    """
     if needed < _WORTH_ASKING:
         return
-    free = free_memory()
+    free = free_memory() if free is None else free
     if needed > free:
         raise InvalidInput(
-            f"{what} takes {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free: take a shorter range, "
-            f"fewer columns or float32, or write it to disk block by block by store.save_feature_matrix(path, ...)"
+            f"{what} takes {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB of memory are free: {way_out}"
         )
 
 

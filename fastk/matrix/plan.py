@@ -15,6 +15,7 @@ from fastk.io.mapping import drop_pages
 from fastk.matrix import grid as grids
 from fastk.matrix import parallel
 from fastk.matrix.fill import Filling, checked_fill
+from fastk.matrix.named_grid import named_grid
 from fastk.matrix.request import Request, checked_reach, flat_divisors, sources_of
 from fastk.matrix.timeline import Column, Timeline, Window, timelines_of
 from fastk.times import INT64_MAX, INT64_MIN, to_ts
@@ -110,7 +111,7 @@ class Beside:
     def __init__(self, timeline: Timeline, grid: Int64, reach: int) -> None:
         self.timeline = timeline
         self.grid = grid
-        self.reach = reach
+        self.reach = np.uint64(reach)
         firsts = [timeline.first_of(piece) for piece in range(len(timeline.pieces))]
         self.starts: list[int] = np.searchsorted(grid, np.array(firsts, np.int64)).tolist()
         self.is_grid = self._is_grid()
@@ -199,7 +200,7 @@ class Plan:
         if given is not None:
             return given
         if grids.is_named(self.request.grid):
-            return grids.named_grid(self.request.grid, self.timelines)
+            return named_grid(self.request.grid, self.timelines)
         return grids.step_grid(self.request.grid, self.unit, window.start, window.end, self.timelines)
 
     def _groups(self, reach: int, divisors: NDArray[np.float64]) -> list[list[Aligned]]:

@@ -12,7 +12,6 @@ from fastk.arrays import is_integer
 from fastk.errors import InvalidInput
 from fastk.keys import NAME_SEPARATOR, SeriesKey, as_series_key
 from fastk.schema.settings import check_scale
-from fastk.times import INT64_MAX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 Layout = Literal["TF", "FT", "TSF"]
 LAYOUTS = ("TF", "FT", "TSF")
 ALIGNMENTS = ("exact", "asof")
+# The greatest distance of two int64.
+FARTHEST = 2**64 - 1
 RAW = "raw"
 
 
@@ -132,17 +133,17 @@ def checked_layout(layout: object) -> str:
 
 
 def checked_reach(align: object, tolerance: Any, unit: TimeUnit) -> int:
-    """How far behind a grid ts a row may lie, in the series' unit; 0 for exact alignment."""
+    """How far behind a grid ts a row may lie, in the series' unit, as a uint64; 0 for exact alignment."""
     if align not in ALIGNMENTS:
         raise InvalidInput(f"align={align!r} is unknown: give 'exact' or 'asof'")
     if align == "exact":
         if tolerance is not None:
             raise InvalidInput("tolerance= belongs to align='asof'")
         return 0
-    reach = INT64_MAX if tolerance is None else span_of(tolerance, unit, "tolerance")
+    reach = FARTHEST if tolerance is None else span_of(tolerance, unit, "tolerance")
     if reach < 0:
         raise InvalidInput(f"tolerance must be 0 or more, not {tolerance!r}")
-    return reach
+    return min(reach, FARTHEST)
 
 
 def span_of(value: Any, unit: TimeUnit, what: str) -> int:
@@ -169,7 +170,7 @@ def sources_of(request: Request, snapshots: Sequence[Snapshot]) -> list[Source]:
     check_units([snapshot.settings for snapshot in snapshots])
     sources, first = [], 0
     for place, (key, snapshot) in enumerate(zip(request.keys, snapshots, strict=True)):
-        fields = _fields_of(request.columns, key, snapshot.settings)
+        fields = _fields_of(_given_columns(request.columns, request.keys, key), key, snapshot.settings)
         divisors = _divisors_of(request.scale, request, place, snapshot.settings, fields)
         sources.append(Source(key, snapshot, fields, divisors, first))
         first += len(fields)
@@ -188,11 +189,22 @@ def check_units(settings: Sequence[SeriesSettings]) -> None:
             )
 
 
+def _given_columns(columns: Any, keys: tuple[SeriesKey, ...], key: SeriesKey) -> Any:
+    """The names that are given for one series, or None."""
+    return _by_key(columns, keys, "columns").get(key) if isinstance(columns, Mapping) else columns
+
+
+def _by_key(given: Mapping[Any, Any], keys: tuple[SeriesKey, ...], what: str) -> dict[SeriesKey, Any]:
+    """What is given by series; InvalidInput for a key that is none of the matrix's."""
+    by_key = {as_series_key(key): value for key, value in given.items()}
+    if unknown := set(by_key) - set(keys):
+        raise InvalidInput(f"{what}= is given for {min(unknown)}, which is no series of the matrix")
+    return by_key
+
+
 def _fields_of(columns: Any, key: SeriesKey, settings: SeriesSettings) -> list[int]:
     """The fields taken of a series: those named, or all numbers but ts."""
     schema = settings.schema
-    if isinstance(columns, Mapping):
-        columns = {as_series_key(each): names for each, names in columns.items()}.get(key)
     if columns is None:
         fields = [index for index, field in enumerate(schema.fields) if index and field.dtype.kind != "S"]
     else:
@@ -236,10 +248,7 @@ def _given_scale(scale: Scale, keys: tuple[SeriesKey, ...], place: int) -> Any:
         check_scale("scale", scale)
         return scale
     if isinstance(scale, Mapping):
-        by_key = {as_series_key(key): value for key, value in scale.items()}
-        if unknown := set(by_key) - set(keys):
-            raise InvalidInput(f"scale is given for {min(unknown)}, which is no series of the matrix")
-        value = by_key.get(keys[place])
+        value = _by_key(scale, keys, "scale").get(keys[place])
         return value if value is None else check_scale(f"scale of {keys[place]}", value)
     if isinstance(scale, str) or not isinstance(scale, Sequence):
         raise InvalidInput(f"scale={scale!r} is unknown: give an int, a mapping or list by series, 'raw' or None")

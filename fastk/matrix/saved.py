@@ -8,6 +8,7 @@ each of them begins and ends, its length and its shape in four maps of their own
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -38,23 +39,29 @@ PIECE_BYTES = 16 << 20
 
 def save(matrix: FeatureMatrix, path: str | os.PathLike[str]) -> FeatureMatrix:
     """Write a matrix, and give it mapped."""
-    return save_pieces(lambda: matrix, path, lambda: _pieces(matrix.values))
+    mask = matrix.mask
+    return save_pieces(
+        lambda: matrix, path, lambda: _pieces(matrix.values), lambda: () if mask is None else _pieces(mask)
+    )
 
 
 def save_pieces(
-    describe: Callable[[], FeatureMatrix], path: str | os.PathLike[str], values: Callable[[], Iterable[NDArray[Any]]]
+    describe: Callable[[], FeatureMatrix],
+    path: str | os.PathLike[str],
+    values: Callable[[], Iterable[NDArray[Any]]],
+    mask: Callable[[], Iterable[NDArray[Any]]],
 ) -> FeatureMatrix:
-    """Write a matrix whose values come piece by piece; those that it is described with say dtype and shape only."""
+    """Write a matrix whose values and mask come piece by piece; those of its description say dtype and shape only."""
     matrix = describe()
     if not matrix.values.size:
         raise InvalidInput("a matrix without values cannot be saved: nothing can be mapped")
     with _new_folder(path) as (disk, folder):
         crcs = {"values": write_map(disk, folder, matrix.values.dtype, matrix.values.shape, values())}
-        for name, array in (("ts", matrix.ts), ("mask", matrix.mask)):
+        for name, array, pieces in (("ts", matrix.ts, lambda: _pieces(matrix.ts)), ("mask", matrix.mask, mask)):
             if array is not None:
                 subfolder = os.path.join(folder, name)
                 disk.make_folder(subfolder)
-                crcs[name] = write_map(disk, subfolder, array.dtype, array.shape, _pieces(array))
+                crcs[name] = write_map(disk, subfolder, array.dtype, array.shape, pieces())
                 disk.sync_folder(subfolder)
         disk.create(os.path.join(folder, METADATA), [_metadata(describe(), crcs)])  # again: now all is counted
     return load(path)
@@ -139,7 +146,18 @@ def _metadata(matrix: FeatureMatrix, crcs: dict[str, int]) -> bytes:
 def load(path: str | os.PathLike[str], *, verify: bool = False) -> FeatureMatrix:
     """Map a saved matrix."""
     disk, folder = Disk(), os.path.abspath(os.fspath(path))
-    stored = _read_metadata(disk, os.path.join(folder, METADATA))
+    stored, digest = _read_metadata(disk, os.path.join(folder, METADATA))
+    try:
+        matrix = _mapped(disk, folder, stored, verify, digest)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InvalidData):
+            raise
+        raise InvalidData(f"{os.path.join(folder, METADATA)} is damaged: {error!r}; save the matrix anew") from None
+    _check_whole(matrix)
+    return matrix
+
+
+def _mapped(disk: Disk, folder: str, stored: dict[str, Any], verify: bool, digest: str) -> FeatureMatrix:
     crcs = stored["crc32c"]
     maps = {
         name: map_array(
@@ -157,12 +175,28 @@ def load(path: str | os.PathLike[str], *, verify: bool = False) -> FeatureMatrix
         divisors=stored["divisors"],
         coverage=[MatrixCoverage(SeriesKey(*key), *counts) for key, *counts in stored["coverage"]],
         path=folder,
+        digest=digest,
     )
 
 
-def _read_metadata(disk: Disk, path: str) -> dict[str, Any]:
+def _check_whole(matrix: FeatureMatrix) -> None:
+    """Refuse values that are not as wide or as long as what is said of them."""
+    rows, columns, shape = len(matrix), len(matrix.labels), matrix.values.shape
+    expected = {"TF": (rows, columns), "FT": (columns, rows), "TSF": (rows, *shape[1:])}.get(matrix.layout)
+    series = dict.fromkeys(label[:3] for label in matrix.labels)
+    is_told = len(matrix.divisors) == columns and list(series) == [tuple(entry.key) for entry in matrix.coverage]
+    if shape != expected or matrix.values.size != rows * columns or not is_told:
+        raise InvalidData(
+            f"{matrix.path} is damaged: its values have the shape {shape}, and {METADATA} and ts tell of {rows:,} "
+            f"rows of {columns:,} columns in layout {matrix.layout}; save the matrix anew"
+        )
+
+
+def _read_metadata(disk: Disk, path: str) -> tuple[dict[str, Any], str]:
+    """What is stored, and the digest of it: of the values, too, because their checksums are among it."""
     try:
-        stored = json.loads(disk.read(path))
+        data = disk.read(path)
+        stored = json.loads(data)
         known = stored["format"] == "fastk-matrix" and stored["version"] == VERSION
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"there is no saved matrix at {os.path.dirname(path)}: it has no {METADATA}") from None
@@ -170,7 +204,7 @@ def _read_metadata(disk: Disk, path: str) -> dict[str, Any]:
         known = False
     if not known:
         raise InvalidData(f"{path} is damaged, or of a newer version of FastK; save the matrix anew")
-    return stored  # type: ignore[no-any-return]
+    return stored, hashlib.sha256(data).hexdigest()
 
 
 def map_array(disk: Disk, folder: str, crc: int | None = None) -> NDArray[Any]:

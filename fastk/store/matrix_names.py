@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -78,9 +80,10 @@ class MatrixNames:
         holds stored integers. ``fill`` stands where there is no row: a number, or ``fastk.ffill(limit)``, which
         carries the value of the row before on.
 
-        **Form.** ``layout`` "TF" is (rows, columns), "FT" (columns, rows), "TSF" (rows, symbols, features). ``out`` is
-        filled instead of new memory. ``mask`` adds where stored values stand. ``progress(done, total)`` is called now
-        and then with counts of rows, from any of the ``threads`` (default: all cores), one at a time.
+        **Form.** ``layout`` "TF" is (rows, columns), "FT" (columns, rows), "TSF" (rows, symbols, features). The values
+        are read-only, unless ``out`` is filled instead of new memory. ``mask`` adds where stored values stand.
+        ``progress(done, total)`` is called now and then with counts of rows, from any of the ``threads`` (default: all
+        cores), one at a time.
 
         All series are read from the snapshots that the store object has pinned. Raises InvalidInput for what does not
         fit together, also if memory does not suffice; NotFound for a series that is not there; InvalidData for damage,
@@ -118,12 +121,14 @@ class MatrixNames:
         dtype: DTypeLike = "float64",
         layout: Layout = "TF",
         threads: int | None = None,
+        mask: bool = False,
         progress: Progress | None = None,
     ) -> FeatureMatrix:
         """The same matrix, written to a new folder block by block: for those larger than memory. Gives it mapped.
 
         The folder is as :meth:`FeatureMatrix.save` writes it; it is there whole and durable, or not at all. Layouts
-        "TF" and "TSF". About 16 MiB of it are in memory at a time.
+        "TF" and "TSF". About 16 MiB of it are in memory at a time, beside the grid (8 bytes a row). A mask is written
+        in a second pass, and each row counts twice to ``progress``.
         """
         from fastk.matrix import build, parallel
 
@@ -132,7 +137,8 @@ class MatrixNames:
             series, symbols, features, timeframe, category, start, end, columns, scale, grid, fill, align, tolerance,
             dtype, layout,
         )  # fmt: skip
-        return build.save_built(self._plan(request, count), path, threads=count, progress=progress)
+        plan = self._plan(request, count)
+        return build.save_built(plan, path, threads=count, with_mask=bool(mask), progress=progress)
 
     def save_sequences(
         self,
@@ -184,6 +190,9 @@ class MatrixNames:
         scale = scale.tolist() if hasattr(scale, "tolist") else scale  # of numpy: what follows knows lists and ints
         listed = series if series is None or isinstance(series, (str, tuple)) else self._keys(series)
         keys = request.keys_of(listed, symbols, features, timeframe, category)
+        # What a dataset asks again must not change with the lists and arrays of the caller.
+        with suppress(TypeError):  # no copy can be made of what is refused anyway, as handles and generators
+            columns, scale, grid = deepcopy((columns, scale, grid))
         return request.Request(
             keys, start, end, columns, scale, grid, fill, align, tolerance, fills.checked_dtype(dtype),
             request.checked_layout(layout),

@@ -222,13 +222,13 @@ def _last_upto(ts: Int64Array, key: int, row: int) -> int:
 
 
 @kernel
-def align(ts: Int64Array, grid: Int64Array, base: int, reach: int, rows: Int64Array) -> int:
+def align(ts: Int64Array, grid: Int64Array, base: int, reach: np.uint64, rows: Int64Array) -> int:
     """Write base + the last row at or before each grid ts, no farther than `reach` behind; -1 where there is none."""
     row, found = -1, 0
     for index in range(len(grid)):
         row = _last_upto(ts, grid[index], row)
         # As unsigned numbers, because the distance of two int64 may be beyond them.
-        if row >= 0 and np.uint64(grid[index]) - np.uint64(ts[row]) <= np.uint64(reach):
+        if row >= 0 and np.uint64(grid[index]) - np.uint64(ts[row]) <= reach:
             rows[index] = base + row
             found += 1
         else:

@@ -33,11 +33,11 @@ def intersect(one: Int64Array, other: Int64Array, out: Int64Array) -> int:
     return int(common.size)
 
 
-def align(ts: Int64Array, grid: Int64Array, base: int, reach: int, rows: Int64Array) -> int:
+def align(ts: Int64Array, grid: Int64Array, base: int, reach: np.uint64, rows: Int64Array) -> int:
     """Write base + the last row at or before each grid ts, no farther than `reach` behind; -1 where there is none."""
     last = ts.searchsorted(grid, "right") - 1
     behind = grid.view(np.uint64) - ts[np.maximum(last, 0)].view(np.uint64) if ts.size else None
-    found = (last >= 0) & (behind <= np.uint64(reach)) if behind is not None else last >= 0
+    found = (last >= 0) & (behind <= reach) if behind is not None else last >= 0
     np.copyto(rows, np.where(found, last + base, -1))
     return int(np.count_nonzero(found))
 

@@ -13,6 +13,7 @@ from fastk.kernels import Kernels, compiled, plain
 from fastk.kernels.samples import DTYPES, MATRIX_DTYPES, read_only
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
+FARTHEST = GREATEST - LEAST
 INT64 = st.integers(-6, 6) | st.integers(LEAST, GREATEST) | st.sampled_from([LEAST, LEAST + 1, GREATEST])
 SORTED = st.lists(INT64, max_size=60).map(sorted)
 GRID = st.lists(INT64, max_size=60, unique=True).map(sorted)
@@ -47,14 +48,14 @@ def test_unite_and_intersect_are_those_of_sets(kernels: Kernels, one: list[int],
 
 @both
 @examples
-@given(ts=SORTED, grid=GRID, reach=st.integers(0, 5) | st.integers(0, GREATEST) | st.just(GREATEST))
+@given(ts=SORTED, grid=GRID, reach=st.integers(0, 5) | st.integers(0, FARTHEST) | st.just(FARTHEST))
 def test_align_takes_the_last_row_in_reach(kernels: Kernels, ts: list[int], grid: list[int], reach: int) -> None:
     expected = []
     for key in grid:
         before = [row for row, value in enumerate(ts) if value <= key]
         expected.append(7 + before[-1] if before and key - ts[before[-1]] <= reach else -1)
     rows = np.empty(len(grid), np.int64)
-    assert kernels.align(int64(ts), int64(grid), 7, reach, rows) == sum(row >= 0 for row in expected)
+    assert kernels.align(int64(ts), int64(grid), 7, np.uint64(reach), rows) == sum(row >= 0 for row in expected)
     assert rows.tolist() == expected
 
 
@@ -63,7 +64,7 @@ def test_align_takes_the_last_row_in_reach(kernels: Kernels, ts: list[int], grid
 def test_align_at_every_density(kernels: Kernels, step: int) -> None:
     ts, grid = int64(np.arange(5_000) * 3), int64(np.arange(-10, 16_000, step))
     rows = np.empty(grid.size, np.int64)
-    kernels.align(ts, grid, 0, GREATEST, rows)
+    kernels.align(ts, grid, 0, np.uint64(FARTHEST), rows)
     assert rows.tolist() == (np.searchsorted(ts, grid, "right") - 1).tolist()
 
 

@@ -27,6 +27,10 @@ def test_an_unknown_series_is_named(store, keys):
         ({"grid": minutes(0, 2, 1)}, r"the grid does not ascend: row 2 \(2024-01-01T00:01.*comes not after row 1"),
         ({"grid": minutes(0, 0)}, "the grid does not ascend: row 1"),
         ({"grid": 0}, "a step of the grid must be 1 or more"),
+        ({"grid": 2**63}, "a step of the grid must be 1 or more, and within int64"),
+        ({"fill": 1e300, "dtype": "float32"}, "a matrix of float32 has no place for fill=1e\\+300"),
+        ({"fill": 10**400}, "a matrix of float64 has no place for fill=1000"),
+        ({"fill": ffill(otherwise=-(2**200)), "dtype": "float32"}, "a matrix of float32 has no place for fill=-1606"),
         ({"grid": np.timedelta64(1, "ns")}, "a whole number of ms"),
         ({"grid": [0.5]}, "ts .*are no times|0.5"),
         ({"fill": "ffill"}, r"fill='ffill' is unknown: give a number, NaN, or fastk.ffill\(limit\)"),
@@ -45,11 +49,12 @@ def test_an_unknown_series_is_named(store, keys):
         ({"start": 5, "end": 4}, "start 5 lies after its end 4"),
         ({"columns": ["close"]}, "'close' is no column of scalar; it has ts, value"),
         ({"columns": ["value", "value"]}, "name one twice"),
+        ({"columns": {("Q", "x", "y"): ["value"]}}, "columns= is given for Q/x/y, which is no series of the matrix"),
         ({"columns": []}, "has no columns of numbers"),
         ({"scale": 100}, "registered with scale 10, and scale=100 is given for all"),
         ({"scale": 0}, "scale must be an int from 1"),
         ({"scale": [10]}, "scale has 1 entries for 2 series"),
-        ({"scale": {("Q", "x", "y"): 3}}, "scale is given for Q/x/y, which is no series of the matrix"),
+        ({"scale": {("Q", "x", "y"): 3}}, "scale= is given for Q/x/y, which is no series of the matrix"),
         ({"scale": "none"}, "scale='none' is unknown"),
     ],
 )
@@ -131,8 +136,9 @@ def test_text_and_floats_where_they_cannot_be(store):
         np.zeros((18, 2))[::2],
         np.zeros((9, 2)).tolist(),
         np.broadcast_to(np.zeros(2), (9, 2)),
+        np.ma.masked_all((9, 2)),
     ],
-    ids=["shape", "dtype", "order", "stride", "list", "read-only"],
+    ids=["shape", "dtype", "order", "stride", "list", "read-only", "masked"],
 )
 def test_out_must_fit_whole(store, keys, out):
     before = np.array(out)
@@ -172,6 +178,13 @@ def test_damage_is_found_before_anything_is_written(store, keys, column, kernels
         assert (out == 5).all()
 
 
+def test_handles_and_generators_where_lists_belong(store, keys):
+    with pytest.raises(InvalidInput, match="is no series key"):
+        store.feature_matrix(keys, columns={store.series(keys[0]): ["value"]})
+    with pytest.raises(InvalidInput):
+        store.feature_matrix(keys, grid=(ts for ts in minutes(1, 2)))
+
+
 def test_handles_of_another_store_object(store, keys):
     with fastk.open(store.root, "r") as other, pytest.raises(InvalidInput, match="handle of another store object"):
         store.feature_matrix([other.series(keys[0])])
@@ -198,3 +211,19 @@ def test_rows_of_a_minute_are_no_rows_of_an_hour(store, keys):
     slow.put({"ts": minutes(0), "value": [7]})
     matrix = store.feature_matrix([keys[0], slow], grid="first")
     np.testing.assert_array_equal(np.isnan(matrix.values[:, 1]), [False] + [True] * 5)
+
+
+def test_a_step_before_all_time(store):
+    series = store.register_series(("N", "own", "x"), Schema("n", [("ts", "i8"), ("x", "i8")]), time_unit="ns")
+    series.put({"ts": [-(2**63) + 1], "x": [1]})
+    with pytest.raises(
+        InvalidInput, match=r"the multiple of the step 1000000000000000000 .* is beyond int64: give a start"
+    ):
+        store.feature_matrix([series], grid=10**18)
+    assert store.feature_matrix([series], grid=10**18, start=-(2**63) + 1).values.tolist() == [[1]]
+
+
+def test_a_grid_beyond_memory_names_no_way_that_does_not_help(store, keys, tmp_path):
+    with pytest.raises(InvalidInput, match="also of a matrix that goes to disk: take a shorter range") as caught:
+        store.save_feature_matrix(tmp_path / "saved", keys, start=0, end=2**62, grid=1)
+    assert "save_feature_matrix" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -136,3 +137,55 @@ def test_a_loader_of_torch_with_two_workers(matrix, folder):
     for context in ("fork", "spawn"):
         loader = torch.utils.data.DataLoader(dataset, 5, num_workers=2, multiprocessing_context=context)
         np.testing.assert_array_equal(torch.cat(list(loader)).numpy(), matrix.windows(4, 3))
+
+
+# What a worker would make anew is what the dataset shows here, or an error
+
+
+def test_values_cannot_be_changed_in_their_place(matrix, folder):
+    for found in (matrix, matrix.save(folder / "saved")):
+        with pytest.raises(ValueError, match="read-only"):
+            found.values[:] = 0
+        with pytest.raises(AttributeError):
+            found.values = found.values * 2
+        assert not found.column(0).flags.writeable
+
+
+def test_a_matrix_in_memory_of_the_caller_does_not_travel(store, keys, matrix, folder):
+    buffer = np.empty(matrix.values.shape)
+    dataset = store.feature_matrix(keys, out=buffer).dataset(4)
+    np.testing.assert_array_equal(dataset[0], buffer[:4])
+    with pytest.raises(TypeError, match=r"as a matrix in out= does.*save"):
+        pickle.dumps(dataset)
+    sent = pickle.dumps(store.feature_matrix(keys, out=buffer).save(folder / "saved").dataset(4))
+    np.testing.assert_array_equal(pickle.loads(sent)[0], buffer[:4])
+
+
+def test_what_was_asked_does_not_change_with_the_callers_lists(store, keys):
+    grid, columns, scale = np.array(minutes(0, 1, 2, 3)), {keys[0]: ["value"]}, {keys[0]: 10}
+    matrix = store.feature_matrix(keys, grid=grid, columns=columns, scale=scale)
+    sent = pickle.dumps(matrix.dataset(2))
+    expected = matrix.values[:2].copy()
+    grid += 60_000
+    columns[keys[0]][0], scale[keys[0]] = "ts", 7
+    assert matrix.ts.tolist() == minutes(0, 1, 2, 3)
+    for dataset in (pickle.loads(sent), pickle.loads(pickle.dumps(matrix.dataset(2)))):
+        np.testing.assert_array_equal(dataset[0], expected)
+
+
+def test_a_grid_that_was_given_travels_along(store, keys):
+    grid = np.array(minutes(*range(0, 60, 2)))
+    sent = pickle.dumps(store.feature_matrix(keys, grid=grid).dataset(4))
+    assert grid.nbytes < len(sent) < grid.nbytes + 2_000
+
+
+@pytest.mark.parametrize("other", [{"fill": 7}, {"end": minutes(30)[0]}, {"scale": "raw"}, {"dtype": "float32"}])
+def test_another_matrix_at_the_path(store, keys, matrix, folder, other):
+    sent = pickle.dumps(matrix.save(folder / "saved").dataset(4))
+    shutil.rmtree(folder / "saved")
+    matrix.save(folder / "saved")
+    np.testing.assert_array_equal(pickle.loads(sent)[0], matrix.values[:4])
+    shutil.rmtree(folder / "saved")
+    store.feature_matrix(keys, **other).save(folder / "saved")
+    with pytest.raises(SnapshotExpired, match="another matrix lies there than the dataset was made of"):
+        pickle.loads(sent)[0]

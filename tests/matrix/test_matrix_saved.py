@@ -63,19 +63,21 @@ def test_a_loaded_matrix_is_the_saved_one(store, keys, folder, verify):
     assert loaded.windows(5).shape == matrix.windows(5).shape
 
 
+@pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("layout", ["TF", "TSF"])
-def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, kernels, small_steps, monkeypatch):
+def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, mask, kernels, small_steps, monkeypatch):
     for module in (saved, build):
         monkeypatch.setattr(module, "PIECE_BYTES", 200)
-    asked = {"layout": layout, "grid": MINUTE // 2, "fill": ffill(3)}
+    asked = {"layout": layout, "grid": MINUTE // 2, "fill": ffill(3), "mask": mask}
     said = []
     found = store.save_feature_matrix(
         folder / "saved", keys, **asked, threads=2, progress=lambda done, total: said.append((done, total))
     )
     expected = store.feature_matrix(keys, **asked)
     np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.mask, expected.mask)
     assert found.coverage == expected.coverage
-    assert said[-1] == (79, 79)
+    assert said[-1] == ((158, 158) if mask else (79, 79))
     FeatureMatrix.load(folder / "saved", verify=True)
 
 
@@ -163,6 +165,19 @@ def test_damage_is_told(store, keys, folder):
     (path / "fastk.json").unlink()
     with pytest.raises(NotFound, match="there is no saved matrix"):
         FeatureMatrix.load(path)
+
+
+@pytest.mark.parametrize("name", ["labels", "layout", "time_unit", "divisors", "coverage", "crc32c"])
+@pytest.mark.parametrize("change", ["missing", "short", "of another kind"])
+def test_metadata_that_do_not_fit_are_damage(store, keys, folder, name, change):
+    store.feature_matrix(keys).save(folder / "saved")
+    stored = json.loads((folder / "saved" / "fastk.json").read_text())
+    value = stored.pop(name)
+    if change != "missing":
+        stored[name] = 5 if change == "of another kind" else {} if name == "crc32c" else value[:1]
+    (folder / "saved" / "fastk.json").write_text(json.dumps(stored))
+    with pytest.raises(InvalidData, match="is damaged"):
+        FeatureMatrix.load(folder / "saved")
 
 
 # Sequences

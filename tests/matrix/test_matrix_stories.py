@@ -292,3 +292,19 @@ def count_maps(root):
             return len({line.split()[-1] for line in file if root in line and ".chunk" in line})
     except FileNotFoundError:
         return 0
+
+
+@pytest.mark.parametrize("tolerance", [None, 2**63, 2**64 - 1, 2**64, 2**70])
+def test_any_age_is_the_whole_of_int64(store, kernels, tolerance):
+    """The distance of two times may be beyond int64; that of the first and the last one fills a uint64."""
+    series = store.register_series(("N", "own", "x"), fastk.Schema("n", [("ts", "i8"), ("x", "i8")]), time_unit="ns")
+    last = 2**63 - 1
+    series.put({"ts": [-last], "x": [1]})
+    matrix = store.feature_matrix([series], grid=[1, 5, last], align="asof", tolerance=tolerance, fill=0)
+    within = 1 if tolerance != 2**63 else 0
+    assert matrix.values[:, 0].tolist() == [1, within, within]
+
+
+def test_a_limit_beyond_int64_is_no_limit(store, kernels):
+    keys = [put_feature(store, "A", range(4)), put_feature(store, "B", (0,))]
+    assert store.feature_matrix(keys, fill=fastk.ffill(2**70)).values[:, 1].tolist() == [0] * 4

@@ -62,6 +62,7 @@ class IndexedChunks:
         self._values = self._kernels.chain([index.values for index in indexes])
         self._rows = self._kernels.chain([index.rows for index in indexes])
         self._columns: dict[int, Any] = {}
+        self._verified: set[int] = set()
         self._low_rows = np.zeros(len(refs), np.int64)
         self._high_rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
         self._row_count = int(self._high_rows.sum())
@@ -106,24 +107,34 @@ class IndexedChunks:
 
     def pick(self, index: int, counts: Int64, places: NDArray[np.uint32], out: NDArray[Any]) -> None:
         """Write one column of some rows, verified where it is read."""
+        self._verify(index, counts, places)
         columns = self._columns.get(index)
-        if columns is None:
-            columns = self._kernels.chain(self._verified(index, counts, places))
-            if all(chunk.dense[index] is not None for chunk in self._chunks):
-                self._columns[index] = columns
-        self._kernels.pick(columns, counts, places, out)
+        self._kernels.pick(self._pack(index) if columns is None else columns, counts, places, out)
 
-    def _verified(self, index: int, counts: Int64, places: NDArray[np.uint32]) -> list[NDArray[Any]]:
-        """The column of each chunk, verified at some rows; nothing of one that has none of them."""
-        stops = np.cumsum(np.maximum(counts, 0)).tolist()
-        columns = []
-        for chunk, first, stop in zip(self._chunks, [0, *stops], stops, strict=False):
-            column = chunk.dense[index]
-            if column is None and first < stop:
+    def _verify(self, index: int, counts: Int64, places: NDArray[np.uint32]) -> None:
+        """Verify a column at some rows. Most chunks have none of few matches: they are not looked at."""
+        if index in self._verified:
+            return
+        stop = 0
+        for place in np.flatnonzero(counts > 0).tolist():
+            first, stop = stop, stop + int(counts[place])
+            if self._chunks[place].dense[index] is None:
                 rows = places[first:stop].astype(np.int64)
-                column = chunk.ensure_runs_verified(index, rows, rows + 1)
-            columns.append(chunk.columns[index][:0] if column is None else column)
-        return columns
+                self._chunks[place].ensure_runs_verified(index, rows, rows + 1)
+        if all(chunk.dense[index] is not None for chunk in self._chunks):
+            self._verified.add(index)
+
+    def _pack(self, index: int) -> Any:
+        """A column of all chunks; kept, unless some are still to be made contiguous, as those of rows are when read."""
+        columns = [chunk.columns[index] for chunk in self._chunks]
+        if all(column.flags.c_contiguous for column in columns):
+            packed = self._columns[index] = self._kernels.chain(columns)
+            return packed
+        dense = [chunk.dense[index] for chunk in self._chunks]
+        packed = self._kernels.chain([columns[0][:0] if column is None else column for column in dense])
+        if index in self._verified:
+            self._columns[index] = packed
+        return packed
 
 
 def find_at_once(

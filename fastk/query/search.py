@@ -28,7 +28,7 @@ def search(
 ) -> tuple[ColumnSource, Tally]:
     """The rows with ``start <= ts <= end`` that satisfy a condition on a column, and what finding them took.
 
-    None if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
+    No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
     kernels.load()

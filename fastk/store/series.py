@@ -378,7 +378,8 @@ class Series:
         A refusal is :class:`fastk.Conflict`, counts what it found, and changes nothing.
 
         Cost: four syncs, and the data once; 60 ns a value to be indexed. Rows among stored ones rewrite the chunks of
-        their partitions that they touch. Small neighbours are merged (``policy.tier_fanout`` of the store).
+        their partitions that they touch. Small neighbours are merged, and the last partition when a later one begins
+        (``policy.tier_fanout`` of the store).
         """
         check_policy(on_conflict)
         return self._write(rows, on_conflict, decoded, zoneless, zone_rows)

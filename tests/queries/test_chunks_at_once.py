@@ -131,6 +131,23 @@ def test_a_damaged_column_is_an_error_where_its_rows_are_taken(store, series, mo
         assert elsewhere.value.tolist() == [value for _, value in expected(range(3, CHUNKS), 40, 60)]
 
 
+def test_chunks_without_a_match_are_neither_read_nor_packed_again(store, series, monkeypatch):
+    """Of 400 chunks, looking at those that have no match took twenty times as long as the query."""
+    monkeypatch.setattr(mapped, "WHOLE_SEARCH_BYTES", 0)
+    for path in sorted(Path(store.root).rglob("*.chunk"))[:3]:
+        content = bytearray(path.read_bytes())
+        content[content.index(values_of(int(path.name[11:13]))[:4].astype(np.int64).tobytes())] ^= 1
+        path.write_bytes(content)
+    with reopened(store) as damaged:
+        packed, chain = [], at_once.kernels.load().chain
+        monkeypatch.setattr(
+            at_once.kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1]
+        )
+        for value in (13, 23, 33):  # of the fourth chunk, which is whole
+            assert found(damaged, Eq(value)) == expected([3], value, value)
+        assert packed == [CHUNKS] * 4  # values and rows of the indexes, ts, value
+
+
 def test_many_matches_are_compared_instead(series, built):
     rows = series.where("value", Gt(5))
     assert rows.stats.fallback_scan

@@ -14,7 +14,7 @@ import re
 import sys
 from typing import Any
 
-from bench import threads
+from bench import floors, threads
 from bench.measure import LOADED, NEVER
 from bench.peers.table import digits
 from bench.run import OWN_TITLE, PEERS_TITLE, RESULTS_FOLDER
@@ -78,7 +78,7 @@ def draw_plots() -> None:
 
 def pages() -> dict[str, str]:
     """Each page as it should be."""
-    report, scale = parts("latest"), parts("scale")
+    report, scale, steps = parts("latest"), parts("scale"), parts("floors")
     blocks = {
         "README.md": {"speed": digest() + peer_digest()},
         "docs/performance.md": {
@@ -86,6 +86,7 @@ def pages() -> dict[str, str]:
             "peers": report[PEERS_TITLE],
             "threads": report[threads.TITLE],
             "scale": scale["Scale"],
+            "floors": steps[floors.TITLE],
         },
     }
     return {page: filled(page, texts) for page, texts in blocks.items()}

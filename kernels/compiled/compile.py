@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -10,12 +9,10 @@ import numpy as np
 from numba import from_dtype, njit, types
 from numba.extending import intrinsic
 
-from .cache import use_code_files
+from .cache import keep_code
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-
-_warned = False
 
 
 def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
@@ -87,24 +84,6 @@ def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
-    """Compile with a cache on disk; where none can be written, without, and warn once."""
+    """Compile with a cache on disk."""
     jit: Any = njit
-    try:
-        return use_code_files(jit(cache=True, **options)(function))
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
-            raise
-        _warn(error)
-        return jit(**options)(function)
-
-
-def _warn(error: RuntimeError) -> None:
-    global _warned
-    if _warned:
-        return
-    _warned = True
-    warnings.warn(
-        f"FastK's kernels compile anew in every process ({error}): set NUMBA_CACHE_DIR to a writable folder",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+    return keep_code(jit(**options)(function))

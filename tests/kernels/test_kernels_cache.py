@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
+from numba.core import caching
 
 from fastk.kernels.compiled import cache
 from fastk.kernels.compiled.compile import kernel
@@ -109,3 +115,128 @@ def test_what_cannot_be_read_is_compiled_anew(source: Path, content: bytes) -> N
     total = loaded(source)
     assert total(INTEGERS) == 6
     assert not compiled_anew(total)
+
+
+# Where nothing can be written
+
+
+@pytest.fixture
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From the call on no place for code can be written to, as numba sees it."""
+
+    def refuse(self: Any) -> None:
+        raise PermissionError("read-only")
+
+    def begin() -> None:
+        monkeypatch.setattr(caching._CacheLocator, "ensure_cache_path", refuse)
+        monkeypatch.setattr(cache, "_warned", False)
+
+    return begin
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["beside the source", "in NUMBA_CACHE_DIR"])
+def test_kept_code_serves_where_nothing_can_be_written(
+    named: bool, source: Path, tmp_path: Path, unwritable: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "named") if named else "")
+    loaded(source)(INTEGERS)
+    assert {path.is_relative_to(tmp_path / "named") for path in code_files(source)} == {named}
+    unwritable()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        total = loaded(source)
+        assert total(INTEGERS) == 6
+    assert not compiled_anew(total)
+
+
+def test_code_beside_the_source_serves_who_keeps_other_code_elsewhere(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a user who did not install FastK, and has a home."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    loaded(source)(INTEGERS)
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "mine"))
+    total = loaded(source)
+    assert (total(INTEGERS), total(FLOATS)) == (6, 1.5)
+    assert sum(total.stats.cache_hits.values()) == 1
+    assert len(list((tmp_path / "mine").rglob("*.nbc"))) == 1
+
+
+def test_kept_code_of_an_older_source_serves_nowhere(source: Path, unwritable: Callable[[], None]) -> None:
+    loaded(source)(INTEGERS)
+    change(source)
+    unwritable()
+    with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
+        assert loaded(source)(INTEGERS) == 9
+
+
+def test_compiling_where_nothing_can_be_kept_costs_one_warning(source: Path, unwritable: Callable[[], None]) -> None:
+    unwritable()
+    total = loaded(source)
+    with pytest.warns(RuntimeWarning, match="fastk warmup"):
+        assert total(INTEGERS) == 6
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert total(FLOATS) == 1.5
+    assert not code_files(source)
+
+
+@pytest.fixture
+def installation() -> Iterator[Path]:
+    """A copy of the package in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        copied = shutil.copytree(Path(cache.__file__).parents[2], Path(folder, "fastk"), ignore=cached)
+        shutil.copytree(Path(cache.__file__).parents[1], copied / "kernels", ignore=cached, dirs_exist_ok=True)
+        yield Path(folder)
+        set_modes(Path(folder), 0o755)
+
+
+cached = shutil.ignore_patterns("__pycache__")
+
+
+def set_modes(folder: Path, mode: int) -> None:
+    for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        place.chmod(mode)
+
+
+COUNT_HITS = """
+import os
+import fastk, fastk.kernels as kernels, numpy as np
+from fastk.kernels.compiled import order
+assert kernels.load().first_disorder(np.array([1, 3, 2]), True) == 2
+assert fastk.__file__.startswith(os.getcwd())
+print(sum(order.first_disorder.stats.cache_hits.values()), sum(order.first_disorder.stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.slow
+def test_a_read_only_installation_takes_the_code_that_was_kept_when_it_was_made(installation: Path) -> None:
+    """As a container does: `fastk warmup` when its image is built, another user and no home when it runs."""
+    environment = {"HOME": str(installation), "PATH": os.environ["PATH"]}
+
+    def count(*before: str) -> str:
+        done = subprocess.run(
+            [*before, sys.executable, "-W", "error", "-c", COUNT_HITS],
+            cwd=installation,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    assert count() == "0 1\n"
+    set_modes(installation, 0o555)
+    assert subprocess.run([*without_privileges(), "touch", installation / "new"], capture_output=True).returncode
+    assert count(*without_privileges()) == "1 0\n"
+
+
+def without_privileges() -> list[str]:
+    """The command before a command that has to respect modes: root does not."""
+    if os.getuid():
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root writes everywhere, and there is no setpriv to hinder it")
+    return ["setpriv", "--bounding-set", "-dac_override", "--inh-caps", "-dac_override"]

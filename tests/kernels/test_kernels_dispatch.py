@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numba.core.caching
 import numpy as np
 import pytest
 
@@ -114,17 +112,6 @@ def test_samples_pass_read_only_inputs() -> None:
     for name, arguments in sample_calls():
         inputs = arguments[: len(arguments) - outputs.get(name, 1)]
         assert not any(each.flags.writeable for each in inputs if isinstance(each, np.ndarray)), name
-
-
-def test_an_unwritable_cache_costs_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba.core.caching.CompileResultCacheImpl, "_locator_classes", [])
-    monkeypatch.setattr(compiling, "_warned", False)
-    with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR"):
-        double = compiling.kernel(lambda value: 2 * value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        triple = compiling.kernel(lambda value: 3 * value)
-    assert (double(21), triple(14)) == (42, 42)
 
 
 def test_other_failures_of_the_compiler_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

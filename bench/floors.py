@@ -1,0 +1,329 @@
+"""``python -m bench.floors``: what the bricks of a store cost here, and where the time of each small operation goes.
+
+The bricks are what no Python program can go below: a call, a slice, a kernel, a page, a sync. The steps of an
+operation are timed by doing it up to each of them, or by a clock around them; "the rest" is what remains of the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from timeit import Timer
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import fastk
+from bench.data import CLOSE, MINUTE, TIMEFRAME, Market, temporary_market
+from bench.measure import LOADED, take_turns, use_kernels
+from bench.queries import Values
+from bench.run import RESULTS_FOLDER, processor
+from bench.signals import mixed
+from bench.table import aligned, figure
+from bench.writes import APPENDED, BareSyncs, FreshFolder, bars_from, read_bytes
+from fastk import kernels
+from fastk.format.chunk import ChunkIdentity, encode_chunk
+from fastk.io.lock import FileLock
+from fastk.query.at_once import find_at_once
+from fastk.query.planner import COMPILED
+from fastk.query.values import value_set
+from fastk.schema.columns import to_columns
+
+ROUNDS = 41
+APPENDS = 400
+CALLS = 1_000
+PAGES = 4_096
+TITLE = "Where the time goes"
+Step = Callable[[], Any]
+
+
+class Part(NamedTuple):
+    """A line: what is done, and the microseconds that it takes."""
+
+    name: str
+    microseconds: float
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    use_kernels(LOADED)
+    with temporary_market(1) as market:
+        tables = {
+            "Bricks": list(bricks(market)),
+            "One row by its time": point_parts(market),
+            "64 rows of a month, and the sum of one column": range_parts(market),
+            "The latest 1,024 rows, and the sum of one column": latest_parts(market),
+            "0.1% of 166,668 rows by value, ts and value taken": query_parts(market),
+            "64 rows appended, durable": append_parts(market),
+        }
+    facts = {
+        "machine": f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
+        "run": f"{time.strftime('%Y-%m-%d %H:%M')}; medians, kernels loaded, in tight loops with warm caches",
+    }
+    report = as_text(facts, tables)
+    print(report)
+    keep(report, {"facts": facts, "tables": {title: dict(parts) for title, parts in tables.items()}})
+
+
+def each(step: Step, calls: int = CALLS) -> float:
+    """Microseconds of one call; the median of some rounds."""
+    return statistics.median(Timer(step).repeat(ROUNDS, calls)) / calls * 1e6
+
+
+# Bricks
+
+
+def bricks(market: Market) -> Iterator[Part]:
+    """What reads, queries and commits are made of."""
+    column, ts = market.raw[0].columns[CLOSE], market.raw[0].ts[: market.rows_per_month]
+    middle, bounds = int(ts[len(ts) // 2]), kernels.active.bounds
+    yield Part("a call of a Python function that does nothing", each(lambda: None))
+    yield Part("a slice of an array", each(lambda: column[1_000:2_024]))
+    yield Part("`numpy.searchsorted` in 41,667 times", each(lambda: np.searchsorted(ts, middle)))
+    yield Part("a kernel that finds both ends of a range there", each(lambda: bounds(ts, middle, middle)))
+    yield Part("the sum of 64 values", each(column[:64].sum))
+    yield Part("the sum of 1,024 values", each(column[:1_024].sum))
+    yield Part("a page of fresh memory, first touched", first_touch(lambda: mmap.mmap(-1, PAGES * mmap.PAGESIZE)))
+    with file_of_pages(market.folder) as descriptor:
+        yield Part(
+            "a page of a mapped file in the page cache, first touched",
+            first_touch(lambda: mmap.mmap(descriptor, PAGES * mmap.PAGESIZE, access=mmap.ACCESS_READ)),
+        )
+    yield from disk_bricks(market.folder)
+
+
+def first_touch(make: Callable[[], mmap.mmap]) -> float:
+    """Microseconds a page of a new map. Private memory is written, because reading it may share one page of zeros."""
+    found = []
+    for _ in range(ROUNDS):
+        with make() as mapped:
+            pages = np.frombuffer(mapped, np.uint8)[:: mmap.PAGESIZE]
+            begin = time.perf_counter()
+            if pages.flags.writeable:
+                pages[:] = 1
+            else:
+                pages.sum()
+            found.append((time.perf_counter() - begin) / PAGES * 1e6)
+            del pages
+    return statistics.median(found)
+
+
+@contextmanager
+def file_of_pages(folder: str) -> Iterator[int]:
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(PAGES * mmap.PAGESIZE))
+        file.flush()
+        yield file.fileno()
+
+
+def disk_bricks(folder: str) -> Iterator[Part]:
+    """Calls that a commit makes: of a new file of 4 KiB, and of its folder."""
+    place = FreshFolder(folder, "bricks")()
+    path, data = os.path.join(place, "new"), bytes(4_096)
+    clock = Clock()
+    for _ in range(ROUNDS):
+        with clock.of("a new file of 4 KiB, written"):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            os.write(descriptor, data)
+        with clock.of("its sync"):
+            os.fsync(descriptor)
+        os.close(descriptor)
+        with clock.of("its renaming"):
+            os.rename(path, f"{path}-named")
+        folder_descriptor = os.open(place, os.O_RDONLY)
+        with clock.of("the sync of its folder"):
+            os.fsync(folder_descriptor)
+        os.close(folder_descriptor)
+    yield from clock.parts()
+
+
+class Clock:
+    """Sums the time of named steps, round by round."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Time a block that is one round of a step."""
+        begin = time.perf_counter()
+        yield
+        self._spent.setdefault(name, []).append(time.perf_counter() - begin)
+
+    def parts(self) -> Iterator[Part]:
+        """The median of each step."""
+        return (Part(name, statistics.median(spent) * 1e6) for name, spent in self._spent.items())
+
+
+# Reads: the same operation, done a step further each time
+
+
+def in_steps(steps: dict[str, Step]) -> list[Part]:
+    """Each step contains those before it, and they take turns: what it adds to them, and the whole."""
+    timed = {name: partial(time_calls, Timer(step)) for name, step in steps.items()}
+    until = {name: statistics.median(found) for name, found in take_turns(timed, range(ROUNDS)).items()}
+    parts = [Part(name, until[name] - before) for name, before in zip(until, [0.0, *until.values()], strict=False)]
+    return [*parts, Part("together", list(until.values())[-1])]
+
+
+def time_calls(timer: Timer, turn: int) -> float:
+    """Microseconds a call."""
+    return timer.timeit(CALLS) / CALLS * 1e6
+
+
+def point_parts(market: Market) -> list[Part]:
+    series = market.series[0]
+    snapshot, ts = series._reader.snapshot, int(market.raw[0].ts[20_000])
+    chunk = snapshot.open_chunk(*snapshot.overlapping(ts, ts)[0])
+    return in_steps(
+        {
+            "the kernel finds the row": lambda: chunk.find(ts),
+            "the record of its six values": lambda: chunk.row(chunk.find(ts)),
+            "the snapshot finds the chunk": lambda: snapshot.at(ts),
+            "the face: times of any kind": lambda: series.at(ts),
+        }
+    )
+
+
+def range_parts(market: Market) -> list[Part]:
+    series, times = market.series[0], market.raw[0].ts
+    start, end = int(times[20_000]), int(times[20_063])
+    snapshot = series._reader.snapshot
+    chunk = snapshot.open_chunk(*snapshot.overlapping(start, end)[0])
+    return in_steps(
+        {
+            "the kernel finds both ends": lambda: chunk.bounds(start, end),
+            "the snapshot finds the chunk, the rows are made": lambda: snapshot.range(start, end),
+            "the face: times of any kind": lambda: series.range(start, end),
+            "a column is taken": lambda: series.range(start, end).close,
+            "numpy sums it, for the caller": lambda: series.range(start, end).close.sum(),
+        }
+    )
+
+
+def latest_parts(market: Market) -> list[Part]:
+    series = market.series[0]
+    snapshot = series._reader.snapshot
+    return in_steps(
+        {
+            "the snapshot knows its last chunk, the rows are made": lambda: snapshot.latest(1_024),
+            "the face": lambda: series.latest(1_024),
+            "a column is taken": lambda: series.latest(1_024).close,
+            "numpy sums it, for the caller": lambda: series.latest(1_024).close.sum(),
+        }
+    )
+
+
+def query_parts(market: Market) -> list[Part]:
+    """0.1% of the rows; a condition is made anew each time, as a caller does."""
+    values = Values(market, mixed)
+    snapshot, (first, last) = values.series._reader.snapshot, values.series.span
+    low, high = values.at_rank(0.6), values.at_rank(0.601)
+
+    def condition() -> Any:
+        return fastk.Between(low, high)
+
+    def normal() -> Any:
+        return value_set(condition(), snapshot.settings, 1)
+
+    def found() -> Any:
+        return find_at_once(snapshot, 1, normal(), first, last, COMPILED)
+
+    def whole() -> Any:
+        return values.series.where("value", condition()).rows
+
+    def columns() -> Any:
+        rows = whole()
+        return rows.ts, rows.value
+
+    return in_steps(
+        {
+            "the condition is made": condition,
+            "it becomes ranges of the column's dtype": normal,
+            "the value indexes of all chunks are searched, the rows are put in order": found,
+            "the face: the time range, the result": whole,
+            "ts and value are gathered": columns,
+        }
+    )
+
+
+# An append: its parts one by one, each with the same rows
+
+
+def append_parts(market: Market) -> list[Part]:
+    """A whole append and its bare syncs take turns; the parts of the program are timed alone."""
+    root = FreshFolder(market.folder, "appended-in-parts")()
+    store = fastk.open(root)
+    series = store.register_kline_series("SYM0USDT", TIMEFRAME, MINUTE)
+    start = int(np.datetime64("2024-01-01", "ms").astype(np.int64))
+    series.append(bars_from(start, APPENDED))
+    snapshot = series._reader.snapshot
+    chunk, manifest = snapshot.open_chunk(*next(snapshot.backwards())), snapshot.manifest
+    files = snapshot.chunks.files
+    syncs = BareSyncs(
+        FreshFolder(market.folder, "syncs-of-parts")(),
+        read_bytes(files.chunk(snapshot.table[0], snapshot.settings.partition)),
+        read_bytes(files.manifest),
+    )
+    clock = Clock()
+    for turn in range(1, APPENDS):
+        bars = bars_from(start + turn * APPENDED * MINUTE, APPENDED)
+        with clock.of("whole"):
+            series.append(bars)
+        with clock.of("bare"):
+            syncs()
+    whole, bare = (part.microseconds for part in clock.parts())
+    bars = bars_from(start, APPENDED)
+    settings = snapshot.settings
+    identity = ChunkIdentity(settings.series_id, 1, 0, 0, 1, 0, 0, 0)
+    lock = os.path.join(market.folder, "a-lock")
+
+    def encode() -> Any:
+        return encode_chunk(settings.json, settings.schema, chunk.columns, identity)
+
+    parts = [
+        Part("the bare syncs of its files and folders", bare),
+        Part("the lock, taken and given back", each(lambda: FileLock(lock, 1.0).release(), 100)),
+        Part("the caller's columns are checked", each(lambda: to_columns(bars, settings), 100)),
+        Part("the newest manifest is read and compared", each(series._reader.newest, 100)),
+        Part("the chunk: zones, checksums, header", each(encode, 100)),
+        Part("the manifest", each(manifest.encode, 100)),
+    ]
+    rest = whole - sum(part.microseconds for part in parts)
+    plan = "the rest: the plan of the commit, names, looks at folders and links, the next snapshot"
+    return [*parts, Part(plan, rest), Part("together", whole)]
+
+
+# The report
+
+
+def as_text(facts: dict[str, str], tables: dict[str, list[Part]]) -> str:
+    """The report as markdown."""
+    lines = [f"# {TITLE}", "", *(f"- {name}: {value}" for name, value in facts.items())]
+    for title, parts in tables.items():
+        rows = [["step", "takes"], *([part.name, figure(part.microseconds, "us")] for part in parts)]
+        lines += ["", f"## {title}", "", *aligned(rows)]
+    return "\n".join([*lines, ""])
+
+
+def keep(report: str, data: dict[str, Any]) -> None:
+    """Write the report beside the benchmarks' own."""
+    path = os.path.join(RESULTS_FOLDER, "floors")
+    with open(f"{path}.md", "w") as file:
+        file.write(report)
+    with open(f"{path}.json", "w") as file:
+        json.dump(data, file, indent=1)
+        file.write("\n")
+    print(f"kept in {os.path.relpath(path)}.md and .json", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,7 +18,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from numba.core import caching, config
+from numba import config as numba_config
+from numba.core import caching
 
 
 def digest_of_sources(package: Path) -> str:
@@ -29,11 +30,11 @@ def digest_of_sources(package: Path) -> str:
 
 _SOURCES = digest_of_sources(Path(__file__).parents[1])
 
-# Without and with underscore: numba renamed it.
-_in_tree: Any = getattr(caching, "InTreeCacheLocator", None) or caching._InTreeCacheLocator
-_numba_files: Any = caching.IndexDataCacheFile
-_numba_cache: Any = caching.FunctionCache
-_numba_code: Any = caching.CompileResultCacheImpl
+_numba: Any = caching
+_in_tree: Any = getattr(_numba, "InTreeCacheLocator", None) or _numba._InTreeCacheLocator  # numba renamed it
+_numba_files: Any = _numba.IndexDataCacheFile
+_numba_cache: Any = _numba.FunctionCache
+_numba_code: Any = _numba.CompileResultCacheImpl
 
 _warned = False
 
@@ -120,6 +121,7 @@ def keep_code(dispatcher: Any) -> Any:
 
 def _filled_folders(function: Any) -> list[str]:
     """Where its code may have been kept: below NUMBA_CACHE_DIR, and beside its source."""
+    config: Any = numba_config
     source = inspect.getfile(function)
     named = [config.CACHE_DIR] if config.CACHE_DIR else []
     below = [os.path.join(folder, _in_tree.get_suitable_cache_subpath(source)) for folder in named]

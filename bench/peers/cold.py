@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import mmap
 import os
 
-from bench.peers.base import files_below
+import numpy as np
+from numpy.typing import NDArray
 
-SAMPLES = 64  # pages of each file that are looked at
+from bench.peers.base import files_below
 
 
 def drop(folder: str) -> None:
@@ -26,24 +29,22 @@ def drop(folder: str) -> None:
 
 
 def resident_share(folder: str) -> float | None:
-    """How much of the files below a folder is in memory, by samples; None where the file system does not tell."""
-    seen = held = 0
-    for path in files_below(folder):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            size = os.fstat(descriptor).st_size
-            for offset in range(0, size, max(size // SAMPLES, 4096)):
-                seen += 1
-                held += _is_resident(descriptor, offset)
-        except OSError:
+    """How much of the files below a folder is in memory; None where the system does not tell. Reads nothing itself."""
+    pages = [pages_in_memory(path) for path in files_below(folder) if os.path.getsize(path)]
+    if any(each is None for each in pages):
+        return None
+    held = np.concatenate([np.empty(0, bool), *(each for each in pages if each is not None)])
+    return float(held.mean()) if held.size else 0.0
+
+
+def pages_in_memory(path: str) -> NDArray[np.bool_] | None:
+    """Which pages of a file are in memory (mincore)."""
+    mincore = getattr(ctypes.CDLL(None), "mincore", None)
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        view = np.frombuffer(mapped, np.uint8)
+        found = np.empty(-(-view.size // mmap.PAGESIZE), np.uint8)
+        address, size = ctypes.c_void_p(view.ctypes.data), ctypes.c_size_t(view.size)
+        del view
+        if mincore is None or mincore(address, size, ctypes.c_void_p(found.ctypes.data)):
             return None
-        finally:
-            os.close(descriptor)
-    return held / seen if seen else 0.0
-
-
-def _is_resident(descriptor: int, offset: int) -> bool:
-    try:
-        return bool(os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT))
-    except BlockingIOError:
-        return False
+    return (found & 1).astype(bool)

@@ -96,8 +96,8 @@ def sums_of(store: Contestant, spans: Sequence[Span]) -> list[int]:
 def sums_of_pieces(store: Contestant, spans: Sequence[Span]) -> list[int]:
     found: list[int] = []
     for span in spans:
-        sums = [[int(values.sum()) for values in piece] for piece in store.pieces(*span)]
-        found += map(sum, zip(*sums, strict=True))
+        sums = [[values.sum() for values in piece] for piece in store.pieces(*span)]
+        found += map(int, np.sum(sums, axis=0))  # which wraps around as the sum of all does: times are many
     return found
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from fastk import kernels
 from fastk.errors import InvalidData
 from fastk.format.chunk import ChunkHeader, as_table, block_count, map_columns, parse_chunk
+from fastk.io.mapping import will_need
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -166,6 +167,7 @@ class MappedChunk:
     def _verify_blocks(self, index: int, first: int, last: int) -> None:
         block_rows = self.header.block_rows
         rows = self.columns[index][first * block_rows : last * block_rows]
+        will_need(rows)
         found = np.empty(last - first, np.uint32)
         kernels.active.crc32c_blocks(rows.view(np.uint8), block_rows * rows.itemsize, found)
         expected = self.header.crcs[index, first:last]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _DONTNEED = getattr(mmap, "MADV_DONTNEED", 4)
+_WILLNEED = getattr(mmap, "MADV_WILLNEED", None)
 _FAILED = ctypes.c_void_p(-1).value
 
 
@@ -52,6 +53,19 @@ def drop_pages(view: NDArray[Any]) -> None:
         owner.obj.madvise(mmap.MADV_DONTNEED)
     elif isinstance(owner, mmap.mmap):
         owner.madvise(mmap.MADV_DONTNEED)
+
+
+def will_need(view: NDArray[Any]) -> None:
+    """Have the system read just the bytes of a contiguous view of a map, in one go, before they are touched.
+
+    The first touch of a page that is not in memory makes Linux read around it, up to the disk's read-ahead: with 8 MiB
+    of that, a sum over one of six columns read all six (11 ms cold against 4, measured), and with the usual 128 KiB it
+    waits once for each of them. Costs a microsecond, and some 20 ns a page that is there already.
+    """
+    if _WILLNEED is not None and view.size:
+        address: int = view.__array_interface__["data"][0]
+        begin = address - address % mmap.PAGESIZE
+        _libc().madvise(begin, address + view.nbytes - begin, _WILLNEED)  # advice: what it answers changes nothing
 
 
 class _LibcMap:

@@ -67,9 +67,14 @@ class IndexedChunks:
         self._high_rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
         self._row_count = int(self._high_rows.sum())
 
-    def covers(self, start: int, end: int) -> bool:
-        """Whether no other chunk of the snapshot touches a window."""
-        return self._before < start and end < self._behind
+    def serves(self, snapshot: Snapshot, start: int, end: int) -> bool:
+        """Whether these are all chunks of a snapshot that touch a window, packed for the kernels in force."""
+        return (
+            self.snapshot is snapshot
+            and self._kernels is kernels.active
+            and self._before < start
+            and end < self._behind
+        )
 
     def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> tuple[IndexedRows, Tally] | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
@@ -152,7 +157,7 @@ def _indexed_chunks(snapshot: Snapshot, column: int, start: int, end: int) -> In
     known = snapshot.chunks.maps.derived
     key = snapshot.settings.series_id, column
     chunks: IndexedChunks | None = known.get(key)
-    if chunks is not None and chunks.snapshot is snapshot and chunks.covers(start, end):
+    if chunks is not None and chunks.serves(snapshot, start, end):
         return chunks
     refs = snapshot.overlapping(start, end)
     if not 0 < len(refs) <= snapshot.most_pinned_chunks:

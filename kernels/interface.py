@@ -202,6 +202,12 @@ class Kernels(Protocol):
         there are. `labels` and `out_labels` are uint16 or uint32. O(events log runs).
         """
 
+    def interleave(self, columns: Any, labels: Column, out: Column, /) -> None:
+        """Set out[i] to the next value of column labels[i]: each column hands out its values in order.
+
+        `columns` is a chain of the dtype of `out`; `labels` are uint16 or uint32. O(events).
+        """
+
     def sequence_breaks(
         self,
         values: Column,

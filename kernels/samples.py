@@ -85,11 +85,16 @@ def _many_chunks(rows: Column, bounds: Column) -> Iterator[tuple[str, tuple[Any,
 
 
 def _replays(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    from . import active  # as above
+
     final = read_only(np.ones(1, dtype=np.uint8))
     for dtype in LABELS:
         label = read_only(np.zeros(1, dtype=dtype))
         runs = (read_only(np.array([4])), final, label, read_only(np.zeros(1, dtype=np.int64)))
         yield "merge", (ts, *runs, np.zeros(1, dtype=np.int64), np.empty(4, dtype=dtype), out, out.copy())
+        for kind in DTYPES:
+            column = read_only(np.ones(1, dtype=kind))
+            yield "interleave", (active.chain([column]), label, np.empty(1, dtype=kind))
     for dtype in INTEGERS:
         rows = [np.empty(1, dtype=np.int64) for _ in range(3)]
         yield "sequence_breaks", (read_only(np.ones(4, dtype=dtype)), np.empty(3, dtype=np.int64), *rows)

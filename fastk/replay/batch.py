@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastk import kernels
 from fastk.engine.rows import ArrayRows, Rows, rows_class
 from fastk.errors import InvalidInput
 
@@ -59,25 +60,28 @@ class ReplayBatch:
         return [source.settings.key for source in self._sources]
 
     @cached_property
-    def _borders(self) -> Int64:
-        """Where in :attr:`_sorted` the events of each source begin."""
-        return np.append(0, np.cumsum(np.bincount(self.source, minlength=len(self._sources))))
-
-    @cached_property
-    def _sorted(self) -> Int64:
-        """The events source by source. Of 16-bit numbers the stable sort is a radix sort: one pass."""
-        return self.source.argsort(kind="stable")
+    def _counts(self) -> list[int]:
+        """How many events each source has."""
+        counts: list[int] = np.bincount(self.source, minlength=len(self._sources)).tolist()
+        return counts
 
     def events(self, source: int) -> Int64:
         """Which events of the batch are of one series: ``batch.ts[batch.events(i)]`` are the times of its rows."""
-        place = range(len(self._sources))[source]
-        return self._sorted[self._borders[place] : self._borders[place + 1]]
+        return np.flatnonzero(self.source == range(len(self._sources))[source])
 
     def rows(self, source: int) -> Rows:
         """The rows of one series in this batch, in order: zero-copy where they lie in one chunk and in stored order."""
-        each, rows = self._sources[source], self.row[self.events(source)]
-        if not rows.size:
+        place = range(len(self._sources))[source]
+        each, count = self._sources[place], self._counts[place]
+        if not count:
             return each.snapshot.no_rows
+        if each.is_stored_in_order:
+            first = int(self._begins[place])
+            return each.rows(first, first + count)
+        return self._rows_in_another_order(place)
+
+    def _rows_in_another_order(self, place: int) -> Rows:
+        each, rows = self._sources[place], self.row[self.events(place)]
         low, high = int(rows.min()), int(rows.max()) + 1
         found = each.rows(low, high)
         if high - low == rows.size and (rows.size == 1 or (np.diff(rows) == 1).all()):
@@ -92,38 +96,44 @@ class ReplayBatch:
         Where the series store it in different dtypes, the one that holds all of them; InvalidInput if none does
         exactly, or if ``fill`` is needed and not given or does not fit.
         """
+        if name == "ts":
+            return self.ts.copy()
         dtype = self._common_dtype(name)
-        column = self._filled(name, dtype, fill)
-        for source, events, rows in self._parts(name):
-            column[events] = rows["ts"] * source.factor if name == "ts" else rows[name]
-        return column
+        return self._interleaved(name, dtype, self._checked_fill(name, dtype, fill), lambda rows: rows[name])
 
     def decoded(self, name: str, *, fill: float = np.nan) -> NDArray[np.float64]:
         """The same in natural units: float64, each series by its own scale; ``fill`` where there is no such column.
 
         InvalidInput where a series has text in it.
         """
-        self._common_dtype(name, exactly=False)
-        column = np.full(len(self), fill, np.float64)
-        for _, events, rows in self._parts(name):
-            column[events] = rows.decoded(name)
-        return column
+        dtype = self._common_dtype(name, exactly=False)
+        return self._interleaved(name, dtype, fill, lambda rows: rows.decoded(name))
 
-    def _parts(self, name: str) -> Iterator[tuple[Source, Int64, Rows]]:
-        """The series with events in this batch and with this column."""
-        for place in np.flatnonzero(np.diff(self._borders)).tolist():
-            source = self._sources[place]
-            if name in source.settings.schema.index:
-                yield source, self.events(place), self.rows(place)
+    def _interleaved(
+        self, name: str, dtype: np.dtype[Any], fill: Any, take: Callable[[Rows], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """One value an event: what ``take`` gives of the rows of each series, or ``fill``."""
+        columns = [
+            np.ascontiguousarray(take(self.rows(place)), dtype)
+            if name in source.settings.schema.index
+            else np.full(count, fill, dtype)
+            for place, (source, count) in enumerate(zip(self._sources, self._counts, strict=True))
+        ]
+        out = np.empty(len(self), dtype)
+        if dtype.kind == "O":
+            kernels.plain.interleave(columns, self.source, out)
+        else:
+            kernels.active.interleave(kernels.active.chain(columns), self.source, out)
+        return out
 
     def _common_dtype(self, name: str, *, exactly: bool = True) -> np.dtype[Any]:
         schemas = [source.settings.schema for source in self._sources]
         dtypes = {schema.fields[schema.index[name]].dtype for schema in schemas if name in schema.index}
         if not dtypes:
             raise InvalidInput(f"none of the series has a column {name!r}")
-        if not exactly and any(dtype.kind == "S" for dtype in dtypes):
-            raise InvalidInput(f"column {name!r} is text, and has no natural units: take batch.column({name!r})")
         if not exactly:
+            if any(dtype.kind == "S" for dtype in dtypes):
+                raise InvalidInput(f"column {name!r} is text, and has no natural units: take batch.column({name!r})")
             return np.dtype(np.float64)
         try:
             common = np.result_type(*dtypes)
@@ -134,13 +144,14 @@ class ReplayBatch:
             raise InvalidInput(f"no dtype holds {name!r} of all series exactly ({listed}); take them by batch.rows(i)")
         return common
 
-    def _filled(self, name: str, dtype: np.dtype[Any], fill: Any) -> NDArray[Any]:
+    def _checked_fill(self, name: str, dtype: np.dtype[Any], fill: Any) -> Any:
+        """What stands for events of series without such a column; None if there are none."""
         lacking = [source.settings for source in self._sources if name not in source.settings.schema.index]
         if not lacking:
-            return np.empty(len(self), dtype)
+            return None
         if fill is None:
             raise InvalidInput(f"{lacking[0].key} has no column {name!r}: say by fill= what stands for its events")
-        return np.full(len(self), _checked_fill(fill, dtype), dtype)
+        return _checked_fill(fill, dtype)
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """Pairs (source, record), in order; a record has the fields of its own series."""

@@ -66,6 +66,11 @@ class Source:
         return self.snapshot.settings
 
     @property
+    def is_stored_in_order(self) -> bool:
+        """Whether every row is stored at its place."""
+        return self._sequence is None
+
+    @property
     def is_over(self) -> bool:
         """Whether all rows have been handed out."""
         return self._next == self.stop

@@ -17,10 +17,12 @@ _config: Any = config
 if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
+    from ..plain.merge import interleave
     from ..plain.selection import compact, index_bounds, mark, prune, scan
 else:
     from .compact import compact
     from .indexed import chain, find_indexed, pick
+    from .interleave import interleave
     from .matrix import bundle, gather, spread
     from .selection import index_bounds, mark, prune, scan
 
@@ -40,6 +42,7 @@ __all__ = [
     "fnv1a",
     "gather",
     "index_bounds",
+    "interleave",
     "intersect",
     "lower_bounds",
     "mark",

@@ -39,7 +39,7 @@ def chain(columns: Sequence[Column]) -> Any:
 
 
 @instruction
-def _pointer(typing_context: Any, address: Any, like: Any) -> Any:
+def pointer(typing_context: Any, address: Any, like: Any) -> Any:
     """An address as a pointer to values of an array's dtype."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -80,7 +80,7 @@ def _find_indexed(
         if begins[chunk] >= ends[chunk]:
             counts[chunk] = EMPTY
             continue
-        values = carray(_pointer(value_addresses[chunk], lows), lengths[chunk])
+        values = carray(pointer(value_addresses[chunk], lows), lengths[chunk])
         first = chunk * ranges
         found, reached = index_entries(
             values, lows, highs, starts[first : first + ranges], stops[first : first + ranges]
@@ -99,7 +99,7 @@ def _find_indexed(
         begin, end = begins[chunk], ends[chunk]
         part = words[: (end + 63) // 64 - begin // 64]
         part[:] = 0
-        rows = carray(_pointer(row_addresses[chunk], out), lengths[chunk])
+        rows = carray(pointer(row_addresses[chunk], out), lengths[chunk])
         for place in range(chunk * ranges, (chunk + 1) * ranges):
             set_bits(rows[starts[place] : stops[place]], begin, end, part)
         before = position
@@ -113,7 +113,7 @@ def _pick(addresses: NDArray[np.uint64], counts: Int64Array, rows: Uint32Array, 
     for chunk in range(len(counts)):
         if counts[chunk] <= 0:
             continue
-        column = carray(_pointer(addresses[chunk], out), 1)
+        column = carray(pointer(addresses[chunk], out), 1)
         for place in range(first, first + counts[chunk]):
             out[np.uint64(place)] = column[np.uint64(rows[np.uint64(place)])]
         first += counts[chunk]

@@ -4,7 +4,7 @@ from .checksum import crc32c_blocks
 from .fnv import fnv1a
 from .indexed import chain, find_indexed, pick
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
-from .merge import merge
+from .merge import interleave, merge
 from .order import first_disorder
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
 from .selection import compact, index_bounds, mark, prune, scan
@@ -27,6 +27,7 @@ __all__ = [
     "fnv1a",
     "gather",
     "index_bounds",
+    "interleave",
     "intersect",
     "lower_bounds",
     "mark",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,3 +44,12 @@ def merge(
     out_ts[:events] = ts[found[:events]]
     positions += np.bincount(runs[:events], minlength=len(parts))
     return events
+
+
+def interleave(columns: Any, labels: Column, out: Column) -> None:
+    """Set out[i] to the next value of column labels[i]. A write to all places of a column for each."""
+    # Of 16-bit numbers the stable sort is a radix sort: one pass.
+    places, first = labels.argsort(kind="stable"), 0
+    for column, count in zip(columns, np.bincount(labels, minlength=len(columns)).tolist(), strict=True):
+        out[places[first : first + count]] = column[:count]
+        first += count

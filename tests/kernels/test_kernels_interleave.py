@@ -20,7 +20,8 @@ def test_each_event_takes_the_next_value_of_its_series(kernels, dtype, label, se
     random = np.random.default_rng(seed)
     labels = read_only(random.integers(0, series, events).astype(label))
     counts = np.bincount(labels, minlength=series)
-    pool = np.array([b"", b"a", b"abc"], dtype) if dtype.kind == "S" else pool_of(dtype)
+    pool = {"S": np.array([b"", b"a", b"abc"]), "b": np.array([False, True])}.get(dtype.kind)
+    pool = pool_of(dtype) if pool is None else pool
     columns = [read_only(random.choice(pool, count)) for count in counts]
     out, whole = guarded(events, dtype)
     kernels.interleave(kernels.chain(columns), labels, out)

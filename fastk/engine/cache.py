@@ -39,13 +39,13 @@ _Mapped = TypeVar("_Mapped", bound=Mapped)
 class MapCache:
     """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction.
 
-    ``derived`` is for what was made of several maps and keeps them alive, by series id and column: it is emptied as
-    soon as any map is let go.
+    ``derived`` is for what was made of several maps and keeps them alive, by series id, column and kernels: it is
+    emptied as soon as any map is let go.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.derived: dict[tuple[int, int], Any] = {}
+        self.derived: dict[tuple[int, int, bool], Any] = {}
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
         self._lock = threading.Lock()
 

@@ -54,7 +54,7 @@ class IndexedChunks:
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[ChunkRef], indexes: Sequence[ValueIndex]) -> None:
         self.snapshot = snapshot
-        self._kernels = kernels.active  # what they have packed is theirs
+        self._kernels = kernels.active
         self._chunks = [snapshot.open_chunk(*ref) for ref in refs]
         self._starts = [leaf.starts[place] for leaf, place in refs]
         self._ends = [leaf.ends[place] for leaf, place in refs]
@@ -68,13 +68,8 @@ class IndexedChunks:
         self._row_count = int(self._high_rows.sum())
 
     def serves(self, snapshot: Snapshot, start: int, end: int) -> bool:
-        """Whether these are all chunks of a snapshot that touch a window, packed for the kernels in force."""
-        return (
-            self.snapshot is snapshot
-            and self._kernels is kernels.active
-            and self._before < start
-            and end < self._behind
-        )
+        """Whether these are all chunks of a snapshot that touch a window."""
+        return self.snapshot is snapshot and self._before < start and end < self._behind
 
     def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> tuple[IndexedRows, Tally] | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
@@ -155,7 +150,7 @@ def find_at_once(
 def _indexed_chunks(snapshot: Snapshot, column: int, start: int, end: int) -> IndexedChunks | None:
     """The chunks that touch a window; None if they are too many to stay mapped, or one has no index worth opening."""
     known = snapshot.chunks.maps.derived
-    key = snapshot.settings.series_id, column
+    key = snapshot.settings.series_id, column, kernels.loaded()  # what one implementation packs is its own
     chunks: IndexedChunks | None = known.get(key)
     if chunks is not None and chunks.serves(snapshot, start, end):
         return chunks

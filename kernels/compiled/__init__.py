@@ -9,7 +9,6 @@ from .fnv import fnv1a
 from .matrix import align, carry_forward, equal, intersect, unite
 from .merge import merge
 from .order import first_disorder
-from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
 from .sequence import sequence_breaks
 from .zones import zones
 
@@ -18,12 +17,14 @@ if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
     from ..plain.merge import interleave
+    from ..plain.search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
 else:
     from .compact import compact
     from .indexed import chain, find_indexed, pick
     from .interleave import interleave
     from .matrix import bundle, gather, spread
+    from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan
 
 __all__ = [

@@ -176,16 +176,18 @@ def equal(one: Int64Array, other: Int64Array) -> bool:
 def unite(one: Int64Array, other: Int64Array, out: Int64Array) -> int:
     """Write the different values of two sorted int64 arrays to `out`, ascending; gives their number."""
     left, right, count = 0, 0, 0
-    while left < len(one) or right < len(other):
-        if right == len(other) or (left < len(one) and one[left] <= other[right]):
-            value = one[left]
-            left += 1
-        else:
-            value = other[right]
-            right += 1
-        if count == 0 or out[count - 1] != value:
-            out[count] = value
-            count += 1
+    # No branch depends on which is less: a value is written, and counted if it differs from the one before.
+    while left < len(one) and right < len(other):
+        first, second = one[np.uint64(left)], other[np.uint64(right)]
+        value = min(first, second)
+        left += first <= second
+        right += second <= first
+        out[np.uint64(count)] = value
+        count += count == 0 or out[np.uint64(count - 1)] != value
+    for rest in (one[left:], other[right:]):
+        for value in rest:
+            out[np.uint64(count)] = value
+            count += count == 0 or out[np.uint64(count - 1)] != value
     return count
 
 
@@ -194,16 +196,12 @@ def intersect(one: Int64Array, other: Int64Array, out: Int64Array) -> int:
     """Write the different values that two sorted int64 arrays share to `out`, ascending; gives their number."""
     left, right, count = 0, 0, 0
     while left < len(one) and right < len(other):
-        if one[left] < other[right]:
-            left += 1
-        elif one[left] > other[right]:
-            right += 1
-        else:
-            if count == 0 or out[count - 1] != one[left]:
-                out[count] = one[left]
-                count += 1
-            left += 1
-            right += 1
+        first, second = one[np.uint64(left)], other[np.uint64(right)]
+        left += first <= second
+        right += second <= first
+        if count < len(out):
+            out[np.uint64(count)] = first
+        count += first == second and (count == 0 or out[np.uint64(count - 1)] != first)
     return count
 
 

@@ -7,6 +7,7 @@ from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import search as plain
+from .bits import either
 from .compile import KernelByDtype, array_type, kernel, point_kernel
 
 # Keys searched side by side: their loads overlap, and the bounds of a block stay in the first-level cache.
@@ -25,7 +26,7 @@ def _bound(ts: Int64Array, key: int, inclusive: bool, first: int, count: int) ->
     """First row from `first` on that is not before key, among `count` rows; branch-free binary search."""
     while count > 1:
         half = count >> 1
-        first += half if _before(ts[first + half - 1], key, inclusive) else 0
+        first += either(_before(ts[first + half - 1], key, inclusive), half, 0)
         count -= half
     return first + (1 if count == 1 and _before(ts[first], key, inclusive) else 0)
 
@@ -63,7 +64,7 @@ def _block_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64A
         half = count >> 1
         for index in range(len(keys)):
             row = out[index] + half
-            out[index] = row if _before(ts[np.uint64(row - 1)], keys[index], inclusive) else row - half
+            out[index] = either(_before(ts[np.uint64(row - 1)], keys[index], inclusive), row, row - half)
         count -= half
     for index in range(len(keys)):
         out[index] += 1 if count == 1 and _before(ts[np.uint64(out[index])], keys[index], inclusive) else 0

@@ -11,7 +11,7 @@ from numba.np.numpy_support import as_dtype
 
 from ..interface import ALL, NONE, SOME, Column, Int64Array, Uint8Array, Uint32Array, Words
 from ..plain import selection as plain
-from .bits import count_bits
+from .bits import count_bits, either
 from .compile import KernelByDtype, array_type, instruction, kernel
 
 _EVERY_BIT = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -64,22 +64,6 @@ def _are_within(typing_context: Any, column: Any, row: Any, low: Any, high: Any)
     return types.uint64(column, types.intp, column.dtype, column.dtype), generate
 
 
-@instruction
-def _either(typing_context: Any, condition: Any, one: Any, other: Any) -> Any:
-    """`one` if the condition holds, else `other`, without a jump.
-
-    LLVM would jump in a search among many ranges, and mispredict every other time: 5 to 7 ns a row with this mark, 60
-    to 100 without (1,000 ranges, on a processor where it did).
-    """
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        chosen = builder.select(*arguments)
-        chosen.set_metadata("unpredictable", builder.module.add_metadata([]))
-        return chosen
-
-    return one(condition, one, other), generate
-
-
 def _in_all_lanes(builder: Any, value: Any, lanes: Any) -> Any:
     index = ir.IntType(32)
     first = builder.insert_element(ir.Constant(lanes, ir.Undefined), value, index(0))
@@ -93,7 +77,7 @@ def _first_from(values: Column, key: Any) -> int:
     count = len(values)
     while count > 0:
         half = (count + 1) >> 1
-        first += half if values[first + half - 1] < key else 0
+        first += either(values[first + half - 1] < key, half, 0)
         count -= half
     return first
 
@@ -148,7 +132,7 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
             place = places[lane] + half
             # Of a value before the first range it matters not where the search ends.
             before = _is_within(column[lane], lows[0], highs[np.uint64(place - 1)])
-            places[lane] = _either(before, places[lane], place)
+            places[lane] = either(before, places[lane], place)
         count -= half
     word = np.uint64(0)
     for lane in range(len(column) if count else 0):

@@ -42,6 +42,7 @@ format: $(READY)dev ## let ruff format the code and mend what it can
 bench: $(READY)dev ## time the kernels, then all workloads beside raw .npy files and the stores that are installed
 	$(BIN)/python -m pytest bench/test_kernels.py --quiet --benchmark-only --benchmark-sort=name --benchmark-columns=min,median,rounds
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.floors
 	@echo "To show these figures in the documentation: $(BIN)/python -m bench.docs"
 
 guard: $(READY)dev ## compare the ratios to raw .npy files, measured now, with the kept ones; no times

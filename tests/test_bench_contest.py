@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import floors
+from bench.data import Market
 from bench.peers import registry
 from bench.peers.base import Condition
 from bench.peers.cold import drop, resident_share
@@ -182,6 +184,17 @@ def test_the_axes_of_growth_are_measured(tmp_path):
         found = measure_axis(quick, str(tmp_path / axis), sizes)
         assert [each.cost for each in found] == [cost.title for cost in costs]
         assert all(set(each.figures) == set(sizes) and min(each.figures.values()) > 0 for each in found)
+
+
+def test_the_steps_of_an_operation_make_up_the_whole(tmp_path, monkeypatch):
+    for name, small in (("ROUNDS", 3), ("CALLS", 5), ("APPENDS", 5)):
+        monkeypatch.setattr(floors, name, small)
+    tables = floors.measure_parts(Market(str(tmp_path), 1, 2_000))
+    bricks = tables.pop("Bricks")
+    assert all(part.microseconds > 0 for part in bricks)
+    for parts in tables.values():
+        assert parts[-1].name == "together"
+        assert sum(part.microseconds for part in parts[:-1]) == pytest.approx(parts[-1].microseconds)
 
 
 def test_sizes_differ_in_data_and_patience():

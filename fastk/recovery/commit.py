@@ -42,8 +42,14 @@ _FOREVER = 1 << 62
 
 
 def carry_out(disk: Disk, plan: SeriesPlan, lock: WriteLock) -> None:
-    """Bring a series to the state that is planned; the store's lock is held. OSError leaves the old state."""
+    """Bring a series to the state that is planned; the store's lock is held. OSError leaves the old state.
+
+    A manifest that somebody published who was killed before its sync is made durable first: what is made here builds
+    upon it, or nothing is to be done because of it.
+    """
     now = time.time_ns() // 1_000_000
+    if plan.settings is not None:
+        disk.sync_folder(plan.scan.place.folder)
     series_id = 0 if plan.settings is None else plan.settings.series_id
     quarantine = Quarantine(disk, plan.scan.place.root, series_id, now)
     if plan.needs_commit and plan.settings is not None:

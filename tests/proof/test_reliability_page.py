@@ -1,23 +1,26 @@
-"""The table of the page on reliability has every story that is tried, by ``python -m tests.support.reliability``."""
+"""The tables of the page on reliability have the rows and columns of all that is tried, and figures of a whole run."""
 
-import subprocess
-import sys
 from pathlib import Path
 
-from support.operations import OPERATIONS
+import pytest
+from support.figures import TABLES
 
-CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-def test_every_story_has_its_row():
-    page = (CHECKOUT / "docs" / "reliability.md").read_text()
-    table = page.split("<!-- crashes -->\n")[1].split("<!-- /crashes -->")[0]
-    rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
-    assert rows == [*(operation.name.replace("_", " ") for operation in OPERATIONS), "**all**"]
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 
 
-def test_a_story_that_does_not_exist_is_refused():
-    command = [sys.executable, "-m", "tests.support.reliability", "no_such_story"]
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "there is no story no_such_story" in done.stderr
+def cells(name: str) -> list[list[str]]:
+    block = PAGE.read_text().split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("name", list(TABLES))
+def test_a_table_has_what_is_tried(name: str) -> None:
+    table, (head, _, *rows) = TABLES[name], cells(name)
+    assert head == [table.first, *table.columns]
+    assert [row[0] for row in rows] == [*table.rows, *(["**all**"] if table.has_sum else [])]
+    assert all(any(row[1:]) for row in rows)
+    assert all(any(column) for column in zip(*[row[1:] for row in rows], strict=True))
+
+
+def test_there_is_no_other_table_of_figures() -> None:
+    assert PAGE.read_text().count("<!-- /") == len(TABLES) + 1

@@ -60,6 +60,13 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     rebuilt: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def figures(self) -> dict[str, int]:
+        """The outcomes by their column of the page on reliability."""
+        return {"power cuts": self.points, "disks": self.images, **self.outcomes} | {
+            f"{state} by files": count for state, count in self.rebuilt.items()
+        }
+
 
 class Story:
     """An operation, told as often as wanted upon copies of one old state below a folder."""

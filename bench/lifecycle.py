@@ -46,11 +46,11 @@ class Minutes(NamedTuple):
 
     @property
     def sizes(self) -> list[int]:
-        """The rows of its chunks: a put that merges neighbours leaves what the digits of the count say, to base 4.
+        """The rows of its chunks: one of each tier, by the digits of the count.
 
         So a few puts make what 43,199 would. That they do is asserted where all are few enough to be made.
         """
-        return [size for size in POWERS for _ in range(self.rows // size % TIERS.tier_fanout)]
+        return [digit * size for size in POWERS if (digit := self.rows // size % TIERS.tier_fanout)]
 
     def make(self, root: str) -> Any:
         """The series, and the month of January in it."""
@@ -64,7 +64,7 @@ class Minutes(NamedTuple):
 
 
 TIERS = fastk.CompactionPolicy()
-POWERS = [TIERS.tier_fanout**power for power in reversed(range(8))]
+POWERS = [TIERS.tier_fanout**power for power in reversed(range(5))]
 ONE_BY_ONE = 700
 MINUTES = {
     "a month of minutes, over": Minutes(43_200, is_over=True),
@@ -155,7 +155,7 @@ READS_OF_MINUTES: dict[str, Build] = {
 
 
 def put_beside_append(market: Market, rounds: int) -> Workload:
-    """A put, which merges small neighbours every fourth time, beside an append, which never does; 16 a round."""
+    """A put, which merges small neighbours, beside an append, which never does; 16 a round."""
     put, _ = monthly_appender(market, "put-beside-append", merges=True)
     append, _ = monthly_appender(market, "append-beside-put")
 

@@ -28,8 +28,8 @@ class CompactionPolicy:
 
     ``auto_merge``: a put merges the partitions for which that is advised, in its own commit (off by default).
     ``tier_fanout``: how many times more rows a chunk of the next tier has, of each of which ``put`` lets one stand; 0
-    turns that off, and the merging of a partition when the next one begins. ``tier_bytes``: the largest chunk that either makes. The
-    ``put_*_chunk`` methods write one delta a put.
+    turns that off, and the merging of a partition when the next one begins. ``tier_bytes``: the largest chunk that
+    either makes. The ``put_*_chunk`` methods write one delta a put.
     """
 
     delta_chunk_threshold: int = 4

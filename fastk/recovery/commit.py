@@ -91,7 +91,8 @@ class _SeriesCommit:
         self._created: list[str] = []
         aside = quarantined_files(disk, self._place.root, settings.series_id)
         highest = max(plan.scan.highest_sequence(), plan.base, *map(sequence_of_file, aside), 0)
-        self._sequence = names.sequence_behind(highest)
+        writes_chunks = plan.salvages or plan.superseded
+        self._sequence = (names.sequence_behind if writes_chunks else names.sequence_of_rebuild)(highest)
 
     def carry_out(self, quarantine: Quarantine) -> None:
         """All steps; what an error interrupts is taken back."""

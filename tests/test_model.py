@@ -436,4 +436,4 @@ TestStore = StoreMachine.TestCase
 
 @pytest.mark.slow
 class TestStoreForLonger(StoreMachine.TestCase):
-    settings = settings(max_examples=3_000 if TORTURE else 300, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=1_500 if TORTURE else 300, stateful_step_count=60, deadline=None)

@@ -72,7 +72,7 @@ def fuzz_parser(pipe: Any, kind: str, content: bytes, examples: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("examples", amounts(60, 1_500, 40_000))
+@pytest.mark.parametrize("examples", amounts(60, 1_500, 15_000))
 def test_parsers_refuse_what_they_cannot_use(root: Path, kind: str, examples: int, figures: Note) -> None:
     ends = in_another_process(fuzz_parser, kind, damage.file_of(root, kind).read_bytes(), examples)
     figures("fuzzing", kind, ends)
@@ -96,7 +96,7 @@ def fuzz_store(pipe: Any, root: str, kind: str, examples: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("examples", amounts(12, 25, 3_000)[1:])
+@pytest.mark.parametrize("examples", amounts(12, 25, 800)[1:])
 def test_stores_with_files_that_were_made_up_do_no_harm(root: Path, kind: str, examples: int, figures: Note) -> None:
     figures("fuzzing", kind, in_another_process(fuzz_store, str(root), kind, examples))
 
@@ -163,7 +163,7 @@ def fuzz_lines(pipe: Any, root: str, examples: int) -> None:
 KNOWN_ERRORS = {"InvalidInput", "NotFound", "Conflict", "InvalidData", "StoreClosed"}
 
 
-@pytest.mark.parametrize("examples", amounts(120, 2_000, 40_000))
+@pytest.mark.parametrize("examples", amounts(120, 2_000, 15_000))
 def test_the_bridge_answers_any_line(tmp_path: Path, examples: int, figures: Note) -> None:
     figures("fuzzing", "line for the bridge", in_another_process(fuzz_lines, str(tmp_path / "store"), examples))
 

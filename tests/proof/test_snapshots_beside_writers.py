@@ -35,7 +35,7 @@ def root() -> Iterator[Path]:
 ROW = "three processes read beside a writer"
 
 
-@pytest.mark.parametrize("steps", amounts(40, 250, 3_000))
+@pytest.mark.parametrize("steps", amounts(40, 250, 2_000))
 @pytest.mark.parametrize("grace_seconds", [3600, 0])
 def test_every_read_of_another_process_is_a_committed_state(
     root: Path, steps: int, grace_seconds: int, figures: Note
@@ -153,7 +153,7 @@ def check_one_commit(rows: Any, count: int) -> None:
     np.testing.assert_array_equal(rows.column("check"), rows.ts * 0.5 + stamps)
 
 
-@pytest.mark.parametrize("rounds", amounts(4, 40, 400))
+@pytest.mark.parametrize("rounds", amounts(4, 40, 200))
 @pytest.mark.parametrize("grace_seconds", [3600, 0])
 def test_eight_threads_of_one_store_object_see_one_commit_at_a_time(
     root: Path, rounds: int, grace_seconds: int, figures: Note

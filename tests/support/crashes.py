@@ -43,12 +43,12 @@ class Effort:
     @classmethod
     def wanted(cls) -> Effort:
         """The usual one, or the long one where FASTK_TORTURE is set."""
-        return cls(96, 4, 2_000, 1, each_fault=True) if TORTURE else cls()
+        return cls(48, 2, 400, 2, each_fault=True) if TORTURE else cls()
 
     @classmethod
     def of_repairs(cls) -> Effort:
         """Fewer, as each disk is looked at and repaired as a whole."""
-        return cls(24, 2, 200, each_fault=True) if TORTURE else cls(images=2, successor_images=30)
+        return cls(12, 1, 100, each_fault=True) if TORTURE else cls(images=2, successor_images=30)
 
 
 @dataclass

@@ -27,7 +27,7 @@ from support.torture import TORTURE  # noqa: E402
 
 PAGE = TESTS.parent / "docs" / "reliability.md"
 PROOFS = ("proof", "test_crash_prefix.py", "test_io_failures.py", "test_model.py")
-OPTIONS = ("-q", "-p", "no:benchmark", "-n", "auto", "--dist", "worksteal")
+OPTIONS = ("-q", "-p", "no:benchmark", "-n", "auto", "--dist", "worksteal", "--durations", "10")
 
 
 class Figures:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.figures import TABLES
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
 
 
 def cells(name: str) -> list[list[str]]:

@@ -24,8 +24,8 @@ demo: $(READY)demo ## store and read real market data, and show how fast (CSV=pa
 test: $(READY)dev ## run the whole test suite
 	$(TESTS)
 
-torture: $(READY)dev ## the proofs of reliability in their long form: more crash points, more disks, every fault (tens of minutes)
-	FASTK_TORTURE=1 $(BIN)/python -m pytest tests/proof tests/test_crash_prefix.py tests/test_io_failures.py tests/test_model.py
+torture: $(READY)dev ## the proofs of reliability in their long form (tens of minutes); writes their figures into docs/reliability.md
+	FASTK_TORTURE=1 $(BIN)/python -m tests.support.reliability
 
 lint: $(READY)dev ## lint, formatting and strict types
 	$(BIN)/ruff check .

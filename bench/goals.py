@@ -110,8 +110,18 @@ GOALS = {
     "append at 10,000 chunks": beside(
         1.2, "Appending costs the same at any number of chunks; a fifth is left to the noise of the disk."
     ),
-    "all of 4,000 minutes by put": beside(2.0, _TIERS),
-    "one of 4,000 minutes by put": beside(2.0, _TIERS),
+    **{
+        f"{month}: {what}": beside(2.0, _TIERS)
+        for month in ("a month of minutes, over", "a month less one minute", "a month of 4,095 minutes")
+        for what in (
+            "one row",
+            "64 rows, sum of close",
+            "1,024 rows, sum of close",
+            "all, sum of close",
+            "all, sum of close over segments",
+            "where close > x, 1% match",
+        )
+    },
     "attach, 10,000 chunks": absolute(1_000, "us", "10,000 chunks attach in about a millisecond."),
     "fresh process to the first 1,024 rows": beside(
         1.35, "Most of it is the import of numpy, which both pay; the engine may add about 30 ms."

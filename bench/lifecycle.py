@@ -1,14 +1,11 @@
-"""The workloads of a store that is written in small pieces: reads of what came minute by minute, batches, merges.
-
-A whole month of minutes is 44,640 commits; 4,000 of them stand for it, which have as many tiers but one.
-"""
+"""The workloads of a store that is written in small pieces: reads of what came minute by minute, batches, merges."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -18,13 +15,12 @@ from bench.data import MINUTE, TIMEFRAME, Columns, Market
 from bench.measure import Workload
 from bench.writes import APPENDED, Appender, Build, FreshFolder, bars_from, monthly_appender
 
-MINUTES = 4_000
 DAYS, DAY_ROWS = 30, 1_440
 SERIES = 50
 SYMBOL = "SYM0USDT"
-START = int(np.datetime64("2024-01-01", "ms").astype(np.int64))
+START, FEBRUARY = (int(np.datetime64(f"2024-{month}-01", "ms").astype(np.int64)) for month in ("01", "02"))
 POINTS = 100
-PUT, CHUNKS, MERGED = "put", "put_kline_chunk", "merged"
+MERGED = "merged"
 
 
 @contextmanager
@@ -42,72 +38,124 @@ def new_series(folder: str) -> Any:
 # What came minute by minute
 
 
-def minute_by_minute(market: Market, how: str) -> Any:
-    """4,000 bars that were written one by one, or as one chunk; warm. Made at the first use."""
-    root = os.path.join(market.folder, f"minutes-{how}")
+class Minutes(NamedTuple):
+    """A month that came minute by minute by ``put``, up to some row; ``is_over``: the next one has begun."""
+
+    rows: int
+    is_over: bool = False
+
+    @property
+    def sizes(self) -> list[int]:
+        """The rows of its chunks: one of each tier, by the digits of the count.
+
+        So a few puts make what 43,199 would. That they do is asserted where all are few enough to be made.
+        """
+        return [digit * size for size in POWERS if (digit := self.rows // size % TIERS.tier_fanout)]
+
+    def make(self, root: str) -> Any:
+        """The series, and the month of January in it."""
+        series, start = new_series(root), START
+        for size in self.sizes:
+            series.put(bars_from(start, size))
+            start += size * MINUTE
+        if self.is_over:
+            series.put(bars_from(FEBRUARY, 1))
+        return series
+
+
+TIERS = fastk.CompactionPolicy()
+POWERS = [TIERS.tier_fanout**power for power in reversed(range(5))]
+ONE_BY_ONE = 700
+MINUTES = {
+    "a month of minutes, over": Minutes(43_200, is_over=True),
+    "a month less one minute": Minutes(43_199),
+    "a month of 4,095 minutes": Minutes(4_095),
+}
+
+
+def assert_puts_leave_these_chunks(folder: str) -> None:
+    """One row a put, so often as many chunks of a tier as can be stand at the end."""
+    series = new_series(os.path.join(folder, "one-by-one"))
+    for row in range(ONE_BY_ONE):
+        series.put(bars_from(START + row * MINUTE, 1))
+    assert [len(piece) for piece in series.range().segments] == Minutes(ONE_BY_ONE).sizes
+
+
+def written(market: Market, name: str, minutes: Minutes) -> Any:
+    """The series, warm; made at the first use."""
+    root = os.path.join(market.folder, f"minutes of {name}")
     if not os.path.exists(root):
         with without_syncs():
-            series = new_series(root)
-            put = series.append if how == CHUNKS else series.put
-            rows = 1 if how in (PUT, CHUNKS) else MINUTES
-            for place in range(0, MINUTES, rows):
-                put(bars_from(START + place * MINUTE, rows))
+            minutes.make(root)
+            if minutes == MINUTES["a month less one minute"]:
+                assert_puts_leave_these_chunks(market.folder)
+    return opened(root, minutes.rows)
+
+
+def merged(market: Market, rows: int) -> Any:
+    """As many minutes in one chunk."""
+    root = os.path.join(market.folder, f"{rows} merged")
+    if not os.path.exists(root):
+        with without_syncs():
+            new_series(root).put(bars_from(START, rows))
+    return opened(root, rows)
+
+
+def opened(root: str, rows: int) -> Any:
+    """The series of a store, every checksum compared before."""
     series = fastk.open(root, "r").kline(SYMBOL, TIMEFRAME)
-    assert int(series.range().close.sum()) == int(bars_from(START, MINUTES)["close"].sum())
+    assert int(series.range(START, FEBRUARY - 1).close.sum()) == int(bars_from(START, rows)["close"].sum())
     series.verify()
     return series
 
 
-def full_range(how: str, market: Market, rounds: int) -> Workload:
-    """Sum a column of all rows, beside the same rows in one chunk."""
+Answer = Callable[[Any, int], Any]
+QUANTILE = 990_000  # close is spread over 0 to 1,000,003
 
-    def read(series: Any) -> Callable[[Any], int]:
-        return lambda batch: int(series.range().close.sum())
-
-    return Workload(
-        f"all of 4,000 minutes by {how}",
-        read(minute_by_minute(market, how)),
-        read(minute_by_minute(market, MERGED)),
-        range(rounds),
-        baseline_name=MERGED,
-    )
-
-
-def points(how: str, market: Market, rounds: int) -> Workload:
-    """Single rows at random times, beside the same in one chunk."""
-    times = START + MINUTE * np.random.default_rng(7).integers(0, MINUTES, (rounds, POINTS))
-
-    def read(series: Any) -> Callable[[list[int]], list[int]]:
-        return lambda batch: [series.at(ts).close for ts in batch]
-
-    return Workload(
-        f"one of 4,000 minutes by {how}",
-        read(minute_by_minute(market, how)),
-        read(minute_by_minute(market, MERGED)),
-        times.tolist(),
-        calls=POINTS,
-        baseline_name=MERGED,
-    )
+ANSWERS: dict[str, Answer] = {
+    "one row": lambda series, ts: series.at(ts).close,
+    "64 rows, sum of close": lambda series, ts: int(series.range(ts, ts + 63 * MINUTE).close.sum()),
+    "1,024 rows, sum of close": lambda series, ts: int(series.range(ts, ts + 1_023 * MINUTE).close.sum()),
+    "all, sum of close": lambda series, ts: int(series.range(START, FEBRUARY - 1).close.sum()),
+    "all, sum of close over segments": lambda series, ts: sum(
+        int(piece.close.sum()) for piece in series.range(START, FEBRUARY - 1).segments
+    ),
+    "where close > x, 1% match": lambda series, ts: (
+        series.where("close", fastk.Gt(QUANTILE), START, FEBRUARY - 1).rows.ts
+    ),
+}
 
 
-def range_after_puts(market: Market, rounds: int) -> Workload:
-    return full_range(PUT, market, rounds)
+def read_of_minutes(name: str, minutes: Minutes, what: str) -> Build:
+    """Reads at random times of what came minute by minute, beside the same of one chunk."""
+    calls = 1 if what.startswith(("all", "where")) else POINTS
+    answer = ANSWERS[what]
+
+    def build(market: Market, rounds: int) -> Workload:
+        times = START + MINUTE * np.random.default_rng(7).integers(0, minutes.rows - 1_024, (rounds, calls))
+
+        def read(series: Any) -> Callable[[list[int]], list[Any]]:
+            return lambda batch: [answer(series, ts) for ts in batch]
+
+        return Workload(
+            f"{name}: {what}",
+            read(written(market, name, minutes)),
+            read(merged(market, minutes.rows)),
+            times.tolist(),
+            calls=calls,
+            baseline_name=MERGED,
+        )
+
+    return build
 
 
-def range_after_chunks(market: Market, rounds: int) -> Workload:
-    return full_range(CHUNKS, market, rounds)
-
-
-def points_after_puts(market: Market, rounds: int) -> Workload:
-    return points(PUT, market, rounds)
-
-
-def points_after_chunks(market: Market, rounds: int) -> Workload:
-    return points(CHUNKS, market, rounds)
+READS_OF_MINUTES: dict[str, Build] = {
+    f"{name}: {what}": read_of_minutes(name, minutes, what) for name, minutes in MINUTES.items() for what in ANSWERS
+}
 
 
 def put_beside_append(market: Market, rounds: int) -> Workload:
-    """A put, which merges small neighbours every fourth time, beside an append, which never does; 16 a round."""
+    """A put, which merges small neighbours, beside an append, which never does; 16 a round."""
     put, _ = monthly_appender(market, "put-beside-append", merges=True)
     append, _ = monthly_appender(market, "append-beside-put")
 
@@ -233,10 +281,7 @@ def put_again(market: Market, rounds: int) -> Workload:
 
 
 LIFECYCLE: dict[str, Build] = {
-    "all of 4,000 minutes by put": range_after_puts,
-    "all of 4,000 minutes by put_kline_chunk": range_after_chunks,
-    "one of 4,000 minutes by put": points_after_puts,
-    "one of 4,000 minutes by put_kline_chunk": points_after_chunks,
+    **READS_OF_MINUTES,
     "put 64 rows, durable": put_beside_append,
     "64 rows into 50 series, one batch": batch_beside_puts,
     "merge of a month in 30 chunks": merge_of_a_month,

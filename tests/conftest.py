@@ -21,6 +21,16 @@ def shared() -> Path:
 
 
 @pytest.fixture
+def figures(record_property):
+    """Notes what a proof has really tried, for the tables of the page on reliability: table, row, counts by column."""
+
+    def note(table: str, row: object, counts: dict[str, int]) -> None:
+        record_property("figures", [table, str(row).replace("_", " "), counts])
+
+    return note
+
+
+@pytest.fixture
 def store():
     """A fresh store."""
     with temporary_store() as opened:

@@ -30,7 +30,7 @@ def test_every_workload_agrees_with_raw_npy():
     for workload in ("point, hit", "range 1,024 rows", "at_many", "append 64 rows", "initial write", "fresh process"):
         assert workload in measured.stdout
     for workload in (
-        "all of 4,000 minutes by put",
+        "a month less one minute: one row",
         "64 rows into 50 series",
         "merge of a month",
         "skip_identical",

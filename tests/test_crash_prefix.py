@@ -18,6 +18,7 @@ import pytest
 from builders import temporary_folder
 from support.crashes import Effort, Story, explained, killed_writers, power_cuts
 from support.disks import Image, Journal, Killed, RecordingDisk, read_image, write_image
+from support.figures import Note
 from support.operations import FEBRUARY, JANUARY, KEY, OPERATIONS, Operation, by_name, columns, picture, register
 
 import fastk.io.disk
@@ -64,15 +65,18 @@ def bench(tmp_path: Path) -> Callable[[Image], Path]:
 
 
 @each_story(QUICK | {"init", "gc_of_a_chain", "remove_chunks_without_rows", "drop_series"})
-def test_a_power_cut_leaves_the_old_or_the_new_state_and_a_writer_can_go_on(story: Story) -> None:
+def test_a_power_cut_leaves_the_old_or_the_new_state_and_a_writer_can_go_on(story: Story, figures: Note) -> None:
     tally = power_cuts(story, Effort.wanted())
+    figures("crashes", story.operation, tally.figures)
     assert tally.points == len(story.journal.effects) + 1
     assert tally.images == sum(tally.outcomes.values()) == sum(tally.rebuilt.values()) > tally.points / 2
 
 
 @each_story({"first_put", "delete_everything_again"})
-def test_a_killed_writer_and_its_successor_lose_nothing(story: Story) -> None:
-    assert killed_writers(story, Effort.wanted()).points == len(story.journal.effects)
+def test_a_killed_writer_and_its_successor_lose_nothing(story: Story, figures: Note) -> None:
+    tally = killed_writers(story, Effort.wanted())
+    assert tally.points == len(story.journal.effects)
+    figures("crashes", story.operation, {"killed writers": tally.points, "disks behind them": tally.images})
 
 
 @pytest.mark.usefixtures("no_syncs")

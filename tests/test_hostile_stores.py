@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from builders import contents
-from support.operations import FEBRUARY, JANUARY, KEY, bars, register
+from support.operations import FEBRUARY, JANUARY, KEY, THIRD, bars, register
 
 import fastk
 from fastk.format import names
@@ -190,3 +190,20 @@ def test_a_giant_file_is_refused_before_it_is_read(root: Path, name: str) -> Non
     os.truncate(root / name, 6 << 30)  # a hole, which takes no room on the disk, but would in memory
     with pytest.raises(fastk.InvalidData, match="which no file of its kind has"), fastk.FastKStore.open(root) as store:
         store.series(KEY).range()
+
+
+def test_nobody_else_may_write_whatever_the_umask_says(tmp_path: Path) -> None:
+    root = tmp_path / "deep" / "root"
+    before = os.umask(0)
+    try:
+        with fastk.FastKStore.open(root, grace_seconds=0) as store:
+            register(store, THIRD).put(bars(1, 2))
+            store.series(THIRD).put(bars(1, first_day=3))
+            store.series(THIRD).merge()
+            (chunk,) = root.rglob("2024-02*.chunk")
+            chunk.write_bytes(chunk.read_bytes()[:-40])
+            store.repair_store()
+    finally:
+        os.umask(before)
+    assert list(root.rglob(names.QUARANTINE_FOLDER))
+    assert not [path for path in (root.parent, *root.parent.rglob("*")) if path.stat().st_mode & 0o022]

@@ -11,13 +11,14 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from builders import temporary_folder
 from support.crashes import Effort, Story
 from support.failures import FailingStory, Failures
+from support.figures import Note
 from support.operations import FEBRUARY, JANUARY, KEY, OPERATIONS, SPRING, by_name, columns, picture, register
 
 import fastk
@@ -38,26 +39,38 @@ def story(request: pytest.FixtureRequest) -> Iterator[FailingStory]:
         yield FailingStory(Story(request.param, folder))
 
 
-def check(found: Failures, story: FailingStory) -> None:
-    assert not found.problems, "\n".join([f"of the calls {' '.join(story.calls)}", *found.problems])
+@pytest.fixture
+def check(story: FailingStory, figures: Note) -> Callable[..., None]:
+    """Nothing went wrong; and how many calls that were."""
+
+    def check(found: Failures, column: str = "") -> None:
+        assert not found.problems, "\n".join([f"of the calls {' '.join(story.calls)}", *found.problems])
+        if column:
+            figures("crashes", story.story.operation, {column: found.calls})
+
+    return check
 
 
-def test_one_failing_call_changes_nothing_or_everything(story: FailingStory) -> None:
+def test_one_failing_call_changes_nothing_or_everything(story: FailingStory, check: Callable[..., None]) -> None:
     found = story.fail(each=Effort.wanted().each_fault)
-    check(found, story)
+    check(found, "failed calls")
     assert found.outcomes["an error"] > 1
 
 
-def test_an_interrupt_at_any_call_changes_nothing_or_everything(story: FailingStory) -> None:
-    check(story.interrupt(each=Effort.wanted().each_fault), story)
+def test_an_interrupt_at_any_call_changes_nothing_or_everything(
+    story: FailingStory, check: Callable[..., None]
+) -> None:
+    check(story.interrupt(each=Effort.wanted().each_fault), "interrupts")
 
 
-def test_an_interrupt_behind_any_effect_changes_nothing_or_everything(story: FailingStory) -> None:
-    check(story.interrupt_effects(), story)
+def test_an_interrupt_behind_any_effect_changes_nothing_or_everything(
+    story: FailingStory, check: Callable[..., None]
+) -> None:
+    check(story.interrupt_effects(), "interrupts")
 
 
-def test_short_writes_are_continued(story: FailingStory) -> None:
-    check(story.write_short(7), story)
+def test_short_writes_are_continued(story: FailingStory, check: Callable[..., None]) -> None:
+    check(story.write_short(7))
 
 
 class TestFailedSync:

@@ -6,8 +6,10 @@ refreshes.
 
 import shutil
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.disks import read_image
 from support.rebuild import rebuilt
+from support.torture import TORTURE
 
 import fastk
 from fastk import CompactionPolicy, InvalidInput, NotFound, Schema
@@ -138,10 +141,13 @@ def put_by_the_book(schema, stored, rows, on_conflict):
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """The store, a second reader of it, and what both should hold."""
+    """The store, a second reader of it, and what both should hold. ``counts`` is what all runs have tried."""
+
+    counts: ClassVar = Counter()
 
     @initialize(keys=st.lists(KEYS, min_size=2, max_size=3, unique=True))
     def open(self, keys):
+        self.counts["rounds"] += 1
         self.folder = tempfile.mkdtemp(prefix="fastk-test-", dir=MEMORY)
         self.store = fastk.open(self.folder)
         self.store.init()
@@ -401,6 +407,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def listings_agree(self):
+        self.counts["steps"] += 1
         if not hasattr(self, "model"):
             return
         entries = self.reader.list_series()
@@ -410,9 +417,17 @@ class StoreMachine(RuleBasedStateMachine):
         assert all(each.problem is None for each in entries)
 
     def same(self, rows, expected):
+        self.counts["reads compared"] += 1
         assert len(rows) == len(expected)
         for name in rows.schema.names:
             np.testing.assert_array_equal(rows[name], expected[name])
+
+
+@pytest.fixture(autouse=True)
+def counted(figures):
+    StoreMachine.counts.clear()
+    yield
+    figures("others", "everything mixed, beside a model", dict(StoreMachine.counts))
 
 
 StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
@@ -421,4 +436,4 @@ TestStore = StoreMachine.TestCase
 
 @pytest.mark.slow
 class TestStoreForLonger(StoreMachine.TestCase):
-    settings = settings(max_examples=300, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=1_500 if TORTURE else 300, stateful_step_count=60, deadline=None)

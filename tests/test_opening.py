@@ -375,6 +375,8 @@ class TestLostManifest:
             for _ in range(2):
                 with pytest.raises(fastk.InvalidData, match=r"series.meta is missing, but 1 chunks .*rebuild-manifest"):
                     store.register_kline_series("A", "1m", 60_000)
+                with pytest.raises(fastk.NotFound, match=r"series.meta is missing, but 1 chunks .*rebuild-manifest"):
+                    store.kline("A", "1m").range()
                 (entry,) = store.list_series()
                 assert "is missing" in entry.problem
                 assert not manifest.exists()

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastk.cli.admin_commands import Answer, key_of, open_for_reading
-from fastk.cli.failures import printable
+from fastk.cli.admin_progress import counting
+from fastk.cli.failures import one_line, printable
 from fastk.errors import FastKError, InvalidInput, LockTimeout, StoreClosed
 from fastk.io.disk import Disk, SyncFailed
 from fastk.keys import SeriesKey
@@ -51,13 +52,13 @@ def merge(options: argparse.Namespace) -> Answer:
     key, partition = _key_or_none(options), options.partition
     if key is None and partition is not None:
         raise InvalidInput("--partition names a partition of one series: name that as well")
-    with _open_for_writing(options.root) as store:
+    with _open_for_writing(options.root) as store, counting("merging series") as tell:
 
         def merge_one(key: SeriesKey) -> SeriesMerge:
             done = store.merge_series(key, partition)
             return SeriesMerge(*key, done.merged, done.chunks, done.sequence)
 
-        return _answer(_each(store, key, merge_one, SeriesMerge))
+        return _answer(_each(store, key, merge_one, SeriesMerge, tell))
 
 
 def advise(options: argparse.Namespace) -> Answer:
@@ -93,19 +94,31 @@ def _open_for_writing(root: str) -> FastKStore:
     return FastKStore.open(root)
 
 
-def _each(store: FastKStore, key: SeriesKey | None, work: Callable[[SeriesKey], Any], report: Any) -> Iterator[Any]:
-    """The reports on one series, or on all; one that fails is reported with its problem, unless all would."""
+def _each(
+    store: FastKStore,
+    key: SeriesKey | None,
+    work: Callable[[SeriesKey], Any],
+    report: Any,
+    tell: Callable[[int, int], None] | None = None,
+) -> Iterator[Any]:
+    """The reports on one series, or on all; one that fails is reported with its problem, unless all would.
+
+    ``tell`` hears how many are done, and of how many.
+    """
     if key is not None:
         yield work(key)
         return
-    for entry in store.list_series():
+    entries = store.list_series()
+    for number, entry in enumerate(entries):
+        if tell is not None:
+            tell(number, len(entries))
         each = SeriesKey(entry.symbol, entry.category, entry.name)
         try:
             yield work(each)
         except _OF_THE_STORE:
             raise
         except (FastKError, OSError) as error:
-            yield report(*each, problem=str(error))
+            yield report(*each, problem=one_line(error))
 
 
 def _answer(reports: Iterator[Any]) -> Answer:

@@ -1,10 +1,12 @@
 """When chunks of a partition are worth merging. Pure.
 
 Two rules. *Advice* is the original's: thresholds on the deltas of a partition. *Tiers* keep a series that is written
-in small puts readable by itself, as in size-tiered log-structured merging (P. O'Neil et al., "The Log-Structured
-Merge-Tree", 1996): a put that finds ``tier_fanout - 1`` neighbours of no higher tier than its own takes them along. A
-row is so rewritten about log(n) times, to base ``tier_fanout``, and as many chunks a tier stay. The put that begins a
-new partition behind all others merges the one before it, which will hardly change any more.
+in small puts readable by itself, as in log-structured merging (P. O'Neil et al., "The Log-Structured Merge-Tree",
+1996): the powers of ``tier_fanout`` divide chunks by their rows, and a put takes along its neighbours of no higher tier
+than its own. So one chunk of each tier stays, log(n) to base ``tier_fanout``, and a row is rewritten about half of
+``tier_fanout`` times a tier. Each chunk costs readers some microseconds, and rewriting a few rows costs a put little
+beside its syncs: a low base would spare the wrong side. The put that begins a new partition behind all others merges
+the one before it, which will hardly change any more.
 """
 
 from __future__ import annotations
@@ -25,16 +27,16 @@ class CompactionPolicy:
     """Thresholds from which on merging a partition is advised, and what puts do by themselves.
 
     ``auto_merge``: a put merges the partitions for which that is advised, in its own commit (off by default).
-    ``tier_fanout``: how many chunks of one size ``put`` lets stand before it merges them; 0 turns that off, and the
-    merging of a partition when the next one begins. ``tier_bytes``: the largest chunk that either makes. The
-    ``put_*_chunk`` methods write one delta a put.
+    ``tier_fanout``: how many times more rows a chunk of the next tier has, of each of which ``put`` lets one stand; 0
+    turns that off, and the merging of a partition when the next one begins. ``tier_bytes``: the largest chunk that
+    either makes. The ``put_*_chunk`` methods write one delta a put.
     """
 
     delta_chunk_threshold: int = 4
     delta_total_bytes_threshold: int = 4 * MEBIBYTE
     append_count_threshold: int = 4
     auto_merge: bool = False
-    tier_fanout: int = 4
+    tier_fanout: int = 16
     tier_bytes: int = 4 * MEBIBYTE
 
     def __post_init__(self) -> None:
@@ -68,13 +70,11 @@ class CompactionPolicy:
         """How many neighbours, nearest first and given by their rows, a new chunk of so many rows is merged with."""
         if not self.tier_fanout:
             return 0
-        taken, total, waiting, waiting_rows = 0, rows, 0, 0
+        taken, total = 0, rows
         for size in neighbours:
-            if size >= self._end_of_tier(total) or (total + waiting_rows + size) * row_bytes > self.tier_bytes:
+            if size >= self._end_of_tier(total) or (total + size) * row_bytes > self.tier_bytes:
                 break
-            waiting, waiting_rows = waiting + 1, waiting_rows + size
-            if waiting >= self.tier_fanout - 1:
-                taken, total, waiting, waiting_rows = taken + waiting, total + waiting_rows, 0, 0
+            taken, total = taken + 1, total + size
         return taken
 
     def _end_of_tier(self, rows: int) -> int:

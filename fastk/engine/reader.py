@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import Snapshot
-from fastk.errors import FastKError, NotFound, StoreClosed
+from fastk.errors import FastKError, InvalidData, NotFound, StoreClosed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -78,9 +78,14 @@ class SeriesReader:
         try:
             return self._disk.read(self.files.manifest)
         except (FileNotFoundError, NotADirectoryError):
-            raise NotFound(
-                f"series {self.files.key} is not in the store; register it first, or see list_series()"
-            ) from None
+            raise NotFound(self._why_not_found()) from None
+
+    def _why_not_found(self) -> str:
+        try:
+            self.files.check_not_lost(self._disk)
+        except InvalidData as error:
+            return str(error)
+        return f"series {self.files.key} is not in the store; register it first, or see list_series()"
 
     def _pin(self, data: bytes) -> None:
         self.pinned = self._snapshot_of(self.files.parse_manifest(data))

@@ -141,6 +141,7 @@ PART_BITS = 20
 MAX_PARTS = 1 << PART_BITS
 LAST_SEQUENCE = (1 << 43) - 1
 """The highest commit number: a million commits a second for 278 years. Ids hold a bit more, in 64 bits."""
+REBUILD_STEP = 1024
 
 
 def sequence_behind(highest: int) -> int:
@@ -148,6 +149,20 @@ def sequence_behind(highest: int) -> int:
     if highest >= LAST_SEQUENCE:
         raise InvalidData(f"a file bears the commit number {highest}, and there is none behind it: remove the file")
     return highest + 1
+
+
+def sequence_of_rebuild(highest: int) -> int:
+    """The number of a commit that only makes a manifest anew: it leaves no chunk file, and is told by this number.
+
+    A round one, with as many passed over before it.
+    """
+    round_one = (highest // REBUILD_STEP + 2) * REBUILD_STEP
+    return round_one if round_one <= LAST_SEQUENCE else sequence_behind(highest)
+
+
+def may_be_of_rebuild(sequence: int, before: int) -> bool:
+    """Whether a commit has such a number, by the highest number before it that is known of."""
+    return sequence % REBUILD_STEP == 0 and sequence - before >= REBUILD_STEP
 
 
 def chunk_id(sequence: int, part: int) -> int:

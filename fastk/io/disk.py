@@ -210,7 +210,7 @@ class Disk:
     def make_folder(self, path: str) -> bool:
         """Create one folder; False if it is there already."""
         try:
-            os.mkdir(path)
+            os.mkdir(path, 0o755)
         except FileExistsError:
             if not os.path.isdir(path):
                 raise

@@ -3,7 +3,8 @@
 Each chunk says upon which commit it was made: that one was published. Where no chunk of it is there, a later commit
 took them out and they were collected; or it wrote none (a collection, a manifest rebuilt from sound chunks); or they
 are lost. As long as all chunks lie there that others took out, nothing was collected but, perhaps, a chunk without rows
-and what it alone named, which leaves two absences. So one absence alone is a loss, or a rebuilt manifest.
+and what it alone named, which leaves two absences. So one absence alone is a loss. A rebuilt manifest passes numbers
+over, by which it is told from the others.
 """
 
 from __future__ import annotations
@@ -44,9 +45,17 @@ def absences_of(heads: Sequence[ChunkHead], others: Iterable[int], *, has_tables
     commits = _absent_commits(heads, there | taken)
     parts = _absent_parts(heads, there | taken)
     nothing_was_collected = not has_tables and taken <= there
-    is_lone = len(commits) == 1 and commits[0] - 1 in _sequences(there) | {_REGISTRATION}
+    known = _sequences(there) | {head.header.identity.base_sequence for head in heads} | {_REGISTRATION}
+    if nothing_was_collected:
+        commits = [each for each in commits if not _is_a_rebuild(each, known)]
+    is_lone = len(commits) == 1 and (commits[0] - 1 in known or _is_a_rebuild(commits[0] - 1, known))
     whole = [Absence(each, (), nothing_was_collected and is_lone) for each in commits]
     return whole + [Absence(each, found, nothing_was_collected and not commits) for each, found in parts.items()]
+
+
+def _is_a_rebuild(sequence: int, known: set[int]) -> bool:
+    """Whether a manifest was made anew by a commit, by the numbers of others."""
+    return names.may_be_of_rebuild(sequence, max(each for each in known if each < sequence))
 
 
 def _sequences(ids: Iterable[int]) -> set[int]:

@@ -124,14 +124,25 @@ class Blocks:
         return read_stretch(self._disk, self._path, self._offsets[place] + start, stop - start)
 
     def complete(self, column_of: Callable[[int], NDArray[np.uint8]]) -> None:
-        """Take damaged blocks from elsewhere, as far as those verify. ``column_of`` gives the bytes of all rows."""
+        """Take damaged blocks from elsewhere, as far as those verify. ``column_of`` gives the bytes of a column there.
+
+        Those may be fewer than the chunk's: they are tried as its first rows, and as its last.
+        """
         for place in np.flatnonzero(~self.sound.all(axis=1)).tolist():
-            column, width = column_of(place), self._width(place)
-            found = np.zeros_like(self._header.crcs[place])
-            kernels.active.crc32c_blocks(column, width, found)
-            counts = (found == self._header.crcs[place]) & ~self.sound[place]
-            self._others[place] = _Other(column, counts)
-            self.sound[place] |= counts
+            column, width, length = column_of(place), self._width(place), self._length(place)
+            other = _Other(np.zeros(length, np.uint8), np.zeros_like(self.sound[place]))
+            for start in sorted({0, length - column.size}):
+                candidate = np.zeros(length, np.uint8)
+                candidate[start : start + column.size] = column
+                found = np.zeros_like(self._header.crcs[place])
+                kernels.active.crc32c_blocks(candidate, width, found)
+                counts = (found == self._header.crcs[place]) & ~self.sound[place]
+                for run in runs_of(counts):
+                    stretch = slice(run.first * width, run.stop * width)
+                    other.column[stretch] = candidate[stretch]
+                other.counts[:] |= counts
+                self.sound[place] |= counts
+            self._others[place] = other
 
     def column_bytes(self, place: int) -> NDArray[np.uint8]:
         """The bytes of a column as the file holds them, sound or not; zeros where it is torn or cannot be read."""

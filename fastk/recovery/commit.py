@@ -42,8 +42,14 @@ _FOREVER = 1 << 62
 
 
 def carry_out(disk: Disk, plan: SeriesPlan, lock: WriteLock) -> None:
-    """Bring a series to the state that is planned; the store's lock is held. OSError leaves the old state."""
+    """Bring a series to the state that is planned; the store's lock is held. OSError leaves the old state.
+
+    A manifest that somebody published who was killed before its sync is made durable first: what is made here builds
+    upon it, or nothing is to be done because of it.
+    """
     now = time.time_ns() // 1_000_000
+    if plan.settings is not None:
+        disk.sync_folder(plan.scan.place.folder)
     series_id = 0 if plan.settings is None else plan.settings.series_id
     quarantine = Quarantine(disk, plan.scan.place.root, series_id, now)
     if plan.needs_commit and plan.settings is not None:
@@ -85,7 +91,8 @@ class _SeriesCommit:
         self._created: list[str] = []
         aside = quarantined_files(disk, self._place.root, settings.series_id)
         highest = max(plan.scan.highest_sequence(), plan.base, *map(sequence_of_file, aside), 0)
-        self._sequence = names.sequence_behind(highest)
+        writes_chunks = plan.salvages or plan.superseded
+        self._sequence = (names.sequence_behind if writes_chunks else names.sequence_of_rebuild)(highest)
 
     def carry_out(self, quarantine: Quarantine) -> None:
         """All steps; what an error interrupts is taken back."""

@@ -325,7 +325,7 @@ def _tell_absences(plan: SeriesPlan, adoption: Adoption) -> None:
         if each.is_sure:
             plan.unrepaired.append(
                 f"{place}: {each} is gone: rows that it replaced or deleted may have come back, and rows that it put "
-                f"are lost; do it again (unless it was a rebuild of the manifest, which changes no row)"
+                f"are lost; do it again"
             )
     unsure = [str(each) for each in adoption.absent if not each.is_sure]
     if unsure:

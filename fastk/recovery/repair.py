@@ -141,6 +141,8 @@ class _Repair:
     def _restore_store_file(self) -> None:
         path, state = self.survey.store_file_path, self.survey.store_file
         if state is StoreFile.SOUND:
+            if not self.report.dry_run:
+                self._disk.sync_folder(self._root)  # a repair that was killed behind its rename may have left it so
             return
         self.report.restored_store_file = True
         if state is StoreFile.CORRUPT:

@@ -2,7 +2,8 @@
 
 These were retired by its commit, and stay beside it for the grace period. No row of theirs is taken unproven:
 
-- Where the damaged chunk's header is sound, each block of rows is compared with the checksums in it.
+- Where the damaged chunk's header is sound, each block of rows is compared with the checksums in it. So the sources
+  need not be all of it: a put that merges its neighbours has rows of its own besides.
 - Where it is not, and the manifest says that rows have not changed since before that commit, the sources are the rows.
 - Else the header is made again from the sources, and its checksum must be the one that the manifest knows.
 """
@@ -81,11 +82,11 @@ class Sources:
         if not bad.lost:
             return bad
         sources = self._sources_of(bad.chunk)
-        if not sources:
-            return bad
-        if bad.head is not None:
+        if bad.head is not None and sources:
             found = bad._replace(sources=sources)
             return found._replace(lost=_completed(self._disk, found).lost())
+        if not _add_up(sources, bad.chunk):
+            return bad
         lost = [span for source in sources for span in _blocks(self._disk, source).lost()]
         if self._is_unchanged(bad.chunk) or (not lost and self._is_proven(bad.chunk, sources)):
             return bad._replace(sources=sources, lost=lost)
@@ -120,13 +121,9 @@ class Sources:
     # In the chunks that it was merged from
 
     def _sources_of(self, chunk: NamedChunk) -> tuple[ChunkFile, ...]:
-        """The retired chunks of the same partition that the commit of a chunk took out, if they add up to it."""
+        """The retired chunks of the same partition that the commit of a chunk took out; no more rows than it has."""
         files = [file for file in self._taken_out_by(chunk) if file.head is not None and file.has_own_name]
-        heads = [file.head.header for file in files if file.head is not None]
-        span = chunk.span
-        is_all = bool(heads) and sum(head.rows for head in heads) == span.rows
-        is_all = is_all and (heads[0].start_ts, max(head.end_ts for head in heads)) == (span.start_ts, span.end_ts)
-        return tuple(files) if is_all else ()
+        return tuple(files) if _row_count(files) <= chunk.span.rows else ()
 
     def _taken_out_by(self, chunk: NamedChunk) -> list[ChunkFile]:
         entries = self._retired[self._retired["partition"] == chunk.item["partition"]]
@@ -187,6 +184,18 @@ class Sources:
                 int(item["kind"]),
                 int(item["partition"]),
             )
+
+
+def _row_count(files: Sequence[ChunkFile]) -> int:
+    return sum(file.head.header.rows for file in files if file.head is not None)
+
+
+def _add_up(files: Sequence[ChunkFile], chunk: NamedChunk) -> bool:
+    """Whether chunks, in order, are as many rows as another one, of the same span."""
+    heads, span = [file.head.header for file in files if file.head is not None], chunk.span
+    if not heads or sum(head.rows for head in heads) != span.rows:
+        return False
+    return (heads[0].start_ts, max(head.end_ts for head in heads)) == (span.start_ts, span.end_ts)
 
 
 def _commit_of(chunk: NamedChunk) -> int:

@@ -19,7 +19,11 @@ def main() -> None:
 
     kind, folder, *options = sys.argv[1:]
     plant_seed(kind, Path(folder))
-    atheris.Setup([sys.argv[0], folder, *options], lambda data: fuzzing.parse(kind, data))
+
+    def look(data: bytes) -> None:
+        fuzzing.parse(kind, data)
+
+    atheris.Setup([sys.argv[0], folder, *options], look)
     atheris.Fuzz()
 
 

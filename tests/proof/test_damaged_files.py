@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from builders import temporary_folder
 from support import damage
-from support.damage import Damage
+from support.figures import Note
 from support.processes import Child, children
 from support.torture import amounts
 
@@ -25,25 +25,15 @@ def root() -> Iterator[Path]:
         yield folder / "store"
 
 
-def try_all(root: Path, kind: str, damages: list[Damage], *, everything: bool) -> None:
-    with children((damage.look, str(root), kind, damages, everything)) as (child,):
-        told = list(child.rest())
-        assert child.end() == 0, f"it died at {told[-1:]} of a {kind}"
-    assert told == [each.described for each in damages]
-
-
 @pytest.mark.parametrize("kind", list(damage.FILES))
 @pytest.mark.parametrize("step", amounts(61, 11, 1))
-def test_damage_is_never_read_as_data_and_always_has_a_verdict(root: Path, kind: str, step: int) -> None:
-    content = damage.file_of(root, kind).read_bytes()
-    length, masks = len(content), (1, 0x80, 0xFF) if step == 1 else (0x55,)
-    damages = [
-        *damage.flips(kind, content, range(step // 3, length, step), masks),
-        *damage.cuts(kind, content, sorted({0, 1, 8, length - 1, *range(step, length, 2 * step)})),
-        *damage.fills(kind, content, range(0, length, 4 * step)),
-        *damage.swaps(root, kind, f"*{damage.file_of(root, kind).suffix}" if step > 11 else "*"),
-    ]
-    try_all(root, kind, damages, everything=step <= 11)
+def test_damage_is_never_read_as_data_and_always_has_a_verdict(root: Path, kind: str, step: int, figures: Note) -> None:
+    damages = damage.damages_of(root, kind, step)
+    with children((damage.look, str(root), kind, damages, step <= 11)) as (child,):
+        told = list(child.rest())
+        assert child.end() == 0, f"it died at {told[-1:]} of a {kind}"
+    assert told[:-1] == [each.described for each in damages]
+    figures("damage", kind, told[-1])
 
 
 def test_the_process_that_looks_would_be_killed_by_its_limits() -> None:

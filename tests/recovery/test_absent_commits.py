@@ -129,6 +129,26 @@ class TestRightlyAbsent:
         assert [chunk_of(root_of(store), number).suffix for number in (2, 3, 10, 11)] == [".chunk"] * 4
         assert (report.unrepaired, report.doubts) == ([], [])
 
+    def test_a_manifest_that_was_rebuilt_before(self, store):
+        root = root_of(store)
+        for number in (1, 2):
+            store.series(KEY).put(rows(100 * number, 100), on_conflict="replace")
+            manifest(root, KEY).unlink()
+            report = mend(root)
+            assert (report.unrepaired, report.doubts, report.rebuilt_manifests) == ([], [], 1)
+            store.refresh()
+
+    def test_a_loss_beside_a_manifest_that_was_rebuilt_is_still_one(self, store):
+        manifest(root_of(store), KEY).unlink()
+        mend(root_of(store))
+        store.refresh()
+        append(store, 2)
+        lost = store.series(KEY).sequence - 1
+        root = lose_manifest(store)
+        chunk_of(root, lost).unlink()
+        (line,) = mend(root).unrepaired
+        assert f"commit {lost} is gone" in line
+
     def test_merged_chunks_that_were_collected(self, store):
         append(store, 2)
         store.merge_series(KEY)

@@ -485,6 +485,12 @@ class TestOnATerminal:
         assert admin.main(["scrub", "--root", str(sound)]) == 0
         assert "scrubbing" in capsys.readouterr().err
 
+    def test_a_bar_counts_the_series_that_are_merged(self, sound, monkeypatch, capsys):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        monkeypatch.setattr(admin_progress, "LONG_SECONDS", 0)
+        assert admin.main(["merge", "--root", str(sound)]) == 0
+        assert "merging series" in capsys.readouterr().err
+
 
 class TestDoctor:
     def test_tells_the_system(self, sound, call):

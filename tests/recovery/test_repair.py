@@ -1,7 +1,6 @@
 """A repair as a whole: nothing is deleted, nothing is done twice, a dry run touches nothing, writers are kept out."""
 
 import errno
-import shutil
 import threading
 
 import numpy as np
@@ -10,25 +9,21 @@ from builders import FEBRUARY, JANUARY, MARCH, MINUTE, bars, contents
 from recovery_stores import (
     KEY,
     TRADES,
-    append_and_merge,
     as_newer_format,
-    assert_sound,
     chunk_files,
     codes,
-    columns,
     cut,
     flip,
     flip_value,
     folder,
     january,
-    make_store,
     manifest,
     mend,
     quarantined,
     sidecar,
     write_commit,
 )
-from support.disks import ForbiddenDisk, Journal, Killed, RecordingDisk
+from support.disks import ForbiddenDisk
 
 import fastk
 from fastk.io.disk import Disk, SyncFailed
@@ -202,54 +197,6 @@ class TestFailures:
             with pytest.raises(fastk.StoreClosed):
                 store.series(TRADES).put([])
         mend(root)
-
-
-class TestInterruptions:
-    """Behind every single effect the process is killed: the rows are those of before, or those of after."""
-
-    @pytest.mark.parametrize("story", ["salvage", "rebuild", "everything", "sources", "exchanged", "old manifest"])
-    def test_a_killed_repair_can_be_repeated(self, folder_in_memory, story):
-        base = folder_in_memory / "base"
-        base.mkdir()
-        make_store(base / "store").close()
-        root = base / "store"
-        if story == "salvage":
-            flip_value(january(root), "close", 5_000)
-        elif story == "rebuild":
-            cut(manifest(root), 50)
-        elif story == "sources":
-            append_and_merge(root).unlink()
-        elif story == "exchanged":
-            contents_of = [file.read_bytes() for file in chunk_files(root)]
-            for file, content in zip(chunk_files(root), reversed(contents_of), strict=True):
-                file.write_bytes(content)
-        elif story == "old manifest":
-            append_and_merge(root, collect=True)
-        else:
-            damage_everything(root)
-        start = Journal(base).start
-        journal = Journal(base)
-        report = repair(RecordingDisk(journal), str(root))
-        assert bool(report.lost_rows) == (story in ("salvage", "everything"))
-        expected = {key: columns(root, key) for key in (KEY, TRADES)}
-        for length in range(len(journal.effects)):
-            _restore(base, start)
-            with pytest.raises(Killed):
-                repair(RecordingDisk(Journal(base), stop_after=length), str(root))
-            repair(Disk(), str(root))
-            assert_sound(root)
-            assert {key: columns(root, key) for key in (KEY, TRADES)} == expected, journal.effects[length]
-
-
-def _restore(base, image):
-    for path in base.iterdir():
-        shutil.rmtree(path)
-    for path in sorted(image):
-        content = image[path]
-        if content is None:
-            (base / path).mkdir()
-        else:
-            (base / path).write_bytes(content)
 
 
 class TestByAStoreObject:

@@ -102,6 +102,26 @@ class TestSourcesOfAMerge:
         assert rebuild(root).lost_rows == []
         assert columns(root) == before
 
+    @pytest.mark.parametrize("first", [0, 3], ids=["before its neighbours", "behind them"])
+    def test_of_a_put_that_merged_its_neighbours_give_all_but_its_own_rows(self, folder_in_memory, first):
+        """They do not add up to the chunk: the rows of the put are in no other file."""
+        root, rows, size = folder_in_memory / "store", bars(JANUARY, 4 * BLOCK), BLOCK
+        with fastk.open(root, policy=fastk.CompactionPolicy(tier_fanout=0)) as store:
+            series = store.register_kline_series("BTCUSDT", "1m", MINUTE)
+            for number in (0, 1, 2, 3):
+                if number != first:
+                    series.put(part(rows, number * size, (number + 1) * size))
+        with fastk.open(root) as store:
+            store.series(KEY).put(part(rows, first * size, (first + 1) * size))
+        before = columns(root)
+        (merged,) = (file for file in chunk_files(root) if header_of(file).rows == 4 * BLOCK)
+        for row in range(0, 4 * BLOCK, BLOCK):
+            flip_value(merged, "close", row)
+        report = mend(root)
+        assert [(each.start_ts, each.rows) for each in report.lost_rows] == [(JANUARY + first * BLOCK * MINUTE, BLOCK)]
+        kept = slice(BLOCK, None) if first == 0 else slice(3 * BLOCK)
+        assert columns(root) == {name: column[kept] for name, column in before.items()}
+
     def test_what_both_sides_lost_is_lost_and_no_more(self, merged):
         """Blocks of the merged chunk and of a source are not the same rows: each verifies by the merged header."""
         root, before = merged

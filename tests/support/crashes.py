@@ -43,7 +43,12 @@ class Effort:
     @classmethod
     def wanted(cls) -> Effort:
         """The usual one, or the long one where FASTK_TORTURE is set."""
-        return cls(96, 4, 2_000, 1, each_fault=True) if TORTURE else cls()
+        return cls(48, 2, 400, 2, each_fault=True) if TORTURE else cls()
+
+    @classmethod
+    def of_repairs(cls) -> Effort:
+        """Fewer, as each disk is looked at and repaired as a whole."""
+        return cls(12, 1, 100, each_fault=True) if TORTURE else cls(images=2, successor_images=30)
 
 
 @dataclass
@@ -54,6 +59,13 @@ class Tally:
     images: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     rebuilt: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """The outcomes by their column of the page on reliability."""
+        return {"power cuts": self.points, "disks": self.images, **self.outcomes} | {
+            f"{state} by files": count for state, count in self.rebuilt.items()
+        }
 
 
 class Story:
@@ -141,7 +153,7 @@ def power_cuts(story: Story, effort: Effort) -> Tally:
     tally, tried, end = Tally(), set(), len(story.journal.effects)
     for length in range(end + 1):
         tally.points += 1
-        for image in _images(story.journal, length, effort):
+        for image in possible_disks(story.journal, length, effort):
             key = frozenset(image.items())
             if key not in tried or length == end:
                 tried.add(key)
@@ -153,7 +165,8 @@ def power_cuts(story: Story, effort: Effort) -> Tally:
     return tally
 
 
-def _images(journal: Journal, length: int, effort: Effort) -> Iterator[Image]:
+def possible_disks(journal: Journal, length: int, effort: Effort) -> Iterator[Image]:
+    """What the disk may hold after a power cut behind so many effects."""
     for number in range(effort.rounds):
         yield from journal.images(length, seed=length + 1_000 * number, most=effort.images)
 
@@ -180,17 +193,22 @@ def killed_writers(story: Story, effort: Effort) -> Tally:
 
 
 def _cut_successor(story: Story, journal: Journal, start: int, after: Picture, effort: Effort, tally: Tally) -> None:
-    """Moments spread over the successor's work, the last one behind its end, and one disk by chance at each."""
-    end = len(journal.effects)
-    chance = random.Random(start)
-    count = max(3, effort.successor_images // len(story.journal.effects))
-    for number in range(1, count + 1):
-        length = start + (end - start) * number // count
-        allowed = (after,) if length == end else (*story.states, after)
-        image = chance.choice(list(journal.images(length, seed=number, most=effort.images)))
+    for length, image in disks_of_a_successor(journal, start, len(story.journal.effects), effort):
+        allowed = (after,) if length == len(journal.effects) else (*story.states, after)
         with explained(journal, length, image):
             story.check_rows(image, *map(rows_by_series, allowed))
         tally.images += 1
+
+
+def disks_of_a_successor(journal: Journal, start: int, successors: int, effort: Effort) -> Iterator[tuple[int, Image]]:
+    """Moments spread over the work of one of so many successors, the last one behind its end, and one disk by chance
+    at each.
+    """
+    end, chance = len(journal.effects), random.Random(start)
+    count = max(3, effort.successor_images // successors)
+    for number in range(1, count + 1):
+        length = start + (end - start) * number // count
+        yield length, chance.choice(list(journal.images(length, seed=number, most=effort.images)))
 
 
 @contextmanager

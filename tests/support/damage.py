@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -77,9 +78,15 @@ def file_of(root: Path, kind: str, key: tuple[str, str, str] = KEY) -> Path:
 # Damage
 
 
+WAYS = ("bytes flipped", "cut", "filled", "longer", "swapped")
+OUTCOMES = ("refused", "read right", "the same")
+"""Some read was refused; all were right, and there is a verdict; or what was changed means nothing to anybody."""
+
+
 class Damage(NamedTuple):
     """The content that a file gets, and whether that may go unnoticed because it means the same."""
 
+    way: str
     described: str
     content: bytes
     may_be_harmless: bool = False
@@ -102,12 +109,13 @@ def flips(kind: str, content: bytes, places: Iterable[int], masks: Iterable[int]
     for place in places:
         for mask in masks:
             changed = content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :]
-            yield Damage(f"byte {place} ^ {mask}", changed, place in unseen or kind == "store file")
+            harmless = place in unseen or kind == "store file"
+            yield Damage("bytes flipped", f"byte {place} ^ {mask}", changed, harmless)
 
 
 def cuts(kind: str, content: bytes, lengths: Iterable[int]) -> Iterator[Damage]:
     for length in lengths:
-        yield Damage(f"cut to {length}", content[:length], kind == "store file" and length == len(content) - 1)
+        yield Damage("cut", f"cut to {length}", content[:length], kind == "store file" and length == len(content) - 1)
 
 
 def fills(kind: str, content: bytes, starts: Iterable[int]) -> Iterator[Damage]:
@@ -117,9 +125,9 @@ def fills(kind: str, content: bytes, starts: Iterable[int]) -> Iterator[Damage]:
         for filler in (b"\0", b"\xff"):
             changed = content[:start] + filler * (len(content) - start)
             differs = {place for place, byte in enumerate(changed) if byte != content[place]}
-            yield Damage(f"{filler!r} from {start}", changed, differs <= unseen)
-    yield Damage("one byte more", content + b"\0")
-    yield Damage("twice", content + content)
+            yield Damage("filled", f"{filler!r} from {start}", changed, differs <= unseen)
+    yield Damage("longer", "one byte more", content + b"\0")
+    yield Damage("longer", "twice", content + content)
 
 
 def swaps(root: Path, kind: str, pattern: str) -> Iterator[Damage]:
@@ -127,14 +135,27 @@ def swaps(root: Path, kind: str, pattern: str) -> Iterator[Damage]:
     own = file_of(root, kind)
     for path in sorted(root.rglob(pattern)):
         if path.is_file() and path != own and path.read_bytes() != own.read_bytes():
-            yield Damage(f"the content of {path.relative_to(root)}", path.read_bytes())
+            yield Damage("swapped", f"the content of {path.relative_to(root)}", path.read_bytes())
+
+
+def damages_of(root: Path, kind: str, step: int) -> list[Damage]:
+    """Every so manieth byte of a file flipped, and the other damage; the less the closer the steps."""
+    content = file_of(root, kind).read_bytes()
+    length, masks = len(content), (1, 0x80, 0xFF) if step == 1 else (0x55,)
+    return [
+        *flips(kind, content, range(step // 3, length, step), masks),
+        *cuts(kind, content, sorted({0, 1, 8, length - 1, *range(step, length, 2 * step)})),
+        *fills(kind, content, range(0, length, 4 * step)),
+        *swaps(root, kind, f"*{file_of(root, kind).suffix}" if step > 11 else "*"),
+    ]
 
 
 # The process that looks
 
 
 def look(pipe: Connection, root: str, kind: str, damages: list[Damage], everything: bool) -> None:
-    """Do damage after damage to a file, tell which one is next, and look at the store in every way.
+    """Do damage after damage to a file, tell which one is next, and look at the store in every way; then tell how
+    many were of each way, and of each outcome.
 
     ``everything``: by compiled kernels, which do not compare indexes with lengths, and with plans of repairs.
     """
@@ -143,6 +164,7 @@ def look(pipe: Connection, root: str, kind: str, damages: list[Damage], everythi
     limit_memory()
     file = file_of(Path(root), kind)
     original = file.read_bytes()
+    found: Counter[str] = Counter()
     for damage in damages:
         pipe.send(damage.described)
         file.write_bytes(damage.content)
@@ -155,7 +177,9 @@ def look(pipe: Connection, root: str, kind: str, damages: list[Damage], everythi
         assert not noticed or "damage" in severities, f"{damage.described}: reads refused, scrub found {verdicts}"
         if everything:
             plan_repairs(root)
+        found.update([damage.way, "refused" if noticed else "read right" if verdicts else "the same"])
     file.write_bytes(original)
+    pipe.send(dict(found))
 
 
 def limit_memory() -> None:

@@ -28,7 +28,8 @@ from fastk.format.manifest import parse_manifest
 from fastk.format.store_file import check_store_file
 from fastk.io.disk import Disk
 from fastk.recovery.listings import explain_overlaps, list_orphans
-from support import damage
+
+from . import damage
 
 SEALED = ("manifest", "chunk table", "retired table", *damage.SIDECARS)
 """Kinds of files that end in the checksum of all before; a chunk's stands behind its header, and again at its end."""
@@ -133,10 +134,13 @@ PARSERS: dict[str, Callable[[bytes], None]] = {
 }
 
 
-def parse(kind: str, content: bytes) -> None:
-    """Read what was made up; only a refusal may come of it."""
-    with suppress(fastk.FastKError):
+def parse(kind: str, content: bytes) -> bool:
+    """Read what was made up; only a refusal may come of it. Whether it was taken for a sound file."""
+    try:
         PARSERS[kind](resealed(kind, content))
+    except fastk.FastKError:
+        return False
+    return True
 
 
 # Whole stores: the manifest vouches for what was changed

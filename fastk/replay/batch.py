@@ -144,7 +144,7 @@ class ReplayBatch:
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """Pairs (source, record), in order; a record has the fields of its own series."""
-        records = [iter(self.rows(place)) for place in range(len(self._sources))]
+        records = {place: iter(self.rows(place)) for place in np.flatnonzero(np.diff(self._borders)).tolist()}
         return ((source, next(records[source])) for source in self.source.tolist())
 
     @property

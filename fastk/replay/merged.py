@@ -82,7 +82,7 @@ class MergedReplay:
             factor = self.time_unit.per_second // snapshot.settings.time_unit.per_second
             source = Source(snapshot, start, self._end, factor, block)
             if index == last:
-                if not source.first <= place < source.stop:
+                if not source.first <= place < source.stop or source.ts_at(place) * factor != ts:
                     raise InvalidInput(f"the token names a row of {source.settings.key} that is not there")
                 source.skip_to(place + 1)
             sources.append(source)
@@ -158,6 +158,7 @@ class _Runs:
         self._shifts = np.array([source.first for source in sources]) - self._begins
         self._final = np.array([source.is_over for source in sources], np.uint8)
         self._waits = np.zeros(count, bool)  # all of a span is in the block: what follows has another order
+        self._numbered = [run for run, source in enumerate(sources) if source.is_numbered]
 
     def places(self) -> Int64:
         """The place of the next row of each source, by its label."""
@@ -195,7 +196,8 @@ class _Runs:
 
     def _reorder(self, source: NDArray[Any], row: Int64) -> None:
         """Places become rows where the two differ."""
-        for run, each in enumerate(self._sources):
+        for run in self._numbered:
+            each = self._sources[run]
             if each.order is not None:
                 found = np.flatnonzero(source == self.labels[run])
                 row[found] = each.order[row[found] - each.span[0]]

@@ -70,6 +70,11 @@ class Source:
         """Whether all rows have been handed out."""
         return self._next == self.stop
 
+    @property
+    def is_numbered(self) -> bool:
+        """Whether sequence numbers order rows of one ts, which may be stored in another order."""
+        return self._sequence is not None
+
     def skip_to(self, place: int) -> None:
         """Go on from a later place, whose ts is that of the first row."""
         while self.span[1] <= place and self.span[1] < self.stop:
@@ -112,11 +117,12 @@ class Source:
         high = min(low + self._span_rows, self.stop)
         if high == self.stop:
             return high
-        last = self._ts(high - 1)
+        last = self.ts_at(high - 1)
         begin = Stretch(self.snapshot, last, last)
         return begin.first if begin.first > low else min(begin.stop, self.stop)
 
-    def _ts(self, place: int) -> int:
+    def ts_at(self, place: int) -> int:
+        """The ts of a row, in the unit of the series: rows of one ts may change their places, but not ts."""
         return int(self._stretch.rows(place, place + 1)["ts"][0])
 
     def _order_of(self, low: int, high: int, sequence: int) -> Int64 | None:

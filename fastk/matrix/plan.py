@@ -142,8 +142,8 @@ class Beside:
 
     def state_before(self, start: int, limit: int) -> tuple[int, int]:
         """The row that could be carried on to grid row ``start``, and how many grid rows without one came after it."""
-        stop, age = start, 0
-        while stop > 0 and age < limit:
+        stop, age, first = start, 0, self.starts[0] if self.starts else start
+        while stop > first and age < limit:
             rows, found = self.rows_of(max(0, stop - _STEP_BACK), stop)
             if found:
                 last = int(np.flatnonzero(rows >= 0)[-1])
@@ -260,7 +260,7 @@ class Plan:
         parallel.each(verify, [(chunk, field) for chunk, field in found if chunk.clean[field] is None], threads)
         if self.dtype.kind == "i":
             for chunk, field in found:
-                _check_unsigned(chunk, field)
+                _check_unsigned(chunk, field, low, high)
         aligned.bundle(piece)
 
     def fill(self, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None) -> None:
@@ -350,9 +350,11 @@ def _cuts(timeline: Timeline, rows: Int64) -> list[tuple[int, int]]:
     return [(piece, stop) for piece, (start, stop) in pieces if start < stop]
 
 
-def _check_unsigned(chunk: MappedChunk, field: int) -> None:
-    """Refuse values that a matrix of int64 cannot hold; the zones in the header know the greatest."""
+def _check_unsigned(chunk: MappedChunk, field: int, low: int, high: int) -> None:
+    """Refuse values that a matrix of int64 cannot hold. Most often the zones in the header know that there are none."""
     column = chunk.columns[field]
-    if column.dtype == np.uint64 and column.size and int(chunk.header.maxima[field].max()) > INT64_MAX:
+    if column.dtype != np.uint64 or int(chunk.header.maxima[field].max()) <= INT64_MAX:
+        return
+    if int(column[low:high].max()) > INT64_MAX:
         name = chunk.settings.schema.names[field]
         raise InvalidInput(f"{chunk.settings.key}: {name!r} has values beyond int64; take dtype='float64'")

@@ -129,9 +129,14 @@ class Source:
         """The row at each place, None if each is where it is stored."""
         rows = self._stretch.rows(low, high)
         ts, numbers = rows["ts"], rows[self.settings.schema.names[sequence]]
-        if not ((ts[1:] == ts[:-1]) & (numbers[1:] < numbers[:-1])).any():
+        same = ts[1:] == ts[:-1]
+        if not (same & (numbers[1:] < numbers[:-1])).any():
             return None
-        return np.lexsort((numbers, ts)).astype(np.int64) + low
+        order = np.arange(low, high)
+        # Most rows have a ts of their own, and stay: sorting all of them took longer than the merge.
+        shared = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        order[shared] = shared[np.lexsort((numbers[shared], ts[shared]))] + low
+        return order
 
     def rows(self, low: int, high: int) -> Rows:
         """Stored rows, zero-copy within a chunk."""

@@ -35,7 +35,8 @@ class ReplayBatch:
         row: Int64,
         ts: Int64,
         sources: Sequence[Source],
-        begins: Int64,
+        places: tuple[Int64, Int64],
+        permuted: set[int],
         position: int,
         token_after: Callable[[int, list[int]], str],
     ) -> None:
@@ -43,7 +44,8 @@ class ReplayBatch:
         self.row = row
         self.ts = ts
         self._sources = sources
-        self._begins = begins
+        self._begins, self._ends = places  # of each source: its first event, and the one behind its last
+        self._permuted = permuted
         self._position = position
         self._token_after = token_after
 
@@ -61,12 +63,13 @@ class ReplayBatch:
     @cached_property
     def _borders(self) -> Int64:
         """Where in :attr:`_sorted` the events of each source begin."""
-        return np.append(0, np.cumsum(np.bincount(self.source, minlength=len(self._sources))))
+        return np.append(0, np.cumsum(self._ends - self._begins))
 
     @cached_property
     def _sorted(self) -> Int64:
-        """The events source by source. Of 16-bit numbers the stable sort is a radix sort: one pass."""
-        return self.source.argsort(kind="stable")
+        """The events source by source. Of small numbers the stable sort is a radix sort: a pass for each byte."""
+        short = len(self._sources) <= 1 << 8
+        return (self.source.astype(np.uint8) if short else self.source).argsort(kind="stable")
 
     def events(self, source: int) -> Int64:
         """Which events of the batch are of one series: ``batch.ts[batch.events(i)]`` are the times of its rows."""
@@ -75,16 +78,23 @@ class ReplayBatch:
 
     def rows(self, source: int) -> Rows:
         """The rows of one series in this batch, in order: zero-copy where they lie in one chunk and in stored order."""
-        each, rows = self._sources[source], self.row[self.events(source)]
-        if not rows.size:
-            return each.snapshot.no_rows
-        low, high = int(rows.min()), int(rows.max()) + 1
+        place = range(len(self._sources))[source]
+        each, (low, high) = self._sources[place], self._bounds(place)
         found = each.rows(low, high)
-        if high - low == rows.size and (rows.size == 1 or (np.diff(rows) == 1).all()):
+        if place not in self._permuted:
             return found
-        columns = [found[name][rows - low] for name in found.schema.names]
+        rows = self.row[self.events(place)] - low
+        columns = [found[name][rows] for name in found.schema.names]
         gathered: Rows = rows_class(ArrayRows, found.schema)(each.settings, columns)
         return gathered
+
+    def _bounds(self, place: int) -> tuple[int, int]:
+        """From which stored row to before which one those of a source lie: all of these, unless they are permuted."""
+        begin, end = int(self._begins[place]), int(self._ends[place])
+        if begin == end or place not in self._permuted:
+            return begin, end
+        rows = self.row[self.events(place)]
+        return int(rows.min()), int(rows.max()) + 1
 
     def column(self, name: str, *, fill: Any = None) -> NDArray[Any]:
         """A column of all events, as stored: one value an event, ``fill`` for those of series without such a column.
@@ -93,28 +103,36 @@ class ReplayBatch:
         exactly, or if ``fill`` is needed and not given or does not fit.
         """
         dtype = self._common_dtype(name)
-        column = self._filled(name, dtype, fill)
-        for source, events, rows in self._parts(name):
-            column[events] = rows["ts"] * source.factor if name == "ts" else rows[name]
-        return column
+        needed = self._needed_fill(name, dtype, fill)
+
+        def stored(source: Source, rows: Rows) -> NDArray[Any]:
+            values: NDArray[Any] = rows[name]
+            return values * source.factor if name == "ts" else values
+
+        return self._gathered(name, dtype, needed, stored)
 
     def decoded(self, name: str, *, fill: float = np.nan) -> NDArray[np.float64]:
         """The same in natural units: float64, each series by its own scale; ``fill`` where there is no such column.
 
         InvalidInput where a series has text in it.
         """
-        self._common_dtype(name, exactly=False)
-        column = np.full(len(self), fill, np.float64)
-        for _, events, rows in self._parts(name):
-            column[events] = rows.decoded(name)
-        return column
+        dtype = self._common_dtype(name, exactly=False)
+        return self._gathered(name, dtype, fill, lambda _, rows: rows.decoded(name))
 
-    def _parts(self, name: str) -> Iterator[tuple[Source, Int64, Rows]]:
-        """The series with events in this batch and with this column."""
-        for place in np.flatnonzero(np.diff(self._borders)).tolist():
-            source = self._sources[place]
-            if name in source.settings.schema.index:
-                yield source, self.events(place), self.rows(place)
+    def _gathered(
+        self, name: str, dtype: np.dtype[Any], fill: Any, values_of: Callable[[Source, Rows], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """A value for each event: those of the sources one behind the other, and from them in the order of events."""
+        pieces, shifts, size = [np.empty(0, dtype)], np.zeros(len(self._sources), np.int64), 0
+        for place in np.flatnonzero(self._ends - self._begins).tolist():
+            source, (low, high) = self._sources[place], self._bounds(place)
+            has_it = name in source.settings.schema.index
+            values = values_of(source, source.rows(low, high)) if has_it else np.full(high - low, fill, dtype)
+            pieces.append(values.astype(dtype, copy=False))
+            shifts[place] = size - low
+            size += high - low
+        gathered: NDArray[Any] = np.concatenate(pieces)[shifts[self.source] + self.row]
+        return gathered
 
     def _common_dtype(self, name: str, *, exactly: bool = True) -> np.dtype[Any]:
         schemas = [source.settings.schema for source in self._sources]
@@ -134,17 +152,17 @@ class ReplayBatch:
             raise InvalidInput(f"no dtype holds {name!r} of all series exactly ({listed}); take them by batch.rows(i)")
         return common
 
-    def _filled(self, name: str, dtype: np.dtype[Any], fill: Any) -> NDArray[Any]:
+    def _needed_fill(self, name: str, dtype: np.dtype[Any], fill: Any) -> Any:
         lacking = [source.settings for source in self._sources if name not in source.settings.schema.index]
         if not lacking:
-            return np.empty(len(self), dtype)
+            return None
         if fill is None:
             raise InvalidInput(f"{lacking[0].key} has no column {name!r}: say by fill= what stands for its events")
-        return np.full(len(self), _checked_fill(fill, dtype), dtype)
+        return _checked_fill(fill, dtype)
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """Pairs (source, record), in order; a record has the fields of its own series."""
-        records = {place: iter(self.rows(place)) for place in np.flatnonzero(np.diff(self._borders)).tolist()}
+        records = {place: iter(self.rows(place)) for place in np.flatnonzero(self._ends - self._begins).tolist()}
         return ((source, next(records[source])) for source in self.source.tolist())
 
     @property

@@ -117,7 +117,9 @@ class Source:
         high = min(low + self._span_rows, self.stop)
         if high == self.stop:
             return high
-        last = self.ts_at(high - 1)
+        last, behind = self._stretch.rows(high - 1, high + 1)["ts"].tolist()
+        if last != behind:
+            return high
         begin = Stretch(self.snapshot, last, last)
         return begin.first if begin.first > low else min(begin.stop, self.stop)
 

@@ -6,7 +6,8 @@ A stored ``ts`` counts whole units (milliseconds unless the series says otherwis
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from fastk.errors import InvalidInput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    TimeSpan = int | np.integer[Any] | np.timedelta64 | timedelta
     TimeLike = int | np.integer[Any] | np.datetime64 | datetime | str
 
 INT64_MIN = -(2**63)
@@ -106,6 +108,21 @@ def to_ts_array(values: Any, unit: TimeUnit, *, zoneless_is_utc: bool = False) -
     raise InvalidInput(
         f"ts of dtype {array.dtype} are no times: give integers in {unit}, datetime64, aware datetimes or ISO strings "
         f"(floats lose precision and are refused)"
+    )
+
+
+def span_of(value: TimeSpan, unit: TimeUnit, what: str) -> int:
+    """Turn a length of time into an integer of ``unit``: an int as it is, a timedelta exactly or not at all."""
+    if is_integer(value):
+        return int(value)
+    if isinstance(value, (timedelta, np.timedelta64)):
+        with suppress(TypeError, ValueError, OverflowError):
+            given = np.timedelta64(value)
+            span = given.astype(f"m8[{unit.value}]")
+            if span == given and not np.isnat(span):
+                return int(span.astype(np.int64))
+    raise InvalidInput(
+        f"{what} must be an int in {unit} or a timedelta that is a whole number of {unit}, not {value!r}"
     )
 
 

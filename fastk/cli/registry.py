@@ -177,9 +177,10 @@ def _time(text: str) -> int:
 def _snapshot(options: argparse.Namespace) -> int:
     from fastk.store.store import FastKStore
 
-    base = options.base or os.path.dirname(os.path.abspath(_registry_path(options)))
+    registry = _registry_path(options)
+    base = options.base or os.path.dirname(os.path.abspath(registry))
     given = {name: getattr(options, name) for name in ("source", "market", "status") if getattr(options, name)}
-    with FastKStore.open(options.store) as store, _open(options, "rw") as registry:
+    with FastKStore.open(options.store) as store:
         result = store.snapshot(options.dataset_id, options.version, base, registry, **given)
     return _print_record(options, result.record)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,17 +41,24 @@ class MapCache:
     """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction.
 
     ``derived`` is for what was made of several maps and keeps them alive, by series id, column and kernels: it is
-    emptied as soon as any map is let go.
+    emptied as soon as any map is let go. ``held`` are chunks that sessions keep mapped beyond that, as long as these
+    live.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.derived: dict[tuple[int, int, bool], Any] = {}
+        self.held: WeakSet[Any] = WeakSet()
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._ring)
+
+    @property
+    def most_held(self) -> int:
+        """How many chunks sessions may keep: with them and the budget, a quarter of the system's limit is left."""
+        return self.budget // 2
 
     def add(self, owner: dict[int, _Mapped], chunk_id: int, chunk: _Mapped) -> _Mapped:
         """Keep a newly mapped chunk, or the index of one, in its owner's dictionary.
@@ -64,12 +72,15 @@ class MapCache:
                 self._shrink()
         return present
 
-    def forget(self, owner: dict[int, Any]) -> None:
-        """Let go of all chunks of one owner."""
+    def forget(self, owners: Iterable[dict[int, Any]]) -> None:
+        """Let go of all chunks of some owners, in one pass over the ring for all of them."""
         with self._lock:
-            owner.clear()
+            gone = set()
+            for owner in owners:
+                owner.clear()
+                gone.add(id(owner))
             self.derived.clear()
-            self._ring = deque(entry for entry in self._ring if entry[0] is not owner)
+            self._ring = deque(entry for entry in self._ring if id(entry[0]) not in gone)
 
     def let_go(self, series_id: int, owners: Iterable[dict[int, Any]], chunk_ids: Iterable[int]) -> None:
         """Let go of some chunks of one series, and of what was derived of its maps.

@@ -203,8 +203,8 @@ class SeriesChunks:
 
     def let_go(self) -> None:
         """Unmap everything that no caller holds."""
-        self.maps.forget(self.mapped)
-        self.sidecars.let_go()
+        self.maps.forget((self.mapped, self.sidecars.mapped))
+        self.sidecars.try_again()
 
     def close(self) -> None:
         """Map nothing any more."""

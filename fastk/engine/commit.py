@@ -23,12 +23,16 @@ from fastk.format.tables import ChunkKind, Supersedes
 from fastk.io.disk import SyncFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from fastk.engine.edit import SeriesEdit
     from fastk.engine.files import SeriesFiles
     from fastk.format.manifest import Manifest
     from fastk.io.disk import Disk
+    from fastk.keys import SeriesKey
+
+    # Told a series' id, its key (None if it was dropped), and the chunks whose files are about to go (None: all).
+    BeforeRemoval = Callable[[int, SeriesKey | None, Collection[int] | None], None]
 
 
 class Commit:
@@ -104,17 +108,18 @@ class Commit:
         self.created.append(path)
         return item
 
-    def remove_expired(self, grace_ms: int, before_removal: Callable[[int], None]) -> None:
+    def remove_expired(self, grace_ms: int, before_removal: BeforeRemoval) -> None:
         """Remove files wave by wave, while the manifest still names them; the last wave is not yet durable.
 
-        Those that cannot be removed stay retired, and wait for a later commit. ``before_removal`` is told the series'
-        id if there are any.
+        Those that cannot be removed stay retired, and wait for a later commit. ``before_removal`` is told if there are
+        any.
         """
         self._plan_tables(grace_ms)
         waves = retired.removal_waves(self._gone.expired)
         self._unlinked = bool(waves)
         if waves:
-            before_removal(self.old.settings.series_id)
+            settings = self.old.settings
+            before_removal(settings.series_id, settings.key, {int(entry["identity"]) for entry in chain(*waves)})
         try:
             while waves:
                 self._remove(waves[0])

@@ -113,9 +113,8 @@ class SeriesSidecars:
         """The indexes mapped at the moment, by chunk."""
         return self._indexes
 
-    def let_go(self) -> None:
-        """Unmap every index, and try again what could not be used."""
-        self._maps.forget(self._indexes)
+    def try_again(self) -> None:
+        """Look anew at what could not be used."""
         self._unusable.clear()
 
 

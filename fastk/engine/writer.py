@@ -22,6 +22,7 @@ from fastk.schema.settings import SeriesSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fastk.engine.commit import BeforeRemoval
     from fastk.engine.compaction import CompactionPolicy
     from fastk.engine.conflicts import OnConflict
     from fastk.engine.files import SeriesFiles
@@ -51,7 +52,7 @@ def _time_of(newest: Snapshot) -> int:
 class Writer:
     """Mutations of one store. ``grace_ms`` is how long files stay after a commit stopped naming them.
 
-    ``before_removal`` is told the id of a series before files of it go for good.
+    ``before_removal`` is told of a series before files of it go for good.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Writer:
         gate: WriteGate,
         grace_ms: int,
         policy: CompactionPolicy,
-        before_removal: Callable[[int], None],
+        before_removal: BeforeRemoval,
     ) -> None:
         self.policy = policy
         self._before_removal = before_removal
@@ -179,7 +180,7 @@ class Writer:
         for folder in self._dropped(grace_ms):
             dropped = names.parse_dropped_folder_name(os.path.basename(folder))
             if dropped is not None:
-                self._before_removal(dropped[0])
+                self._before_removal(dropped[0], None, None)
             for path in self._files_below(folder):
                 self._disk.remove_file_or_folder(path)
             self._disk.remove_folder(os.path.join(folder, names.CHUNKS_FOLDER))

@@ -87,26 +87,25 @@ def save_built(
 
     The mask is a file of its own, and is written in a second pass.
     """
-    if plan.request.layout == "FT":
-        raise InvalidInput("layout='FT' cannot be written row by row: take 'TF', or save a matrix made in memory")
-    shape = shape_of(plan)
+    shape, columns_first = shape_of(plan), plan.request.layout == "FT"
     plan.verify(threads)
     matched = dict.fromkeys(plan.timelines, 0)
 
     def pieces(of_mask: bool) -> Iterator[NDArray[Any]]:
-        step = max(1, PIECE_BYTES // max(1, plan.columns * (plan.dtype.itemsize + of_mask)))
-        buffer = np.empty((min(step, plan.rows), *shape[1:]), plan.dtype)
-        marks = np.empty(buffer.shape, bool) if of_mask else None
-        for first in range(0, plan.rows, step):
-            rows = min(step, plan.rows - first)
-            part, mask = buffer[:rows], None if marks is None else marks[:rows]
-            found = fill_all(plan, part, mask, threads, first=first)
+        buffer, done = np.empty(0, plan.dtype), of_mask * plan.rows * plan.columns
+        for part, first, rows in _parts(plan, PIECE_BYTES // (plan.dtype.itemsize + of_mask), columns_first):
+            size = rows * part.columns
+            buffer = buffer if buffer.size >= size else np.empty(size, plan.dtype)
+            values = buffer[:size].reshape((part.columns, rows) if columns_first else (rows, *shape[1:]))
+            mask = np.empty(values.shape, bool) if of_mask else None
+            found = fill_all(part, values, mask, threads, first=first)
             if mask is None:
                 for timeline, count in found.items():
                     matched[timeline] += count
-            yield (part if mask is None else mask).reshape(-1).view(np.uint8)
+            yield (values if mask is None else mask).reshape(-1).view(np.uint8)
+            done += size
             if progress is not None:
-                progress(of_mask * plan.rows + first + rows, plan.rows * (1 + with_mask))
+                progress(done // plan.columns, plan.rows * (1 + with_mask))
 
     # Arrays of the shape that take no memory: what is written comes from the pieces.
     values, mask = (np.broadcast_to(np.zeros((), dtype), shape) for dtype in (plan.dtype, bool))
@@ -116,6 +115,16 @@ def save_built(
         lambda: pieces(of_mask=False),
         lambda: pieces(of_mask=True),
     )
+
+
+def _parts(plan: Plan, size: int, columns_first: bool) -> Iterator[tuple[Plan, int, int]]:
+    """Parts of no more values than that, in the order in which they are written: columns, first row, rows."""
+    together = max(1, size // plan.rows) if columns_first else plan.columns
+    for column in range(0, plan.columns, together):
+        part = plan.columns_between(column, min(column + together, plan.columns))
+        step = max(1, size // part.columns)
+        for first in range(0, plan.rows, step):
+            yield part, first, min(step, plan.rows - first)
 
 
 def shape_of(plan: Plan) -> tuple[int, ...]:

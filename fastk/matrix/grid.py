@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastk import kernels
-from fastk.arrays import is_integer, read_only
+from fastk.arrays import as_array, is_integer, read_only
 from fastk.errors import InvalidInput
 from fastk.matrix import memory
 from fastk.matrix.named_grid import WAY_OUT
-from fastk.matrix.request import span_of
-from fastk.times import INT64_MAX, INT64_MIN, format_ts, to_ts_array
+from fastk.times import INT64_MAX, INT64_MIN, format_ts, span_of, to_ts_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,14 +26,11 @@ NAMES = ("union", "intersection", "first")
 
 
 def is_named(grid: Any) -> bool:
-    """Whether a grid is made from the times of the series; InvalidInput for a name that there is not."""
-    if isinstance(grid, str):
-        if grid not in NAMES:
-            raise InvalidInput(
-                f"grid={grid!r} is unknown: give {', '.join(map(repr, NAMES))}, an array of times or a step"
-            )
-        return True
-    return False
+    """Whether a grid is made from the times of the series; InvalidInput for what is no grid at all."""
+    is_name = isinstance(grid, str) and grid in NAMES
+    if not (is_name or is_step(grid) or as_array(grid, "grid").ndim):
+        raise InvalidInput(f"grid={grid!r} is unknown: give {', '.join(map(repr, NAMES))}, an array of times or a step")
+    return is_name
 
 
 def given_grid(grid: Any, unit: TimeUnit, start: int, end: int) -> Int64 | None:
@@ -54,11 +51,7 @@ def given_grid(grid: Any, unit: TimeUnit, start: int, end: int) -> Int64 | None:
 
 def is_step(grid: Any) -> bool:
     """Whether a grid is given by the distance of its rows."""
-    if is_integer(grid) or isinstance(grid, np.timedelta64):
-        return True
-    from datetime import timedelta
-
-    return isinstance(grid, timedelta)
+    return is_integer(grid) or isinstance(grid, (timedelta, np.timedelta64))
 
 
 def step_grid(step: Any, unit: TimeUnit, start: int, end: int, timelines: list[Timeline]) -> Int64:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -181,15 +183,19 @@ class FeatureMatrix:
             return self.values.T
         return self.values.reshape(len(self), len(self.labels))
 
+    @cached_property
+    def _places(self) -> dict[int | str | MatrixLabel, int]:
+        """The places of columns by label, and by its text."""
+        return {name: place for place, label in enumerate(self.labels) for name in (label, str(label))}
+
     def place(self, label: int | str | MatrixLabel) -> int:
         """The place of a column."""
         if is_integer(label):
             if -len(self.labels) <= label < len(self.labels):
                 return int(label) % len(self.labels)
         else:
-            for place, each in enumerate(self.labels):
-                if label in (each, str(each)):
-                    return place
+            with suppress(KeyError, TypeError):
+                return self._places[label]
         raise InvalidInput(
             f"{label!r} is no column of the matrix; its labels are {', '.join(map(str, self.labels[:8]))}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from copy import copy
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -68,14 +69,17 @@ class Target:
 
 
 class Aligned:
-    """Some columns of a timeline, with their places in the matrix."""
+    """Some columns of a timeline, with their places in the matrix, or in a part of it from column ``first`` on."""
 
-    def __init__(self, beside: Beside, columns: list[Column], divisors: NDArray[np.float64], *, keeps: bool) -> None:
+    def __init__(
+        self, beside: Beside, columns: list[Column], divisors: NDArray[np.float64], first: int, *, keeps: bool
+    ) -> None:
         self.beside = beside
         self.timeline = beside.timeline
         self.columns = columns
-        self.places = read_only(np.array([column.place for column in columns], np.int64))
-        self.divisors = read_only(divisors[self.places])
+        places = np.array([column.place for column in columns], np.int64)
+        self.places = read_only(places - first)
+        self.divisors = read_only(divisors[places])
         self._keeps = keeps
         self._bundles: dict[int, Any] = {}
         self.is_first = columns[0] is self.timeline.columns[0]
@@ -142,8 +146,8 @@ class Beside:
 
     def state_before(self, start: int, limit: int) -> tuple[int, int]:
         """The row that could be carried on to grid row ``start``, and how many grid rows without one came after it."""
-        stop, age = start, 0
-        while stop > 0 and age < limit:
+        stop, age, first = start, 0, self.starts[0] if self.starts else start
+        while stop > first and age < limit:
             rows, found = self.rows_of(max(0, stop - _STEP_BACK), stop)
             if found:
                 last = int(np.flatnonzero(rows >= 0)[-1])
@@ -167,9 +171,10 @@ class Plan:
         window, given = self._window(reach)
         self.timelines = timelines_of(self.sources, window, known, threads)
         self.grid = self._grid(window, given)
-        divisors = flat_divisors(request, self.sources)
-        self.columns = int(divisors.size)
-        self.groups = self._groups(reach, divisors)
+        self._divisors = flat_divisors(request, self.sources)
+        self._besides = [Beside(timeline, self.grid, reach) for timeline in self.timelines]
+        self.columns = int(self._divisors.size)
+        self.groups = self._groups(0, self.columns)
         self.is_large = self._input_bytes() > RESIDENT_BYTES
 
     @classmethod
@@ -203,19 +208,27 @@ class Plan:
             return named_grid(self.request.grid, self.timelines)
         return grids.step_grid(self.request.grid, self.unit, window.start, window.end, self.timelines)
 
-    def _groups(self, reach: int, divisors: NDArray[np.float64]) -> list[list[Aligned]]:
-        """All columns, so many together as are filled together."""
+    def columns_between(self, first: int, stop: int) -> Plan:
+        """The plan of a part of the matrix: some of its columns, next to each other."""
+        if stop - first == self.columns:
+            return self
+        part = copy(self)
+        part.groups, part.columns = self._groups(first, stop), stop - first
+        return part
+
+    def _groups(self, first: int, stop: int) -> list[list[Aligned]]:
+        """The columns between two places, so many together as are filled together."""
         chunks = sum(len(timeline.pieces) * len(timeline.members) for timeline in self.timelines)
         keeps = chunks <= self.sources[0].snapshot.most_pinned_chunks
         groups: list[list[Aligned]] = [[]]
         room = GROUP_COLUMNS
-        for timeline in self.timelines:
-            beside, columns = Beside(timeline, self.grid, reach), timeline.columns
+        for beside in self._besides:
+            columns = [column for column in beside.timeline.columns if first <= column.place < stop]
             while columns:
                 if not room:
                     groups.append([])
                     room = GROUP_COLUMNS
-                groups[-1].append(Aligned(beside, columns[:room], divisors, keeps=keeps))
+                groups[-1].append(Aligned(beside, columns[:room], self._divisors, first, keeps=keeps))
                 columns, room = columns[room:], room - len(groups[-1][-1].columns)
         return groups
 
@@ -260,7 +273,7 @@ class Plan:
         parallel.each(verify, [(chunk, field) for chunk, field in found if chunk.clean[field] is None], threads)
         if self.dtype.kind == "i":
             for chunk, field in found:
-                _check_unsigned(chunk, field)
+                _check_unsigned(chunk, field, low, high)
         aligned.bundle(piece)
 
     def fill(self, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None) -> None:
@@ -350,9 +363,11 @@ def _cuts(timeline: Timeline, rows: Int64) -> list[tuple[int, int]]:
     return [(piece, stop) for piece, (start, stop) in pieces if start < stop]
 
 
-def _check_unsigned(chunk: MappedChunk, field: int) -> None:
-    """Refuse values that a matrix of int64 cannot hold; the zones in the header know the greatest."""
+def _check_unsigned(chunk: MappedChunk, field: int, low: int, high: int) -> None:
+    """Refuse values that a matrix of int64 cannot hold. Most often the zones in the header know that there are none."""
     column = chunk.columns[field]
-    if column.dtype == np.uint64 and column.size and int(chunk.header.maxima[field].max()) > INT64_MAX:
+    if column.dtype != np.uint64 or int(chunk.header.maxima[field].max()) <= INT64_MAX:
+        return
+    if int(column[low:high].max()) > INT64_MAX:
         name = chunk.settings.schema.names[field]
         raise InvalidInput(f"{chunk.settings.key}: {name!r} has values beyond int64; take dtype='float64'")

@@ -12,6 +12,7 @@ from fastk.arrays import is_integer
 from fastk.errors import InvalidInput
 from fastk.keys import NAME_SEPARATOR, SeriesKey, as_series_key
 from fastk.schema.settings import check_scale
+from fastk.times import span_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -146,33 +147,20 @@ def checked_reach(align: object, tolerance: Any, unit: TimeUnit) -> int:
     return min(reach, FARTHEST)
 
 
-def span_of(value: Any, unit: TimeUnit, what: str) -> int:
-    """A length of time in a unit: an int as it is, a timedelta exactly or not at all."""
-    if is_integer(value):
-        return int(value)
-    try:
-        given = np.timedelta64(value)
-        span = given.astype(f"m8[{unit.value}]")
-        if span == given and not np.isnat(span):
-            return int(span.astype(np.int64))
-    except (TypeError, ValueError, OverflowError):
-        pass
-    raise InvalidInput(
-        f"{what} must be an int in {unit} or a timedelta that is a whole number of {unit}, not {value!r}"
-    )
-
-
 # Columns
 
 
 def sources_of(request: Request, snapshots: Sequence[Snapshot]) -> list[Source]:
     """Which columns the matrix has, in order, and what they are divided by."""
     check_units([snapshot.settings for snapshot in snapshots])
+    columns = _of_each(request.columns, request.keys, "columns")
+    scales = _scales_of(request.scale, request.keys)
     sources, first = [], 0
-    for place, (key, snapshot) in enumerate(zip(request.keys, snapshots, strict=True)):
-        fields = _fields_of(_given_columns(request.columns, request.keys, key), key, snapshot.settings)
-        divisors = _divisors_of(request.scale, request, place, snapshot.settings, fields)
-        sources.append(Source(key, snapshot, fields, divisors, first))
+    for snapshot, names, scale in zip(snapshots, columns, scales, strict=True):
+        settings = snapshot.settings
+        fields = _fields_of(names, settings)
+        divisors = _divisors_of(scale, settings, fields, for_all=is_integer(request.scale))
+        sources.append(Source(settings.key, snapshot, fields, divisors, first))
         first += len(fields)
     if request.dtype.kind == "i":
         _check_integers(request, sources)
@@ -189,22 +177,19 @@ def check_units(settings: Sequence[SeriesSettings]) -> None:
             )
 
 
-def _given_columns(columns: Any, keys: tuple[SeriesKey, ...], key: SeriesKey) -> Any:
-    """The names that are given for one series, or None."""
-    return _by_key(columns, keys, "columns").get(key) if isinstance(columns, Mapping) else columns
-
-
-def _by_key(given: Mapping[Any, Any], keys: tuple[SeriesKey, ...], what: str) -> dict[SeriesKey, Any]:
-    """What is given by series; InvalidInput for a key that is none of the matrix's."""
+def _of_each(given: Any, keys: tuple[SeriesKey, ...], what: str) -> list[Any]:
+    """What is given for each series: for all, or by series; InvalidInput for a key that is none of the matrix's."""
+    if not isinstance(given, Mapping):
+        return [given] * len(keys)
     by_key = {as_series_key(key): value for key, value in given.items()}
     if unknown := set(by_key) - set(keys):
         raise InvalidInput(f"{what}= is given for {min(unknown)}, which is no series of the matrix")
-    return by_key
+    return [by_key.get(key) for key in keys]
 
 
-def _fields_of(columns: Any, key: SeriesKey, settings: SeriesSettings) -> list[int]:
+def _fields_of(columns: Any, settings: SeriesSettings) -> list[int]:
     """The fields taken of a series: those named, or all numbers but ts."""
-    schema = settings.schema
+    key, schema = settings.key, settings.schema
     if columns is None:
         fields = [index for index, field in enumerate(schema.fields) if index and field.dtype.kind != "S"]
     else:
@@ -220,8 +205,8 @@ def _fields_of(columns: Any, key: SeriesKey, settings: SeriesSettings) -> list[i
     return fields
 
 
-def _divisors_of(scale: Scale, request: Request, place: int, settings: SeriesSettings, fields: list[int]) -> list[int]:
-    given = _given_scale(scale, request.keys, place)
+def _divisors_of(given: Any, settings: SeriesSettings, fields: list[int], *, for_all: bool) -> list[int]:
+    """By what each column is divided: as given (a divisor, "raw" or None), or as registered."""
     divisors = []
     for field in fields:
         name, integers = settings.schema.names[field], settings.schema.fields[field].dtype.kind in "iu"
@@ -231,7 +216,7 @@ def _divisors_of(scale: Scale, request: Request, place: int, settings: SeriesSet
         elif given is None:
             divisors.append(registered)
         else:
-            if scale is given and registered not in (1, given):
+            if for_all and registered not in (1, given):
                 raise InvalidInput(
                     f"{settings.key}: {name!r} is registered with scale {registered:,}, and scale={given:,} is given "
                     f"for all: leave it out to divide each column by its own, give one for each series, or scale='raw'"
@@ -240,21 +225,23 @@ def _divisors_of(scale: Scale, request: Request, place: int, settings: SeriesSet
     return divisors
 
 
-def _given_scale(scale: Scale, keys: tuple[SeriesKey, ...], place: int) -> Any:
-    """What is given for one series: a divisor, "raw", or None."""
+def _scales_of(scale: Scale, keys: tuple[SeriesKey, ...]) -> list[Any]:
+    """What is given for each series: a divisor, "raw", or None."""
     if scale is None or scale == RAW:
-        return scale
+        return [scale] * len(keys)
     if is_integer(scale):
-        check_scale("scale", scale)
-        return scale
+        return [check_scale("scale", scale)] * len(keys)
     if isinstance(scale, Mapping):
-        value = _by_key(scale, keys, "scale").get(keys[place])
-        return value if value is None else check_scale(f"scale of {keys[place]}", value)
+        given = _of_each(scale, keys, "scale")
+        return [
+            each if each is None else check_scale(f"scale of {key}", each)
+            for key, each in zip(keys, given, strict=True)
+        ]
     if isinstance(scale, str) or not isinstance(scale, Sequence):
         raise InvalidInput(f"scale={scale!r} is unknown: give an int, a mapping or list by series, 'raw' or None")
     if len(scale) != len(keys):
         raise InvalidInput(f"scale has {len(scale)} entries for {len(keys)} series")
-    return check_scale(f"scale of {keys[place]}", scale[place])
+    return [check_scale(f"scale of {key}", each) for key, each in zip(keys, scale, strict=True)]
 
 
 def _check_integers(request: Request, sources: list[Source]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from fastk.errors import InvalidData, InvalidInput, NotFound
 from fastk.format import names
 from fastk.registry.digest import combined, digest_store
-from fastk.registry.records import DatasetManifestRecord, DatasetRef
+from fastk.registry.records import DatasetManifestRecord, DatasetRef, checked_text
 from fastk.registry.registry import DatasetRegistry
 from fastk.registry.versions import base_of, read_version, versioned_dataset_root
 
@@ -29,7 +29,7 @@ def find_registered(ref: AnyRef, base: Path | None, registry: DatasetRegistry | 
     if isinstance(registry, DatasetRegistry):
         return _find(ref, base, registry)
     if registry is None:
-        registry = os.path.join(_base(ref) if base is None else base, names.REGISTRY_FILE)
+        registry = os.path.join(_base(ref) if base is None else checked_text("base", base), names.REGISTRY_FILE)
     with DatasetRegistry.open(registry, "r") as opened:
         return _find(ref, base, opened)
 
@@ -54,7 +54,7 @@ def _find(ref: AnyRef, base: Path | None, registry: DatasetRegistry) -> DatasetM
 
 def versioned_root(base: Path, ref: DatasetRef) -> str:
     """The absolute root of a version below a base."""
-    return str(versioned_dataset_root(os.path.abspath(base), ref.dataset_id, ref.version))
+    return os.path.abspath(versioned_dataset_root(base, ref.dataset_id, ref.version))
 
 
 def check_root(

@@ -244,10 +244,8 @@ class _Building:
 
     def sync(self) -> None:
         """Make all files and names below the temporary name durable."""
-        for path in self._unsynced:
-            self._disk.sync_file(path)
-        for folder in reversed(self._folders):
-            self._disk.sync_folder(folder)
+        self._disk.sync_files(self._unsynced)
+        self._disk.sync_folders(self._folders)
 
     def rename(self, target: str) -> None:
         """Give the folder its name, durable."""

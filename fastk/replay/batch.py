@@ -36,7 +36,8 @@ class ReplayBatch:
         row: Int64,
         ts: Int64,
         sources: Sequence[Source],
-        begins: Int64,
+        places: tuple[Int64, Int64],
+        permuted: set[int],
         position: int,
         token_after: Callable[[int, list[int]], str],
     ) -> None:
@@ -44,7 +45,8 @@ class ReplayBatch:
         self.row = row
         self.ts = ts
         self._sources = sources
-        self._begins = begins
+        self._begins, self._ends = places  # of each source: its first event, and the one behind its last
+        self._permuted = permuted
         self._position = position
         self._token_after = token_after
 
@@ -60,35 +62,40 @@ class ReplayBatch:
         return [source.settings.key for source in self._sources]
 
     @cached_property
-    def _counts(self) -> list[int]:
-        """How many events each source has."""
-        counts: list[int] = np.bincount(self.source, minlength=len(self._sources)).tolist()
-        return counts
+    def _borders(self) -> Int64:
+        """Where in :attr:`_sorted` the events of each source begin."""
+        return np.append(0, np.cumsum(self._ends - self._begins))
+
+    @cached_property
+    def _sorted(self) -> Int64:
+        """The events source by source. Of small numbers the stable sort is a radix sort: a pass for each byte."""
+        short = len(self._sources) <= 1 << 8
+        return (self.source.astype(np.uint8) if short else self.source).argsort(kind="stable")
 
     def events(self, source: int) -> Int64:
         """Which events of the batch are of one series: ``batch.ts[batch.events(i)]`` are the times of its rows."""
-        return np.flatnonzero(self.source == range(len(self._sources))[source])
+        place = range(len(self._sources))[source]
+        return self._sorted[self._borders[place] : self._borders[place + 1]]
 
     def rows(self, source: int) -> Rows:
         """The rows of one series in this batch, in order: zero-copy where they lie in one chunk and in stored order."""
         place = range(len(self._sources))[source]
-        each, count = self._sources[place], self._counts[place]
-        if not count:
-            return each.snapshot.no_rows
-        if each.is_stored_in_order:
-            first = int(self._begins[place])
-            return each.rows(first, first + count)
-        return self._rows_in_another_order(place)
-
-    def _rows_in_another_order(self, place: int) -> Rows:
-        each, rows = self._sources[place], self.row[self.events(place)]
-        low, high = int(rows.min()), int(rows.max()) + 1
+        each, (low, high) = self._sources[place], self._bounds(place)
         found = each.rows(low, high)
-        if high - low == rows.size and (rows.size == 1 or (np.diff(rows) == 1).all()):
+        if place not in self._permuted:
             return found
-        columns = [found[name][rows - low] for name in found.schema.names]
+        rows = self.row[self.events(place)] - low
+        columns = [found[name][rows] for name in found.schema.names]
         gathered: Rows = rows_class(ArrayRows, found.schema)(each.settings, columns)
         return gathered
+
+    def _bounds(self, place: int) -> tuple[int, int]:
+        """From which stored row to before which one those of a source lie: all of these, unless they are permuted."""
+        begin, end = int(self._begins[place]), int(self._ends[place])
+        if begin == end or place not in self._permuted:
+            return begin, end
+        rows = self.row[self.events(place)]
+        return int(rows.min()), int(rows.max()) + 1
 
     def column(self, name: str, *, fill: Any = None) -> NDArray[Any]:
         """A column of all events, as stored: one value an event, ``fill`` for those of series without such a column.
@@ -99,7 +106,7 @@ class ReplayBatch:
         if name == "ts":
             return self.ts.copy()
         dtype = self._common_dtype(name)
-        return self._interleaved(name, dtype, self._checked_fill(name, dtype, fill), lambda rows: rows[name])
+        return self._gathered(name, dtype, self._needed_fill(name, dtype, fill), lambda rows: rows[name])
 
     def decoded(self, name: str, *, fill: float = np.nan) -> NDArray[np.float64]:
         """The same in natural units: float64, each series by its own scale; ``fill`` where there is no such column.
@@ -107,24 +114,33 @@ class ReplayBatch:
         InvalidInput where a series has text in it.
         """
         dtype = self._common_dtype(name, exactly=False)
-        return self._interleaved(name, dtype, fill, lambda rows: rows.decoded(name))
+        return self._gathered(name, dtype, fill, lambda rows: rows.decoded(name))
 
-    def _interleaved(
-        self, name: str, dtype: np.dtype[Any], fill: Any, take: Callable[[Rows], NDArray[Any]]
+    def _gathered(
+        self, name: str, dtype: np.dtype[Any], fill: Any, values_of: Callable[[Rows], NDArray[Any]]
     ) -> NDArray[Any]:
-        """One value an event: what ``take`` gives of the rows of each series, or ``fill``."""
+        """A value for each event, taken from its series in turn: what ``values_of`` gives of the rows, or ``fill``."""
+        counts = self._ends - self._begins
+        present = np.flatnonzero(counts)
         columns = [
-            np.ascontiguousarray(take(self.rows(place)), dtype)
-            if name in source.settings.schema.index
-            else np.full(count, fill, dtype)
-            for place, (source, count) in enumerate(zip(self._sources, self._counts, strict=True))
+            np.ascontiguousarray(self._values(place, values_of), dtype)
+            if name in self._sources[place].settings.schema.index
+            else np.full(counts[place], fill, dtype)
+            for place in present.tolist()
         ]
-        out = np.empty(len(self), dtype)
-        if dtype.kind == "O":
-            kernels.plain.interleave(columns, self.source, out)
-        else:
-            kernels.active.interleave(kernels.active.chain(columns), self.source, out)
-        return out
+        numbers = np.zeros(len(self._sources), self.source.dtype)
+        numbers[present] = np.arange(present.size)
+        labels = self.source if present.size == len(self._sources) else numbers[self.source]
+        gathered = np.empty(len(self), dtype)
+        implementation = kernels.plain if dtype.kind == "O" else kernels.active
+        implementation.interleave(implementation.chain(columns), labels, gathered)
+        return gathered
+
+    def _values(self, place: int, values_of: Callable[[Rows], NDArray[Any]]) -> NDArray[Any]:
+        """What a function gives of the rows of one series, in the order of the events."""
+        low, high = self._bounds(place)
+        values = values_of(self._sources[place].rows(low, high))
+        return values if place not in self._permuted else values[self.row[self.events(place)] - low]
 
     def _common_dtype(self, name: str, *, exactly: bool = True) -> np.dtype[Any]:
         schemas = [source.settings.schema for source in self._sources]
@@ -144,8 +160,7 @@ class ReplayBatch:
             raise InvalidInput(f"no dtype holds {name!r} of all series exactly ({listed}); take them by batch.rows(i)")
         return common
 
-    def _checked_fill(self, name: str, dtype: np.dtype[Any], fill: Any) -> Any:
-        """What stands for events of series without such a column; None if there are none."""
+    def _needed_fill(self, name: str, dtype: np.dtype[Any], fill: Any) -> Any:
         lacking = [source.settings for source in self._sources if name not in source.settings.schema.index]
         if not lacking:
             return None
@@ -155,7 +170,7 @@ class ReplayBatch:
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
         """Pairs (source, record), in order; a record has the fields of its own series."""
-        records = [iter(self.rows(place)) for place in range(len(self._sources))]
+        records = {place: iter(self.rows(place)) for place in np.flatnonzero(self._ends - self._begins).tolist()}
         return ((source, next(records[source])) for source in self.source.tolist())
 
     @property

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from fastk.arrays import is_integer
 from fastk.errors import InvalidInput
-from fastk.times import INT64_MAX, INT64_MIN, to_ts_array
+from fastk.times import INT64_MAX, INT64_MIN, span_of, to_ts_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.engine.snapshot import Snapshot
     from fastk.schema.settings import SeriesSettings
+    from fastk.times import TimeSpan
 
     Int64 = NDArray[np.int64]
 
@@ -117,7 +117,7 @@ def expected_slots(
     start: int,
     end: int,
     *,
-    step: int | None,
+    step: TimeSpan | None,
     origin: int | None,
     sessions: Any,
     expected: Any,
@@ -143,7 +143,7 @@ def _listed(settings: SeriesSettings, start: int, end: int, expected: Any) -> Li
     return ListedSlots(times, start, end)
 
 
-def _checked_step(settings: SeriesSettings, step: object) -> int:
+def _checked_step(settings: SeriesSettings, step: TimeSpan | None) -> int:
     """The step given, or the timeframe in the series' unit."""
     if step is None:
         step = settings.timeframe_ms * (settings.time_unit.per_second // 1000)
@@ -152,9 +152,10 @@ def _checked_step(settings: SeriesSettings, step: object) -> int:
                 f"{settings.key} has no timeframe: say what is expected by step= (in {settings.time_unit}; with "
                 f"buckets=True any row of a step fills it), sessions=(opens, closes) or expected=times"
             )
-    if not is_integer(step) or not 1 <= step <= INT64_MAX:
-        raise InvalidInput(f"step must be an int of 1 or more, in {settings.time_unit}, not {step!r}")
-    return int(step)
+    width = span_of(step, settings.time_unit, "step")
+    if not 1 <= width <= INT64_MAX:
+        raise InvalidInput(f"step must be 1 or more, and within int64, not {step!r}")
+    return width
 
 
 def _grid(snapshot: Snapshot, start: int, end: int, step: int, origin: int | None, buckets: bool) -> SessionSlots:
@@ -173,7 +174,7 @@ def _grid(snapshot: Snapshot, start: int, end: int, step: int, origin: int | Non
 
 
 def _sessions(
-    settings: SeriesSettings, start: int, end: int, step: int | None, sessions: Any, buckets: bool
+    settings: SeriesSettings, start: int, end: int, step: TimeSpan | None, sessions: Any, buckets: bool
 ) -> SessionSlots:
     """Slots of given sessions: each step of them, or each of them as one where there is neither step nor timeframe."""
     opens, closes = _checked_sessions(settings, sessions)

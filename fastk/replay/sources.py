@@ -66,14 +66,14 @@ class Source:
         return self.snapshot.settings
 
     @property
-    def is_stored_in_order(self) -> bool:
-        """Whether every row is stored at its place."""
-        return self._sequence is None
-
-    @property
     def is_over(self) -> bool:
         """Whether all rows have been handed out."""
         return self._next == self.stop
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether sequence numbers order rows of one ts, which may be stored in another order."""
+        return self._sequence is not None
 
     def skip_to(self, place: int) -> None:
         """Go on from a later place, whose ts is that of the first row."""
@@ -117,20 +117,28 @@ class Source:
         high = min(low + self._span_rows, self.stop)
         if high == self.stop:
             return high
-        last = self._ts(high - 1)
+        last, behind = self._stretch.rows(high - 1, high + 1)["ts"].tolist()
+        if last != behind:
+            return high
         begin = Stretch(self.snapshot, last, last)
         return begin.first if begin.first > low else min(begin.stop, self.stop)
 
-    def _ts(self, place: int) -> int:
+    def ts_at(self, place: int) -> int:
+        """The ts of a row, in the unit of the series: rows of one ts may change their places, but not ts."""
         return int(self._stretch.rows(place, place + 1)["ts"][0])
 
     def _order_of(self, low: int, high: int, sequence: int) -> Int64 | None:
         """The row at each place, None if each is where it is stored."""
         rows = self._stretch.rows(low, high)
         ts, numbers = rows["ts"], rows[self.settings.schema.names[sequence]]
-        if not ((ts[1:] == ts[:-1]) & (numbers[1:] < numbers[:-1])).any():
+        same = ts[1:] == ts[:-1]
+        if not (same & (numbers[1:] < numbers[:-1])).any():
             return None
-        return np.lexsort((numbers, ts)).astype(np.int64) + low
+        order = np.arange(low, high)
+        # Most rows have a ts of their own, and stay: sorting all of them took longer than the merge.
+        shared = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        order[shared] = shared[np.lexsort((numbers[shared], ts[shared]))] + low
+        return order
 
     def rows(self, low: int, high: int) -> Rows:
         """Stored rows, zero-copy within a chunk."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastk.errors import InvalidInput
+from fastk.times import INT64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,8 @@ def _check(token: Token) -> None:
     names = [token.unit, *token.priority, *(part for each in token.series for part in each[:4])]
     sound = all(type(number) is int for number in numbers) and all(isinstance(name, str) for name in names)
     if not sound or any(len(each) != 5 or type(each[4]) is not int for each in token.series):
+        raise ValueError
+    if not 0 <= token.events <= INT64_MAX:
         raise ValueError
     if token.after is not None and (len(token.after) != 3 or not 0 <= token.after[1] < len(token.series)):
         raise ValueError

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastk.engine.reader import SeriesReader
 from fastk.errors import FastKError, NotFound, StoreClosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
+    from fastk.engine.chunk_index import Leaf
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
     from fastk.keys import SeriesKey
@@ -38,7 +38,7 @@ class PinnedReader(SeriesReader):
         if self.pinned is None:
             self._data = source.committed()
             self._prefix = self.files.identity(self._data)
-        self._held: list[MappedChunk] = []
+        self._held: dict[int, MappedChunk] = {}
         self._lock = threading.Lock()
         self._closed = False
 
@@ -71,24 +71,20 @@ class PinnedReader(SeriesReader):
             self.pinned = None if self._closed else state
             self._prefix = self.files.identity(data)
             self._data = b""
-            self._held = []
+            self._held = {}
 
-    def hold(self) -> None:
-        """Map the chunks of the pinned state and keep them, as far as the budget of maps goes: their files may go now.
+    def hold(self, chunk_ids: Collection[int] | None = None) -> None:
+        """Map some chunks of the pinned state (None: all) and keep them: their files may go now.
 
-        What cannot be mapped is left out, and its readers are told.
+        What cannot be mapped, or is more than sessions may keep, is left out, and its readers are told.
         """
-        snapshot, held = self.snapshot, []
-        if self._held:
-            return
+        snapshot, held = self.snapshot, self._held
         with suppress(FastKError, OSError):
-            for ref in islice(snapshot.refs, snapshot.chunks.maps.budget):
-                with suppress(FastKError, OSError):
-                    chunk = snapshot.chunks.held[ref.chunk_id] = snapshot.open_chunk(*ref)
-                    held.append(chunk)
-        with self._lock:
-            if self.pinned is snapshot:
-                self._held = held
+            for leaf in snapshot.leaves():
+                for place, chunk_id in enumerate(leaf.ids):
+                    if chunk_id not in held and (chunk_ids is None or chunk_id in chunk_ids):
+                        with suppress(FastKError, OSError):
+                            _hold_chunk(snapshot, leaf, place, held)
 
     def close(self) -> None:
         """Read nothing any more."""
@@ -96,7 +92,14 @@ class PinnedReader(SeriesReader):
             self._closed = True
             self.pinned = None
             self._data = b""
-            self._held = []
+            self._held = {}
+
+
+def _hold_chunk(snapshot: Snapshot, leaf: Leaf, place: int, held: dict[int, MappedChunk]) -> None:
+    chunks = snapshot.chunks
+    if len(chunks.maps.held) < chunks.maps.most_held:
+        chunk = held[leaf.ids[place]] = chunks.held[leaf.ids[place]] = snapshot.open_chunk(leaf, place)
+        chunks.maps.held.add(chunk)
 
 
 class Pins:
@@ -153,18 +156,23 @@ class Pins:
             return len(states)
 
     def hold_all(self, chunks: int) -> None:
-        """Keep the chunks of all series mapped, so many, if they leave half of the budget of maps to others."""
+        """Keep the chunks of all series mapped, so many, if they are no more than sessions may keep."""
         for reader in self:
-            if chunks <= reader.snapshot.chunks.maps.budget // 2:
+            if chunks <= reader.snapshot.chunks.maps.most_held:
                 reader.hold()
 
-    def hold(self, series_id: int) -> None:
-        """Keep all chunks of a series, if it is attached: its files are about to be removed."""
+    def hold(self, series_id: int, key: SeriesKey | None, chunk_ids: Collection[int] | None) -> None:
+        """Keep chunks of a series (None: all), if it is attached: their files are about to be removed.
+
+        ``key`` is None for a series that was dropped. Others are found at once, so that appending to one series costs
+        the same whatever else is attached.
+        """
         with self._lock:
-            for reader in self:
+            found = [*self._pinned.values()] if key is None else filter(None, [self._pinned.get(key)])
+            for reader in found:
                 with suppress(FastKError):
                     if reader.snapshot.settings.series_id == series_id:
-                        reader.hold()
+                        reader.hold(chunk_ids)
 
     def detach(self) -> None:
         """Let go of all series. Their handles raise StoreClosed from then on."""
@@ -175,20 +183,22 @@ class Pins:
 
     def forget_queries(self) -> None:
         """Let go of the indexes, zones and spans that queries have loaded; the next query loads them again."""
-        for snapshot in self._parsed():
-            snapshot.chunks.sidecars.let_go()
+        snapshots = self._parsed()
+        _forget(snapshots, [snapshot.chunks.sidecars.mapped for snapshot in snapshots])
+        for snapshot in snapshots:
+            snapshot.chunks.sidecars.try_again()
             for chunk in list(snapshot.mapped.values()):
                 for kept in (chunk.zones, chunk.spans, chunk.spreads):
                     kept.clear()
 
     def forget_maps(self) -> None:
         """Unmap all chunks; the next read maps them again. What was verified stays so."""
-        for snapshot in self._parsed():
-            snapshot.chunks.let_go()
+        snapshots = self._parsed()
+        _forget(snapshots, [snapshot.mapped for snapshot in snapshots])
 
-    def _parsed(self) -> Iterator[Snapshot]:
+    def _parsed(self) -> list[Snapshot]:
         """The snapshots of series that were used."""
-        return (snapshot for reader in self if (snapshot := reader.pinned) is not None)
+        return [snapshot for reader in self if (snapshot := reader.pinned) is not None]
 
     def mapped(self) -> tuple[int, int]:
         """How many chunks of the pinned states are mapped at the moment, and the bytes of their files."""
@@ -200,6 +210,11 @@ class Pins:
             if chunk_id in mapped
         ]
         return len(sizes), sum(sizes)
+
+
+def _forget(snapshots: list[Snapshot], owners: list[dict[int, Any]]) -> None:
+    for snapshot in snapshots[:1]:  # all are of one store, and share its budget
+        snapshot.chunks.maps.forget(owners)
 
 
 def _refuse(unknown: list[SeriesKey], outcome: str) -> None:

@@ -126,9 +126,9 @@ class MatrixNames:
     ) -> FeatureMatrix:
         """The same matrix, written to a new folder block by block: for those larger than memory. Gives it mapped.
 
-        The folder is as :meth:`FeatureMatrix.save` writes it; it is there whole and durable, or not at all. Layouts
-        "TF" and "TSF". About 16 MiB of it are in memory at a time, beside the grid (8 bytes a row). A mask is written
-        in a second pass, and each row counts twice to ``progress``.
+        The folder is as :meth:`FeatureMatrix.save` writes it; it is there whole and durable, or not at all. About
+        16 MiB of it are in memory at a time, beside the grid (8 bytes a row); in layout "FT" columns that are longer
+        than that are aligned one by one. A mask is written in a second pass, and each row counts twice to ``progress``.
         """
         from fastk.matrix import build, parallel
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from fastk.session.metrics import Metrics
     from fastk.store import reports
     from fastk.store.exporting import ExportResult
-    from fastk.times import TimeLike
+    from fastk.times import TimeLike, TimeSpan
 
     Closed = Literal["both", "left", "right", "neither"]
     Times = NDArray[np.int64] | NDArray[np.datetime64] | Sequence[TimeLike]
@@ -298,7 +298,7 @@ class Series:
         start: TimeLike | None = None,
         end: TimeLike | None = None,
         *,
-        step: int | None = None,
+        step: TimeSpan | None = None,
         origin: TimeLike | None = None,
         sessions: tuple[Times, Times] | None = None,
         expected: Times | None = None,
@@ -307,12 +307,12 @@ class Series:
     ) -> Coverage:
         """Which expected times between two times (both included) have rows, as intervals and holes.
 
-        Expected is every ``step`` (default: the timeframe; in the series' unit) from ``origin`` on, in both directions
-        (default: the first stored ts); or every step of ``sessions=(opens, closes)``, closes excluded; or each of the
-        times in ``expected``. Open ends are those of the series, of the sessions or of the list. With ``buckets`` any
-        row from one expected time to before the next fills it, which suits trades; sessions of a series without a
-        timeframe are filled by any row. ``limit`` bounds the lists, never the totals. InvalidInput for more
-        times than int64 can count. Cost: one pass over ts.
+        Expected is every ``step`` (default: the timeframe; an int in the series' unit, or a timedelta) from ``origin``
+        on, in both directions (default: the first stored ts); or every step of ``sessions=(opens, closes)``, closes
+        excluded; or each of the times in ``expected``. Open ends are those of the series, of the sessions or of the
+        list. With ``buckets`` any row from one expected time to before the next fills it, which suits trades; sessions
+        of a series without a timeframe are filled by any row. ``limit`` bounds the lists, never the totals.
+        InvalidInput for more times than int64 can count. Cost: one pass over ts.
         """
         from fastk.replay import coverage, slots
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
+    from fastk.keys import SeriesKey
     from fastk.store.backtest_view import BacktestStoreView
     from fastk.store.read_session import FastKReadSession
 
@@ -46,10 +47,10 @@ class SessionNames:
         self._check_open()
         return BacktestStoreView(self, attached_only=attached_only)  # type: ignore[arg-type]  # it is the store
 
-    def _hold_for_sessions(self, series_id: int) -> None:
+    def _hold_for_sessions(self, series_id: int, key: SeriesKey | None, chunk_ids: Collection[int] | None) -> None:
         """Let sessions keep what they need of a series: files of it are about to be removed by this store object."""
         for session in list(self._sessions):
-            session._pins.hold(series_id)
+            session._pins.hold(series_id, key, chunk_ids)
 
     def _close_sessions(self) -> None:
         for session in list(self._sessions):

@@ -33,6 +33,10 @@ def test_an_unknown_series_is_named(store, keys):
         ({"fill": ffill(otherwise=-(2**200)), "dtype": "float32"}, "a matrix of float32 has no place for fill=-1606"),
         ({"grid": np.timedelta64(1, "ns")}, "a whole number of ms"),
         ({"grid": [0.5]}, "ts .*are no times|0.5"),
+        ({"grid": 60_000.0}, "grid=60000.0 is unknown: give 'union', 'intersection', 'first', an array of times or a"),
+        ({"grid": None}, "grid=None is unknown"),
+        ({"grid": {1, 2}}, "grid={1, 2} is unknown"),
+        ({"grid": np.zeros((2, 2), int)}, r"one-dimensional, not of shape \(2, 2\)"),
         ({"fill": "ffill"}, r"fill='ffill' is unknown: give a number, NaN, or fastk.ffill\(limit\)"),
         ({"dtype": "int64"}, "scale='raw'"),
         ({"dtype": "int64", "scale": "raw"}, "a matrix of int64 has no place for fill=nan"),
@@ -45,6 +49,8 @@ def test_an_unknown_series_is_named(store, keys):
         ({"tolerance": 5}, "tolerance= belongs to align='asof'"),
         ({"align": "asof", "tolerance": -1}, "tolerance must be 0 or more"),
         ({"align": "asof", "tolerance": "soon"}, "tolerance must be an int in ms or a timedelta"),
+        ({"align": "asof", "tolerance": "5"}, "tolerance must be an int in ms or a timedelta"),
+        ({"align": "asof", "tolerance": True}, "tolerance must be an int in ms or a timedelta"),
         ({"threads": 0}, "threads must be an int of 1 or more"),
         ({"start": 5, "end": 4}, "start 5 lies after its end 4"),
         ({"columns": ["close"]}, "'close' is no column of scalar; it has ts, value"),
@@ -72,6 +78,25 @@ def test_scales_may_be_mixed_by_who_says_so(store, keys):
     assert store.feature_matrix(keys, scale={keys[0]: 100}).values[5].tolist() == [0.05, 2]
     assert store.feature_matrix(keys).values[5].tolist() == [0.5, 2]
     assert store.feature_matrix(keys[1:], scale=100).values[0, 0] == 0
+
+
+class Counted(dict):
+    """A mapping that counts how often it is read."""
+
+    reads = 0
+
+    def items(self):
+        Counted.reads += 1
+        return super().items()
+
+
+def test_what_is_given_by_series_is_read_once(store):
+    """Not once a series, which was the square of their number."""
+    keys = [put_feature(store, f"S{place}", (0, 1), name="x") for place in range(9)]
+    for option, value in (("columns", ["value"]), ("scale", 10)):
+        Counted.reads = 0
+        store.feature_matrix(keys, **{option: Counted.fromkeys(keys, value)})
+        assert Counted.reads <= 2
 
 
 @pytest.mark.parametrize(
@@ -125,6 +150,16 @@ def test_text_and_floats_where_they_cannot_be(store):
     with pytest.raises(InvalidInput, match="'big' has values beyond int64"):
         store.feature_matrix([series], columns="big", dtype="int64", fill=0)
     assert store.feature_matrix([series], columns="big").values[0, 0] == 2.0**64
+
+
+def test_a_value_that_int64_cannot_hold_hinders_no_range_without_it(store):
+    series = store.register_series(("X", "own", "x"), Schema("big", [("ts", "i8"), ("big", "u8")]))
+    series.put({"ts": [1, 2, 3], "big": np.array([5, 2**64 - 1, 2**63 - 1], "u8")})
+    for start, end, expected in ((1, 1, 5), (3, 3, 2**63 - 1)):
+        matrix = store.feature_matrix([series], start=start, end=end, dtype="int64", fill=0)
+        assert matrix.values.tolist() == [[expected]]
+    with pytest.raises(InvalidInput, match="'big' has values beyond int64"):
+        store.feature_matrix([series], start=2, dtype="int64", fill=0)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from matrix_calls import minutes, put_feature
 
 import fastk
 from fastk import FeatureMatrix, InvalidInput, SnapshotExpired, ffill
+from fastk.matrix.request import MatrixLabel
 
 
 @pytest.fixture
@@ -58,6 +59,16 @@ def test_targets_lie_behind_the_window(matrix):
     np.testing.assert_array_equal(inputs, matrix.values[7:12, 1:])
     np.testing.assert_array_equal(target, [matrix.values[13, 0]])
     assert len(matrix.dataset(5, targets=[0], horizon=0)) == 56
+
+
+def test_labels_are_spelled_once_however_many_are_asked_for(store, monkeypatch):
+    keys = [put_feature(store, f"S{place}", range(5)) for place in range(20)]
+    matrix, spelled, spell = store.feature_matrix(keys), [], MatrixLabel.__str__
+    monkeypatch.setattr(MatrixLabel, "__str__", lambda label: (spelled.append(label), spell(label))[1])
+    for labels in (matrix.labels[::-1], [f"S{place}/feature/1m@@f:value" for place in range(19, -1, -1)]):
+        dataset = matrix.dataset(2, inputs=labels, targets=labels)
+        assert dataset[0][0].tolist() == matrix.values[:2, ::-1].tolist()
+    assert len(spelled) <= len(keys)
 
 
 def test_three_dimensions_stay(store, keys):

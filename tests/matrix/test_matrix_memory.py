@@ -1,4 +1,4 @@
-"""Pages leave the memory of the process without a change to any byte that is read later."""
+"""Memory: how much of it is free, and pages that leave the process without a change to any byte that is read later."""
 
 import sys
 
@@ -9,12 +9,52 @@ from matrix_calls import put_feature
 
 import fastk
 from fastk.io import mapping
-from fastk.matrix import plan
+from fastk.matrix import memory, plan
 
 
 def resident_file_bytes():
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith("RssFile"))
+
+
+def write_group(folder, limit, used, names, prefix=""):
+    """What the system says of a control group: a limit, what is used of it, and that 150 bytes of that are cache."""
+    folder.mkdir(parents=True)
+    contents = limit, used, f"anon 5\n{prefix}inactive_file 100\n{prefix}active_file 50"
+    for name, content in zip((*names, "memory.stat"), contents, strict=True):
+        (folder / name).write_text(f"{content}\n")
+
+
+VERSION_1 = "memory.limit_in_bytes", "memory.usage_in_bytes"
+VERSION_2 = "memory.max", "memory.current"
+
+
+@pytest.mark.parametrize(
+    ("own", "free"),
+    [
+        ("0::/outer/inner\n", 550),
+        ("0::/outer\n", 1_050),
+        ("0::/\n", None),
+        ("3:cpu:/x\n4:memory:/box\n0::/\n", 250),
+        ("0::/gone/../elsewhere\n", None),
+        ("0::/full\n", 0),
+        (None, None),
+    ],
+    ids=["inner", "outer", "no limit", "version 1", "nowhere", "full", "no groups"],
+)
+def test_a_container_has_what_its_groups_leave(tmp_path, monkeypatch, own, free):
+    groups = tmp_path / "groups"
+    write_group(groups / "outer", 1_000, 100, VERSION_2)
+    write_group(groups / "outer" / "inner", 500, 100, VERSION_2)
+    write_group(groups / "full", 500, 900, VERSION_2)
+    write_group(groups / "memory" / "box", 200, 100, VERSION_1, "total_")
+    (groups / "memory.max").write_text("max\n")
+    if own is not None:
+        (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(memory, "_GROUPS", groups)
+    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory, "_free_of_system", lambda: 10**12)
+    assert memory.free_memory() == (10**12 if free is None else free)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="pages are let go on Linux")

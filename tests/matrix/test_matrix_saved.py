@@ -64,7 +64,7 @@ def test_a_loaded_matrix_is_the_saved_one(store, keys, folder, verify):
 
 
 @pytest.mark.parametrize("mask", [False, True])
-@pytest.mark.parametrize("layout", ["TF", "TSF"])
+@pytest.mark.parametrize("layout", ["TF", "FT", "TSF"])
 def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, mask, kernels, small_steps, monkeypatch):
     for module in (saved, build):
         monkeypatch.setattr(module, "PIECE_BYTES", 200)
@@ -81,9 +81,10 @@ def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, mask,
     FeatureMatrix.load(folder / "saved", verify=True)
 
 
-def test_a_block_is_all_that_is_in_memory(store, folder):
+@pytest.mark.parametrize("layout", ["TF", "FT"])
+def test_a_block_is_all_that_is_in_memory(store, folder, layout):
     keys = [put_feature(store, symbol, range(3_000)) for symbol in "AB"]
-    asked = {"start": minutes(0)[0], "end": minutes(3_000)[0], "grid": 100}
+    asked = {"start": minutes(0)[0], "end": minutes(3_000)[0], "grid": 100, "layout": layout}
     tracemalloc.start()
     try:
         found = store.save_feature_matrix(folder / "saved", keys, **asked)
@@ -94,10 +95,20 @@ def test_a_block_is_all_that_is_in_memory(store, folder):
     assert peak < found.ts.nbytes + 19_000_000
 
 
-def test_layout_that_cannot_be_streamed(store, keys, folder):
-    with pytest.raises(InvalidInput, match="layout='FT' cannot be written row by row"):
-        store.save_feature_matrix(folder / "saved", keys, layout="FT")
-    assert not os.listdir(folder)
+@pytest.mark.parametrize("piece", [200, 1_000, 5_000])
+def test_columns_that_lie_together_are_written_so_many_as_fit(store, folder, monkeypatch, small_steps, piece):
+    """A part of a column, one column, or several of different series at a time."""
+    keys = [put_feature(store, symbol, range(0, 60, step)) for symbol, step in (("A", 1), ("B", 3), ("C", 1))]
+    wide = store.register_series(
+        ("W", "own", "x"), Schema("wide", [("ts", "i8"), *((f"c{n}", "f8") for n in range(5))])
+    )
+    wide.put({"ts": minutes(*range(5, 50)), **{f"c{n}": np.arange(45) * n for n in range(5)}})
+    asked = {"series": [*keys, wide.key], "layout": "FT", "mask": True, "fill": ffill(2)}
+    monkeypatch.setattr(build, "PIECE_BYTES", piece)
+    found, expected = store.save_feature_matrix(folder / "saved", **asked), store.feature_matrix(**asked)
+    np.testing.assert_array_equal(found.values, expected.values)
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    assert (found.coverage, found.labels) == (expected.coverage, expected.labels)
 
 
 def test_a_taken_name_stays_what_it_is(store, keys, folder):

@@ -90,6 +90,8 @@ class TestRoot:
             fastk.open_dataset(DatasetRef("crypto", "1", str(place)), registry=registry)
         with pytest.raises(InvalidInput, match="registered with the root"):
             fastk.open_dataset(made.ref, registry=registry, base=place / "other")
+        with pytest.raises(InvalidInput, match="base must be text and not blank, not 5"):
+            fastk.open_dataset(made.ref, base=5)
 
     def test_a_root_that_is_gone_is_told_with_the_way_out(self, made, registry, place):
         shutil.move(made.ref.fastk_root, place / "moved")

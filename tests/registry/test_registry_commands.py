@@ -131,6 +131,12 @@ def test_a_snapshot_goes_beside_the_registry_that_is_named(say, place, live):
     assert made["fastk_root"] == str(place / "folder" / "datasets" / "crypto" / "1")
 
 
+def test_a_snapshot_of_no_store_makes_no_registry(fail, place):
+    line, _ = fail("snapshot", str(place / "nowhere"), "crypto", "1", "--base", str(place / "base"))
+    assert "there is no store at" in line
+    assert not (place / "base").exists()
+
+
 def test_people_see_tables(base, capsys, monkeypatch, place, live):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 

@@ -1,5 +1,7 @@
 """Coverage: which expected times have rows, as intervals and holes; by grid, by sessions, by list."""
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 from builders import DAY, FEBRUARY, HOUR, JANUARY, MINUTE, bars, temporary_store, trades
@@ -177,6 +179,13 @@ def test_trades_are_measured_by_buckets_or_sessions(ticks):
     assert (minutes(found.starts), minutes(found.ends)) == ([0, 4], [0, 4])
 
 
+def test_a_step_may_be_a_timedelta(klines):
+    klines.put(bars(count=5, step=2 * MINUTE))
+    for step in (timedelta(minutes=2), np.timedelta64(2, "m")):
+        assert klines.coverage(step=step).is_complete
+        assert klines.coverage(step=step / 2).missing_count == 4
+
+
 def test_a_timeframe_counts_in_the_unit_of_the_series(store):
     series = store.register_kline_series("BTC", "1m", MINUTE, time_unit="ns")
     nanosecond_bars = bars(count=5)
@@ -237,9 +246,11 @@ def test_bad_input_is_refused(store, klines, ticks):
     ticks.put(trades([1]))
     for options, message in (
         ({}, "BTC/trade/spot has no timeframe: say what is expected by step="),
-        ({"step": 0}, "step must be an int of 1 or more"),
-        ({"step": 1.0}, "step must be"),
-        ({"step": 2**63}, "step must be"),
+        ({"step": 0}, "step must be 1 or more"),
+        ({"step": 1.0}, "step must be an int in ms or a timedelta"),
+        ({"step": True}, "step must be an int in ms or a timedelta"),
+        ({"step": timedelta(microseconds=5)}, "step must be an int in ms or a timedelta that is a whole number of ms"),
+        ({"step": 2**63}, "step must be 1 or more, and within int64"),
         ({"expected": [1, 1]}, "expected must ascend"),
         ({"expected": [1], "step": 1}, "leave the other arguments out"),
         ({"expected": [1], "buckets": True}, "leave the other arguments out"),

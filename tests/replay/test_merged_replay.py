@@ -12,6 +12,7 @@ from market import LOOSE, SERIES, SINGLE, TICK, events_of, expected_order, put_r
 import fastk
 from fastk import InvalidInput, NotFound, Schema
 from fastk.replay import merged
+from fastk.replay.batch import ReplayBatch
 from fastk.replay.merged import PRIORITY, MergedReplay
 from fastk.schema.schema import BBO, BOOK_DELTA, KLINE, SCALAR, TRADE
 
@@ -324,6 +325,9 @@ class TestResuming:
             json.dumps(token | {"after": [JANUARY, 1, 7]}),
             json.dumps(token | {"events": "3"}),
             json.dumps(token | {"events": True}),
+            json.dumps(token | {"events": -3}),
+            json.dumps(token | {"events": 2**63}),
+            json.dumps(token | {"after": [JANUARY + 5, *token["after"][1:]]}),
             json.dumps(token | {"series": [[1, 2, 3, 4, 5]] * 2}),
             json.dumps(token | {"series": [["a", "b"]]}),
             json.dumps(token | {"fastk_replay": 2}),
@@ -344,6 +348,26 @@ def test_the_snapshot_is_that_of_the_beginning(store, klines):
     assert replay.next_batch().rows(0).close.tolist() == [1_021, 1_031]
     assert first.rows(0).close.tolist() == [1_001, 1_011]
     assert replay.is_exhausted
+
+
+def test_only_rows_that_share_a_ts_are_sorted(store, monkeypatch):
+    rows = [(ts, -ts) for ts in range(40)] + [(7, 3), (7, -9), (20, -50)]
+    handles = register(store, [(TICK, rows, 43), (SINGLE, [(7, 0)], 1)])
+    expected = expected_order(handles, ["tick"])
+    monkeypatch.setattr(merged, "_GREATEST_BLOCK", 1_000)
+    monkeypatch.setattr(merged, "_LEAST_BLOCK", 1_000)
+    sizes, lexsort = [], np.lexsort
+    monkeypatch.setattr(np, "lexsort", lambda keys: (sizes.append(len(keys[0])), lexsort(keys))[1])
+    assert events_of(fastk.merged_replay(handles, priority=["tick"])) == expected
+    assert sizes == [5]
+
+
+def test_small_batches_of_many_series_look_at_those_with_events_only(store, monkeypatch):
+    handles = register(store, [(SINGLE, [(place, 0)], 1) for place in range(30)])
+    batch = fastk.merged_replay(handles, batch_rows=2).next_batch()
+    looked_at, rows = [], ReplayBatch.rows
+    monkeypatch.setattr(ReplayBatch, "rows", lambda batch, place: (looked_at.append(place), rows(batch, place))[1])
+    assert [source for source, _ in batch] == looked_at == batch.source.tolist()
 
 
 def test_columns_of_a_batch_in_one_chunk_are_not_copied(store, klines, ticks):

@@ -2,6 +2,7 @@
 
 import numpy as np
 from builders import MINUTE
+from test_docs import CHECKOUT, blocks_of, execute
 from test_real_data import floats, read_csv, read_parquet
 
 import fastk
@@ -75,6 +76,34 @@ def test_bars_trades_and_quotes_of_a_day_in_one_replay(shared, store):
     bids = np.concatenate([batch.decoded("bid_price") for batch in batches])
     np.testing.assert_array_equal(bids[source == 2], values["bid"])
     assert np.isnan(bids[source != 2]).all()
+
+
+def write_csv(path, table, columns):
+    """Columns of a table, in which floats have lost some of their last digits, with eight decimals."""
+    texts = {
+        name: np.char.mod("%.8f", values) if values.dtype.kind == "f" else values.astype(str)
+        for name, values in ((name, table[name]) for name in columns)
+    }
+    lines = [",".join(columns), *map(",".join, zip(*texts.values(), strict=True))]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_the_page_about_research_reads_real_trades_and_quotes(shared, tmp_path, monkeypatch):
+    """The very lines of the page, behind the block that makes files up."""
+    monkeypatch.chdir(tmp_path)
+    for name, columns in (
+        ("trades", ["timestamp", "trade_id", "price", "quantity", "buyer_maker"]),
+        ("quotes", ["timestamp", "bid", "bid_size", "ask", "ask_size"]),
+    ):
+        table = dict(read_parquet(shared / "data" / f"btcusdt-{name}-20210108.parquet"))
+        table["timestamp"] = table["timestamp"].astype("M8[ms]").astype(np.int64)
+        write_csv(tmp_path / f"{name}.csv", table, columns)
+    page = [block for block in blocks_of(CHECKOUT / "docs" / "research.md") if block.language == "python"]
+    (begin,) = (place for place, block in enumerate(page) if 'fastk.open("tape")' in block.text)
+    namespace = {"np": np, "fastk": fastk}
+    printed = [execute(block, namespace) for block in page[begin : begin + 2]]
+    assert printed[1].startswith("47 bars, 2,001 trades, 451 quotes; half of the trades within ")
+    namespace["tape"].close()
 
 
 def test_the_ids_of_real_trades(shared, store):

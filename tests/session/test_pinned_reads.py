@@ -107,7 +107,7 @@ def test_a_dropped_series_is_read_on_without_any_grace():
 def test_held_chunks_go_with_the_session():
     with temporary_store(grace_seconds=0) as store:
         session = fill(store).read_session().attach(KLINE)
-        held = session.series(KLINE)._reader.snapshot.chunks.held
+        held = store._maps.held
         store.kline("BTC", "1m").delete_range()
         store.gc()
         assert len(held) == 2
@@ -116,6 +116,35 @@ def test_held_chunks_go_with_the_session():
         session.reset("Logical")
         gc.collect()
         assert len(held) == 0
+
+
+def test_only_what_goes_is_held_and_no_other_series_is_looked_at():
+    """An append that removes old files costs the same, however many chunks and series are attached."""
+    with temporary_store() as store:
+        fill(store)
+        with fastk.open(store.root, grace_seconds=0) as fresh:
+            session = fresh.read_session().attach(*KEYS)
+            for _ in range(2):  # the second removes what the first took out
+                fresh.kline("BTC", "1m").put({**bars(JANUARY, 3), "close": np.arange(3)}, on_conflict="replace")
+                fresh.gc()
+            assert len(fresh._maps.held) == 1
+            assert [reader.pinned is not None for reader in session._pins] == [True, False, False, False]
+
+
+def test_sessions_hold_no_more_chunks_than_leaves_maps_to_others():
+    """The system's maps are few, and memory of any kind needs them: what is more expires."""
+    with temporary_store(grace_seconds=0, max_maps=8) as store:
+        series = store.register_kline_series("BTC", "1m", MINUTE, partition="hour")
+        series.put(bars(count=10, step=60 * MINUTE))
+        sessions = [store.read_session().attach(KLINE) for _ in range(2)]
+        series.delete_range()
+        store.gc()
+        assert len(store._maps.held) == 4
+        for session in sessions:
+            pinned = session.kline("BTC", "1m")
+            assert pinned.range(None, JANUARY + 200 * MINUTE).close.tolist() == [1_001, 1_011, 1_021, 1_031]
+            with pytest.raises(SnapshotExpired):
+                pinned.at(JANUARY + 540 * MINUTE)
 
 
 @pytest.mark.slow

@@ -42,6 +42,8 @@ class ReadOptions:
             raise InvalidInput(f"time_unit {self.time_unit!r} is unknown: give {', '.join(EPOCH_UNITS)}")
         if self.time_unit is not None and self.time_format is not None:
             raise InvalidInput("give time_unit for epoch numbers or time_format for text, not both")
+        if self.time_format is not None and "%Z" in self.time_format:
+            raise InvalidInput("time_format has %Z, and names of zones are ambiguous: write the name, and give zone")
         if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
             raise InvalidInput(f"the delimiter must be one ASCII character, not {self.delimiter!r}")
         if not isinstance(self.skip_lines, int) or self.skip_lines < 0:

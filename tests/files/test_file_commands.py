@@ -95,7 +95,12 @@ def test_failing_to_export(run, tmp_path):
         (["out"], "2 series match, which go into a new folder: say --format"),
         (["out", "--format", "csv", "--columns", "ts"], "leave --columns and --overwrite out"),
         (["out.xlsx", "--symbol", "A"], "tells no format"),
-        (["out.csv", "--symbol", "C"], "0 series match"),
+        (["out.csv", "--symbol", "C"], "no series match: there is nothing to export"),
+        (["out", "--symbol", "A"], "out names no kind of file: the series goes into a new folder: say --format"),
+        (["none/out.csv", "--symbol", "A"], f"there is no folder {tmp_path}/none; make it"),
+        (["store/out.csv", "--symbol", "A"], "lies in the store"),
+        (["store/fastk.store", "--symbol", "A", "--overwrite", "--format", "csv"], "lies in the store"),
+        (["store/A/out", "--format", "csv"], "lies in the store"),
         (["out.csv", "--symbol", "A", "--start", "soon"], "'soon' (str) is not a time"),
     ):
         assert problem in run("export", "store", *words, status=1)

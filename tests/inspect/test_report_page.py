@@ -255,6 +255,9 @@ def test_it_never_lies_in_the_store(store, tmp_path):
             write_report(store, target)
     with pytest.raises(InvalidInput, match="is a folder"):
         write_report(store, tmp_path)
+    (tmp_path / "output").symlink_to("/dev/null")  # as /dev/stdout is a link
+    with pytest.raises(InvalidInput, match="is no file"):
+        write_report(store, tmp_path / "output")
     assert contents(store.root) == before
 
 
@@ -266,7 +269,8 @@ def test_the_command(store, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == f"{target}: {target.stat().st_size:,} bytes, 1 series\n"
     assert "Every block of every column and sidecar" in Page(target.read_text()).words()
     assert main(["report", store.root, "-o", str(tmp_path / "absent" / "page.html")]) == 1
-    assert capsys.readouterr().err == f"fastk: {tmp_path}/absent/page.html: No such file or directory\n"
+    expected = f"fastk: there is no folder {tmp_path}/absent; make it, or name another file\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_the_command_answers_programs_in_json(store, tmp_path, capsys):

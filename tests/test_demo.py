@@ -1,5 +1,6 @@
 """The demo: what it finds out about a file of bars, what it refuses, and what it shows."""
 
+import json
 import os
 import subprocess
 import sys
@@ -272,6 +273,15 @@ def test_conditions_that_are_the_same_are_asked_once(tmp_path):
         asked = demo_queries.ask(store, [bars])[1]
     assert [each.condition for each in asked] == ["volume > 1", "close > 1", "sma_5 from 1 to 1"]
     assert [each.matches for each in asked] == [0, 0, 1]
+
+
+def test_a_demo_for_programs(file, capsys):
+    assert main(["demo", "--csv", str(file(HEADER + THREE_BARS)), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["series"][0] | {"symbol": "MY BARS", "rows": 3, "gaps": 1} == found["series"][0]
+    assert found["written"]["rows"] == 4
+    assert [each["matches"] for each in found["queries"]]
+    assert found["speeds"].keys() >= {"range_read", "point_read"}
 
 
 def test_a_demo_of_a_file(file, tmp_path, capsys):

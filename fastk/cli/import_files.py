@@ -160,7 +160,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         _show(report)
     if not report.is_sound:
-        raise FastKError(f"{len(report.problems)} or more things are wrong, the first: {report.problems[0]}")
+        first, *more = report.problems
+        raise FastKError(f"{first}{f' (and {len(more)} more)' if more else ''}")
     return 0
 
 

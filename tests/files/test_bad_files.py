@@ -2,6 +2,7 @@
 
 import gzip
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -154,6 +155,7 @@ def test_a_dry_run_names_lines_behind_broken_ones(store, folder):
         ('{"ts": 1704067200001, "value": [1]}', "column 'value': '[\"1\"]'"),
         ('{"ts": 1704067200001, "value": null}', "column 'value': None: the value is missing"),
         ('{"ts": 1704067200001}', "column 'value': None: the value is missing"),
+        ('{"ts": 1704067200001, "value": 1, "value": 2}', "'value' has two values"),
         ('{"ts": 1704067200001, "value": true}', "column 'value': 'true': it is no decimal number"),
     ],
 )
@@ -190,6 +192,18 @@ def _typed(folder, close, kind=None, name="bars.parquet"):
 def test_a_bad_row_of_a_typed_file_is_named(store, folder, close, problem):
     path = _typed(folder, close)
     assert refused(store, path).startswith(f"{path}, row 2: column 'close': {problem}")
+
+
+def test_a_bit_that_flips_in_an_export_to_parquet_is_found(store, folder):
+    series = store.register_kline_series("X", "1m", MINUTE)
+    series.put({name: FIRST + MINUTE * np.arange(500) for name in fastk.KLINE.names})
+    series.export(folder / "bars.parquet")
+    data = bytearray((folder / "bars.parquet").read_bytes())
+    place = pq.ParquetFile(folder / "bars.parquet").metadata.row_group(0).column(0).data_page_offset
+    data[place + 200] ^= 1
+    (folder / "bars.parquet").write_bytes(data)
+    message = refused(store, folder / "bars.parquet", ("Y", "kline", "1m"))
+    assert message.startswith(f"{folder}/bars.parquet: the file is damaged or cut off")
 
 
 def test_types_that_are_no_values(store, folder):

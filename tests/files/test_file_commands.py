@@ -84,7 +84,7 @@ def test_a_dry_run_that_finds_something(run, tmp_path, capsys):
     assert main(["import", "store", "bars.csv", *BARS, "--time-unit", "ms", "--dry-run"]) == 1
     shown = capsys.readouterr()
     assert json.loads(shown.out)["problems"][0].startswith(f"{tmp_path}/bars.csv, line 3: column 'open': 'x'")
-    assert "line 3" in shown.err
+    assert shown.err.startswith(f"fastk: {tmp_path}/bars.csv, line 3: ")
 
 
 def test_failing_to_export(run, tmp_path):

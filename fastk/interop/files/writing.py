@@ -92,7 +92,7 @@ def _json(column: pa.Array) -> pa.Array:
 @contextmanager
 def _parquet(temporary: str, path: str, kind: FileKind, layout: Layout) -> Iterator[Write]:
     library = pyarrow("pyarrow.parquet")
-    with library.ParquetWriter(temporary, layout.schema, compression="zstd") as writer:
+    with library.ParquetWriter(temporary, layout.schema, compression="zstd", write_page_checksum=True) as writer:
         yield writer.write_batch
 
 

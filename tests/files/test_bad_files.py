@@ -1,6 +1,7 @@
 """What is wrong with a file is told in one line that names the file and the line, and nothing is written."""
 
 import gzip
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -244,6 +245,7 @@ def test_files_that_are_not_there(store, folder):
         {"scales": {"ts": 10}},
         {"schema": "candles"},
         {"file_format": "xml"},
+        {"time_fields": ["received"]},
         {"mapping": {"close": "close"}, "constants": {"close": 1}},
         {"constants": {"close": "x"}},
         {"values": {"close": {"x": 1}}},
@@ -251,6 +253,17 @@ def test_files_that_are_not_there(store, folder):
 )
 def test_wrong_options(store, folder, options):
     refused(store, write(folder, bar_text(range(3))), **options)
+
+
+@pytest.mark.parametrize("form", ["", "T", "%H:%M", "%m/%d %H:%M", "%Y %H", "%Y-%m", "%G-%V"])
+def test_a_form_of_time_that_tells_no_day_of_a_year(store, folder, form):
+    message = refused(store, write(folder, bar_text(range(3))), time_format=form, zone="UTC")
+    assert re.match(rf"time_format '{form}' does not tell the (year|month|day)", message)
+
+
+def test_stored_integers_are_whole(store, folder):
+    message = refused(store, write(folder, bar_text(range(3))), raw=True)
+    assert message.endswith("column 'open': '100.25': it has more decimals than scale 1 holds")
 
 
 def test_an_option_that_there_is_not(store, folder):

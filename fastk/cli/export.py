@@ -69,14 +69,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _to_files(options: argparse.Namespace) -> int:
-    from fastk.cli.admin_progress import progress
+    from fastk.cli.rows_progress import progress
     from fastk.store.store import FastKStore
 
-    with FastKStore.open(options.store, "r") as store, progress("exporting") as tell:
+    with FastKStore.open(options.store, "r") as store, progress() as tell:
         patterns = options.symbol, options.category, options.name
         chosen = store.list_series(*patterns)
         window = {"start": _time(options.start), "end": _time(options.end)}
-        how: dict[str, Any] = {**window, "raw": options.raw, "times": options.times, "progress": tell}
+        told = None if tell is None else lambda done, total: tell("exporting", done, done, total)
+        how: dict[str, Any] = {**window, "raw": options.raw, "times": options.times, "progress": told}
         if not chosen:
             raise NotFound("no series match: there is nothing to export; see fastk inspect")
         if len(chosen) == 1 and os.path.splitext(options.target)[1]:

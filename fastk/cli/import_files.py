@@ -121,7 +121,7 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Import, and print the report."""
     check_environment()
-    from fastk.cli.import_progress import progress
+    from fastk.cli.rows_progress import progress
     from fastk.store.store import FastKStore
 
     with FastKStore.open(options.store) as store, progress() as tell:

@@ -1,11 +1,13 @@
 """`fastk import` and `fastk export`: the same as the library, in one line, and one way to fail."""
 
 import json
+import re
 
 import pytest
 from file_calls import FIRST, HEADER, bar_line, bar_text, write
 
 import fastk
+from fastk.cli import rows_progress
 from fastk.cli.main import main
 
 BARS = ["--symbol", "X", "--category", "kline", "--name", "1m"]
@@ -121,6 +123,19 @@ def test_tables_for_people(tmp_path, capsys, monkeypatch):
     assert "accepted     3" in capsys.readouterr().out
     assert main(["export", "store", "out.parquet"]) == 0
     assert "3 rows of X/kline/1m are in" in capsys.readouterr().out
+
+
+def test_long_work_shows_rows_a_second(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, bar_text(range(4)))
+    assert main(["import", "store", "bars.csv", *BARS, "--time-unit", "ms"]) == 0
+    assert capsys.readouterr().err == ""  # it took no time
+    monkeypatch.setattr(rows_progress, "_PATIENCE", 0)
+    for command in (["import", "other", "bars.csv", *BARS, "--time-unit", "ms"], ["export", "store", "out.csv"]):
+        assert main(command) == 0
+        assert re.search(r"(storing|exporting) .* 4 rows +[\d,]+/s", capsys.readouterr().err)
 
 
 def test_help_shows_examples(capsys):

@@ -59,6 +59,7 @@ def test_wrong_arguments_are_told_in_one_line(capsys, arguments):
     assert re.fullmatch(r"fastk: .*; see fastk( demo)? --help\n", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_wrong_environment_is_told_in_one_line():
     run = subprocess.run(
         [sys.executable, "-m", "fastk", "warmup"],
@@ -139,6 +140,7 @@ def test_doctor_is_a_command_of_its_own(capsys, tmp_path):
     assert program.main(["doctor", "--root", str(tmp_path / "missing")]) == 1
 
 
+@pytest.mark.slow
 def test_failing_as_a_module(tmp_path):
     shown = run("demo", "--csv", str(tmp_path / "absent.csv"))
     assert shown.returncode == 1

@@ -70,6 +70,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_state_and_a_writer_can_go_on(stor
     assert tally.images == sum(tally.outcomes.values()) == sum(tally.rebuilt.values()) > tally.points / 2
 
 
+@pytest.mark.slow
 @each_story({"first_put", "delete_everything_again"})
 def test_a_killed_writer_and_its_successor_lose_nothing(story: Story) -> None:
     assert killed_writers(story, Effort.wanted()).points == len(story.journal.effects)

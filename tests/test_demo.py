@@ -332,6 +332,7 @@ def test_a_file_that_is_no_ohlcv(shared, capsys):
     assert "no column for open" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_installed_way(tmp_path):
     path = tmp_path / "bars.csv"
     path.write_text(HEADER + THREE_BARS)
@@ -341,6 +342,7 @@ def test_the_installed_way(tmp_path):
     assert shown.stderr == ""
 
 
+@pytest.mark.slow
 def test_letters_that_the_terminal_lacks_are_escaped(tmp_path):
     path = tmp_path / "ünï [bold].csv"
     path.write_text(HEADER + THREE_BARS)

@@ -42,12 +42,14 @@ def check(found: Failures, story: FailingStory) -> None:
     assert not found.problems, "\n".join([f"of the calls {' '.join(story.calls)}", *found.problems])
 
 
+@pytest.mark.slow
 def test_one_failing_call_changes_nothing_or_everything(story: FailingStory) -> None:
     found = story.fail(each=Effort.wanted().each_fault)
     check(found, story)
     assert found.outcomes["an error"] > 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_any_call_changes_nothing_or_everything(story: FailingStory) -> None:
     check(story.interrupt(each=Effort.wanted().each_fault), story)
 
@@ -198,6 +200,7 @@ class TestFullDisk:
         assert ".chunk" in said
         assert counts == "3 10000 10003"
 
+    @pytest.mark.slow
     def test_is_survived_by_the_lock_file(self, tmp_path: Path) -> None:
         """Its text is information; who holds the lock does not depend on it."""
         program = """

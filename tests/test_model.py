@@ -415,7 +415,7 @@ class StoreMachine(RuleBasedStateMachine):
             np.testing.assert_array_equal(rows[name], expected[name])
 
 
-StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+StoreMachine.TestCase.settings = settings(max_examples=10, stateful_step_count=40, deadline=None)
 TestStore = StoreMachine.TestCase
 
 

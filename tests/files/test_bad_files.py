@@ -68,6 +68,7 @@ def test_text_that_is_no_utf8(store, folder):
     assert refused(store, path).startswith(f"{path}, line 1: the text is not UTF-8")
 
 
+@pytest.mark.slow
 def test_a_packed_file_that_is_cut_off(store, folder):
     text = bar_text(range(40_000)).encode()
     path = folder / "bars.csv.gz"

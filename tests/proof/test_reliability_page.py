@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.operations import OPERATIONS
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -16,6 +17,7 @@ def test_every_story_has_its_row():
     assert rows == [*(operation.name.replace("_", " ") for operation in OPERATIONS), "**all**"]
 
 
+@pytest.mark.slow
 def test_a_story_that_does_not_exist_is_refused():
     command = [sys.executable, "-m", "tests.support.reliability", "no_such_story"]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)

@@ -207,6 +207,7 @@ class TestFailures:
 class TestInterruptions:
     """Behind every single effect the process is killed: the rows are those of before, or those of after."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("story", ["salvage", "rebuild", "everything", "sources", "exchanged", "old manifest"])
     def test_a_killed_repair_can_be_repeated(self, folder_in_memory, story):
         base = folder_in_memory / "base"
@@ -294,6 +295,7 @@ class TestByAStoreObject:
             assert len(other.series(KEY)) == 10_050
 
 
+@pytest.mark.slow
 def test_validation_beside_a_writer_sees_no_damage(root):
     """A commit between two looks must not be taken for a missing file or an old manifest."""
 

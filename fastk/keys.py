@@ -5,6 +5,7 @@ The store gives categories no meaning; the constants are the original's conventi
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from fastk.errors import InvalidInput
@@ -112,6 +113,11 @@ def metric_series_key(symbol: str, timeframe: str, name: str) -> ScalarSeriesKey
 def portfolio_series_key(timeframe: str, name: str) -> ScalarSeriesKey:
     """Key of a portfolio-wide scalar, stored under the reserved symbol ``__portfolio__``."""
     return ScalarSeriesKey(PORTFOLIO_SYMBOL, timeframe, PORTFOLIO_CATEGORY, name)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name matches a shell pattern, or is the pattern, letter by letter: ``A[1]`` is a name, too."""
+    return name == pattern or fnmatchcase(name, pattern)
 
 
 def reserved_scalar_categories() -> tuple[str, ...]:

@@ -6,6 +6,7 @@ A partition is named by its *ordinal*: years, months, days or hours since 1970-0
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -60,7 +61,7 @@ class PartitionUnit(StrEnum):
 
     def key(self, ordinal: int) -> str:
         """Text of a partition: ``2024``, ``2024-02``, ``2024-02-01`` or ``2024-02-01T05``."""
-        return str(np.array([ordinal], np.int64).view(self._dtype)[0])
+        return _key(self, ordinal)
 
     def parse_key(self, key: str) -> int:
         """Ordinal of a partition's text; InvalidInput when it names no partition of this unit."""
@@ -79,6 +80,12 @@ class PartitionUnit(StrEnum):
 
 
 _DTYPES = {unit: np.dtype(f"<M8[{code}]") for unit, code in zip(PartitionUnit, "YMDh", strict=True)}
+
+
+@lru_cache(1 << 14)
+def _key(unit: PartitionUnit, ordinal: int) -> str:
+    """Series share their months, and names of files are asked for again and again."""
+    return str(np.array([ordinal], np.int64).view(_DTYPES[unit])[0])
 
 
 class PartitionPolicy:

@@ -72,6 +72,7 @@ def test_many_points_are_many_single_reads(ticks, kernels, keys):
     assert rows.trade_id.tolist() == [TS.index(key) + 1 for key in keys if key in TS]
 
 
+@pytest.mark.slow
 @FIXED_FIXTURES
 @given(st.lists(st.tuples(*[st.sampled_from(TS).flatmap(lambda ts: st.integers(ts - 1, ts + 1))] * 2)))
 def test_many_ranges_are_many_single_ranges(ticks, kernels, pairs):
@@ -241,6 +242,7 @@ def test_answers_belong_to_their_snapshot(store, kernels):
     assert series.at_many(bars(JANUARY, 10)["ts"]).found.all()
 
 
+@pytest.mark.slow
 def test_more_than_a_thousand_chunks(store, kernels):
     series = store.register_kline_series("HOURS", kernels, MINUTE, partition="hour")
     columns = bars(JANUARY, 1_500, 3_600_000)

@@ -58,6 +58,7 @@ def test_the_contest_runs_with_what_is_always_there():
     assert "kept in" not in compared.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [["--workloads", "reads,dreams"], ["--peers", "oracle"]])
 def test_what_is_not_there_is_told(option):
     refused = run("bench", *option)

@@ -79,6 +79,7 @@ def all_items(manifest, files):
 COMMITS = st.lists(st.lists(st.integers(0, 60), min_size=1, max_size=12, unique=True), min_size=1, max_size=20)
 
 
+@pytest.mark.slow
 @FIXED_FIXTURES
 @given(COMMITS, st.booleans())
 def test_chunks_stand_in_order_of_time_whatever_order_they_came_in(limits, commits, one_ts):
@@ -98,6 +99,7 @@ def test_chunks_stand_in_order_of_time_whatever_order_they_came_in(limits, commi
         assert manifest.chunks.size <= chunk_tables.INLINE_MAX
 
 
+@pytest.mark.slow
 @FIXED_FIXTURES
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 3))
 def test_chunks_that_share_a_ts_keep_their_order_of_commit(limits, moves, early):
@@ -156,6 +158,7 @@ def advance(manifest, files, identities, now, grace, sequence):
     return following, [(int(item["kind"]), int(item["identity"])) for item in edit.expired]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(0, 30)), min_size=1, max_size=40),
     st.sampled_from([0, 10, 50, 10**6]),
@@ -195,6 +198,7 @@ def table_files(store):
     return sorted(path.name for path in Path(store.root).rglob("*.table"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["forwards", "backwards", "shuffled"])
 def test_a_hundred_small_puts_in_any_order(limits, order):
     places = np.arange(100)

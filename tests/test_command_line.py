@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 import fastk
 from fastk import __main__ as program
+from fastk.cli import commands
 from fastk.cli import main as command_line
 from fastk.cli.main import main
 
@@ -57,6 +59,7 @@ def test_wrong_arguments_are_told_in_one_line(capsys, arguments):
     assert re.fullmatch(r"fastk: .*; see fastk( demo)? --help\n", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_wrong_environment_is_told_in_one_line():
     run = subprocess.run(
         [sys.executable, "-m", "fastk", "warmup"],
@@ -79,9 +82,11 @@ def test_warmup_prints_a_line_for_each_kernel(capsys, monkeypatch):
     ]
 
 
-def test_the_real_warmup(capsys):
-    assert main(["warmup"]) == 0
-    assert "kernels ready" in capsys.readouterr().out
+def test_the_real_warmup_in_json(capsys):
+    assert main(["warmup", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["seconds"] == sum(found["kernels"].values())
+    assert "bounds" in found["kernels"]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +98,7 @@ def test_the_real_warmup(capsys):
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "fastk: /x: Permission denied"),
         (OSError("disk is full"), "fastk: disk is full"),
         (TimeoutError(), "fastk: TimeoutError"),
+        (MemoryError("no room"), "fastk: no room"),
     ],
 )
 def test_failures_are_one_line(failing, error, line, capsys):
@@ -134,6 +140,7 @@ def test_doctor_is_a_command_of_its_own(capsys, tmp_path):
     assert program.main(["doctor", "--root", str(tmp_path / "missing")]) == 1
 
 
+@pytest.mark.slow
 def test_failing_as_a_module(tmp_path):
     shown = run("demo", "--csv", str(tmp_path / "absent.csv"))
     assert shown.returncode == 1
@@ -148,6 +155,30 @@ def test_a_closed_pipe_is_no_traceback():
     shown = subprocess.run(command, cwd=CHECKOUT, stdout=write_end, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write_end)
     assert (shown.returncode, shown.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_lead_nowhere(closed):
+    """No file gets the number of one, which whatever writes to streams would write into."""
+    code = "import os; from fastk.cli.failures import prepare_streams; prepare_streams(); print(); "
+    code += "os._exit(os.open('/', os.O_RDONLY))"
+    shown = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], cwd=CHECKOUT, check=False)
+    assert shown.returncode == 3
+
+
+def examples_of(parser):
+    """The commands that the help of a parser shows, continued lines joined."""
+    lines = (parser.epilog or "").replace("\\\n", " ").splitlines()
+    return [shlex.split(line) for line in lines if line.lstrip().startswith("fastk")]
+
+
+def test_every_command_shows_examples_that_can_be_parsed():
+    parser, administration, _ = commands.programs()
+    for name, command in commands.subcommands(parser).items():
+        assert examples_of(command) or name in ("bridge", "doctor", "completion"), name
+        for words in examples_of(command):
+            assert (parser if words[0] == "fastk" else administration).parse_args(words[1:])
+    assert [words[1] for words in examples_of(parser)] == ["import", "inspect", "report"]
 
 
 def test_help_is_quick_to_import():

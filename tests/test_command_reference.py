@@ -125,6 +125,7 @@ print -l $_comps[fastk] $_comps[fastk_admin] $_comps[fastk_bridge]
 """
 
 
+@pytest.mark.slow
 def test_zsh_takes_the_script(scripts):
     assert len(shell("zsh", ZSH.format(script=scripts / "zsh"), "-f", "-c")) == 3
 

@@ -153,12 +153,14 @@ class TestFlippedBytes:
         for place in range(3, len(chunk.original), 13):
             chunk.check(flipped(chunk.original, place, 1 << place % 8), f"byte {place}")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("mask", [1, 0x80, 0xFF])
     def test_of_a_manifest_are_never_read_as_data(self, manifest: Damage, mask: int) -> None:
         for place in range(len(manifest.original)):
             content = flipped(manifest.original, place, mask)
             manifest.check(content, f"byte {place} ^ {mask}", may_be_harmless=False)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("mask", [1, 0x80, 0xFF])
     def test_of_a_chunk_table_are_never_read_as_data(self, table: Damage, mask: int) -> None:
         for place in range(len(table.original)):

@@ -72,6 +72,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_state_and_a_writer_can_go_on(stor
     assert tally.images == sum(tally.outcomes.values()) == sum(tally.rebuilt.values()) > tally.points / 2
 
 
+@pytest.mark.slow
 @each_story({"first_put", "delete_everything_again"})
 def test_a_killed_writer_and_its_successor_lose_nothing(story: Story, figures: Note) -> None:
     tally = killed_writers(story, Effort.wanted())

@@ -1,5 +1,6 @@
 """The demo: what it finds out about a file of bars, what it refuses, and what it shows."""
 
+import json
 import os
 import subprocess
 import sys
@@ -274,6 +275,15 @@ def test_conditions_that_are_the_same_are_asked_once(tmp_path):
     assert [each.matches for each in asked] == [0, 0, 1]
 
 
+def test_a_demo_for_programs(file, capsys):
+    assert main(["demo", "--csv", str(file(HEADER + THREE_BARS)), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["series"][0] | {"symbol": "MY BARS", "rows": 3, "gaps": 1} == found["series"][0]
+    assert found["written"]["rows"] == 4
+    assert [each["matches"] for each in found["queries"]]
+    assert found["speeds"].keys() >= {"range_read", "point_read"}
+
+
 def test_a_demo_of_a_file(file, tmp_path, capsys):
     path = file(HEADER + THREE_BARS)
     root = tmp_path / "my store"
@@ -322,6 +332,7 @@ def test_a_file_that_is_no_ohlcv(shared, capsys):
     assert "no column for open" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_installed_way(tmp_path):
     path = tmp_path / "bars.csv"
     path.write_text(HEADER + THREE_BARS)
@@ -331,6 +342,7 @@ def test_the_installed_way(tmp_path):
     assert shown.stderr == ""
 
 
+@pytest.mark.slow
 def test_letters_that_the_terminal_lacks_are_escaped(tmp_path):
     path = tmp_path / "ünï [bold].csv"
     path.write_text(HEADER + THREE_BARS)

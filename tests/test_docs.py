@@ -33,6 +33,9 @@ from fastk.cli.main import build_parser
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").rglob("*.md"))]
+# Pages whose blocks start many processes, or take long.
+LONG = ("admin", "bridge", "format", "import-export", "original", "quickstart", "research")
+SLOW = {f"docs/{name}.md" for name in LONG}
 NEARLY_PYTHON = {"py", "python3", "pycon", "Python"}
 SHELLS = {"bash", "sh", "shell", "console"}
 NO_RUN = "no-run:"
@@ -202,7 +205,12 @@ def offer_programs(programs: Path) -> None:
         program.chmod(0o755)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.relative_to(CHECKOUT).as_posix() for page in PAGES])
+def page_of(page: Path) -> object:
+    name = page.relative_to(CHECKOUT).as_posix()
+    return pytest.param(page, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+
+
+@pytest.mark.parametrize("page", list(map(page_of, PAGES)))
 def test_python_blocks_run(page, folder):
     run_page(page)
 
@@ -219,6 +227,7 @@ def test_commands_exist(page):
     assert not faults, "\n" + "\n".join(faults)
 
 
+@pytest.mark.slow
 def test_javascript_is_part_of_an_example():
     programs = [path.read_text(encoding="utf-8") for path in EXAMPLES.glob("*.mjs")]
     for block in itertools.chain.from_iterable(map(blocks_of, PAGES)):

@@ -12,7 +12,7 @@ from test_docs import EXAMPLES, offer_programs
 LONGEST = 80
 STARTERS = {".py": sys.executable, ".sh": "sh", ".mjs": "node"}
 PROGRAMS = sorted(path for path in EXAMPLES.iterdir() if path.suffix in STARTERS)
-SLOW = {"bridge_indicator.sh", "bridge_once.mjs"}  # a process for each command
+SLOW = {path.name for path in PROGRAMS} - {"indicator_outside.py"}
 PRINTED = {
     "indicator_outside.py": ["86,386 values of rsi_14", "above 85: ", "by ValueIndex"],
     "prepared_store.py": [

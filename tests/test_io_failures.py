@@ -51,12 +51,14 @@ def check(story: FailingStory, figures: Note) -> Callable[..., None]:
     return check
 
 
+@pytest.mark.slow
 def test_one_failing_call_changes_nothing_or_everything(story: FailingStory, check: Callable[..., None]) -> None:
     found = story.fail(each=Effort.wanted().each_fault)
     check(found, "failed calls")
     assert found.outcomes["an error"] > 1
 
 
+@pytest.mark.slow
 def test_an_interrupt_at_any_call_changes_nothing_or_everything(
     story: FailingStory, check: Callable[..., None]
 ) -> None:
@@ -211,6 +213,7 @@ class TestFullDisk:
         assert ".chunk" in said
         assert counts == "3 10000 10003"
 
+    @pytest.mark.slow
     def test_is_survived_by_the_lock_file(self, tmp_path: Path) -> None:
         """Its text is information; who holds the lock does not depend on it."""
         program = """

@@ -62,6 +62,7 @@ def test_series_without_rows_are_not_drawn(root):
     assert profile.rows == 1_500
 
 
+@pytest.mark.slow
 def test_the_sample_follows_its_seed(root):
     drawn = [fastk.latency_profile(root, series=1, seconds=0.001, seed=seed).sampled for seed in (3, 3, *range(8))]
     assert drawn[0] == drawn[1]

@@ -77,6 +77,14 @@ def test_patterns_choose_series(filled, patterns, count):
     assert len(filled.list_series(*(patterns.get(name, "*") for name in ("symbol", "category", "name")))) == count
 
 
+def test_a_name_is_a_pattern_for_itself(store):
+    for symbol in ("A[1]", "A1"):
+        store.register_kline_series(symbol, "1m", MINUTE)
+    assert keys(store.list_series("A[1]")) == [("A1", "kline", "1m"), ("A[1]", "kline", "1m")]
+    assert [each.symbol for each in fastk.inspect_store(store, "A[[]1]/*").series] == ["A[1]"]
+    assert {each.symbol for each in fastk.inspect_store(store, "A[1]/kline/1m").series} == {"A1", "A[1]"}
+
+
 def test_sorting_goes_by_names_and_not_by_their_folders(store):
     names = ["a", "Z", "é", "1M", "1m", "zz", "..", "_"]
     for name in names:

@@ -430,7 +430,7 @@ def counted(figures):
     figures("others", "everything mixed, beside a model", dict(StoreMachine.counts))
 
 
-StoreMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+StoreMachine.TestCase.settings = settings(max_examples=10, stateful_step_count=40, deadline=None)
 TestStore = StoreMachine.TestCase
 
 

@@ -29,6 +29,7 @@ NAMES = st.one_of(
 CASES = st.booleans()
 
 
+@pytest.mark.slow
 @given(NAMES, CASES)
 @example("..", True)
 @example(".", False)
@@ -205,6 +206,7 @@ def test_what_is_no_key_is_refused(key):
 # Scalar keys
 
 
+@pytest.mark.slow
 @given(NAMES, NAMES, NAMES, NAMES)
 def test_scalar_keys_and_stored_names_are_one_to_one(symbol, timeframe, category, name):
     key = fastk.ScalarSeriesKey(symbol, timeframe, category, name)

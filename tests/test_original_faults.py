@@ -140,6 +140,7 @@ class TestDurability:
 
 
 class TestLockAndRecovery:
+    @pytest.mark.slow
     def test_a_killed_writer_blocks_nobody(self, store: fastk.FastKStore) -> None:
         program = """
             import sys, fastk

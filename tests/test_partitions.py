@@ -168,6 +168,7 @@ def test_no_row_is_lost_at_the_ends_of_what_nanoseconds_can_count(partition):
         assert series.range().ts.tolist() == ts[:4].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", list(TimeUnit))
 @pytest.mark.parametrize("partition", list(PartitionUnit))
 def test_chunks_stay_within_their_partition_in_every_unit(unit, partition):

@@ -137,6 +137,7 @@ class TestReaderAndWriter:
                 check(series.range())
             assert not series.refresh()
 
+    @pytest.mark.slow
     def test_a_writer_goes_on_from_what_another_process_committed(self, root: Path, series: Any) -> None:
         with Helper(root, OBEY) as other:
             for hour in range(1, 6):
@@ -150,6 +151,7 @@ class TestReaderAndWriter:
         with pytest.raises(fastk.InvalidInput, match="overlap"):
             series.put(hours(5))
 
+    @pytest.mark.slow
     def test_a_reader_sees_a_series_dropped_and_registered_again(self, root: Path, series: Any) -> None:
         with Helper(root, OBEY) as writer:
             rows = series.range()
@@ -187,6 +189,7 @@ class TestReaderAndWriter:
 
 
 class TestLock:
+    @pytest.mark.slow
     def test_the_holder_is_named_to_who_waits_in_vain(self, root: Path) -> None:
         with Helper(root, "with store._gate.hold():\n    tell('held'); sys.stdin.readline()") as holder:
             assert holder.hear() == "held"
@@ -207,6 +210,7 @@ class TestLock:
         with fastk.FastKStore.open(root, lock_timeout=0) as store:
             store.trade(SYMBOL, CHANNEL).put(hours(1))
 
+    @pytest.mark.slow
     def test_the_count_of_killed_holders_moves_on(self, root: Path) -> None:
         def crashes() -> int:
             with fastk.FastKStore.open(root, lock_timeout=0) as store, store._gate.hold():
@@ -219,6 +223,7 @@ class TestLock:
                 holder.kill()
             assert crashes() == crashes() == count
 
+    @pytest.mark.slow
     def test_a_forked_child_does_not_keep_it(self, root: Path) -> None:
         """A child has a copy of the descriptor; what the parent releases is free all the same."""
         program = """
@@ -287,6 +292,7 @@ class TestKilledWriter:
                 series.put(hours(stored))
                 check(series.range())
 
+    @pytest.mark.slow
     def test_leaves_names_that_nobody_uses_again(self, root: Path, series: Any) -> None:
         """A store object that has long been open learns of the crash by the lock file."""
         series.put(hours(1))
@@ -311,6 +317,7 @@ class TestKilledWriter:
         assert not os.path.lexists(leftover)
         assert Path(f"{leftover}.orphan").read_bytes() == content
 
+    @pytest.mark.slow
     def test_while_it_registers_leaves_no_half_series(self, root: Path) -> None:
         program = """
             class Stop(type(store._disk)):

@@ -97,6 +97,7 @@ def test_any_range_over_many_chunks(ticks, kernels, search, start, end, closed):
     assert rows.ts.tolist() == TS[low:high]
 
 
+@pytest.mark.slow
 @settings(FIXED_FIXTURES, max_examples=60)
 @given(st.data())
 def test_any_range_within_a_large_chunk(store, large, kernels, search, data):

@@ -21,6 +21,7 @@ def floats(columns, *names):
     return {name: np.array(columns[name], float) for name in names}
 
 
+@pytest.mark.slow
 def test_bars_of_three_months(shared, store):
     table = read_csv(shared / "data" / "btc-perp-1m-20211231-20220201.csv")
     prices = floats(table, "open", "high", "low", "close")
@@ -54,6 +55,7 @@ def test_bars_of_three_months(shared, store):
         assert_rows(reader.kline("BTC-PERP", "1m").range(), {name: rows[name] for name in rows.schema.names})
 
 
+@pytest.mark.slow
 def test_bars_with_gaps_and_offsets(shared, store):
     table = read_csv(shared / "data" / "usdjpy-1m-201302.csv")
     prices = floats(table, "open", "high", "low", "close")

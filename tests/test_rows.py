@@ -259,6 +259,7 @@ def test_a_buffer_that_does_not_fit_is_refused(rows_and_columns):
 # Lifetime and looks
 
 
+@pytest.mark.slow
 @EACH_FORM
 def test_rows_outlive_their_store(form):
     with temporary_store() as store:

@@ -48,6 +48,7 @@ def test_decimals_are_exact_over_all_of_int64(stored, scale):
         assert encode([value], scale).tolist() == [stored]
 
 
+@pytest.mark.slow
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**12), max_value=10**12), SCALES)
 def test_a_decimal_is_stored_exactly_or_refused(value, scale):
     try:
@@ -193,6 +194,7 @@ def test_rows_decode_by_the_scales_of_their_series():
 # Finding a scale
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(-(10**9), 10**9), st.integers(0, 6)), min_size=1, max_size=20))
 def test_the_scale_found_is_the_smallest_that_fits(numbers):
     values = [float(Decimal(units).scaleb(-places)) for units, places in numbers]

@@ -370,6 +370,7 @@ ANY_JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.data())
 def test_settings_that_were_tampered_with_are_invalid_data(data):

@@ -1,6 +1,7 @@
 """The house rules that a program can check: layers, lengths, docstrings, what `import fastk` costs, no local paths."""
 
 import ast
+import functools
 import os
 import subprocess
 import sys
@@ -124,9 +125,15 @@ def walk(node: ast.AST, in_function: bool = False) -> Iterator[tuple[ast.AST, bo
         yield from walk(child, in_function or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
 
 
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    """A module parsed, once for all rules."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports_of(path: Path, package: Path) -> Iterator[Import]:
     source = room_of(module_name(path, package))
-    for node, in_function in walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node, in_function in walk(tree_of(path)):
         for name in imported_names(node, path, package):
             if name.split(".")[0] == package.name:
                 yield Import(path, node.lineno, source, room_of(name), name, in_function)
@@ -174,8 +181,7 @@ def project_sources() -> list[Path]:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def report(faults: list[str]) -> None:
@@ -188,8 +194,7 @@ def test_imports_go_downward():
 
 def test_every_module_says_what_it_is():
     package = CHECKOUT / "fastk"
-    modules = {path: ast.parse(path.read_text(encoding="utf-8")) for path in python_files(package)}
-    bare = [path.relative_to(CHECKOUT) for path, tree in modules.items() if not ast.get_docstring(tree)]
+    bare = [path.relative_to(CHECKOUT) for path in python_files(package) if not ast.get_docstring(tree_of(path))]
     report([f"{path}: no docstring" for path in bare])
 
 

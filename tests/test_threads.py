@@ -118,6 +118,7 @@ def test_eight_readers_and_a_writer_see_committed_states_only(store: fastk.FastK
     series.verify()
 
 
+@pytest.mark.slow
 def test_first_touch_by_many_threads_at_once(store: fastk.FastKStore) -> None:
     store.series(KEY).put(hours(0, 30))
     for _ in range(8):

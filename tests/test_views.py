@@ -119,6 +119,7 @@ class TestLifetime:
         check(every, all_bars())
         np.testing.assert_array_equal(column, JANUARY["close"])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("max_maps", [1, 2, 3, 4])
     def test_rows_and_columns_outlive_eviction(self, root: Path, max_maps: int) -> None:
         with fastk.FastKStore.open(root, max_maps=max_maps) as store:
@@ -187,6 +188,7 @@ class TestLifetime:
             with pytest.raises(fastk.NotFound):
                 reader.series(KEY).range()
 
+    @pytest.mark.slow
     def test_the_end_of_the_process_is_quiet(self, root: Path) -> None:
         program = """
             import sys, fastk
@@ -234,6 +236,7 @@ class TestBudget:
                 del segment
                 assert len(mappings(root)) <= 3
 
+    @pytest.mark.slow
     def test_maps_go_with_the_last_view(self, root: Path) -> None:
         store = fastk.FastKStore.open(root)
         column = store.series(KEY).latest(2).close
@@ -247,6 +250,7 @@ class TestBudget:
         gc.collect()
         assert not mappings(root)
 
+    @pytest.mark.slow
     def test_closing_unmaps_what_nobody_looks_at(self, root: Path) -> None:
         with fastk.FastKStore.open(root) as store:
             store.series(KEY).range().close.sum()

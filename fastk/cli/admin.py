@@ -13,7 +13,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, show_any_letter
+from fastk.cli import examples
+from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_streams
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def build_parser(program: str = PROGRAM) -> argparse.ArgumentParser:
     for name, description in COMMANDS.items():
         command = commands.add_parser(name, help=description, description=description, allow_abbrev=False)
         _add_options(command, name)
+    examples.show(parser, examples.ADMIN)
     return parser
 
 
@@ -97,7 +99,7 @@ def _path(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    show_any_letter()
+    prepare_streams()
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:

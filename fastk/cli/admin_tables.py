@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Row = tuple[Any, ...]
 TABLE_WIDTH = 300  # tables keep their natural width: a narrow terminal may break their lines, but nothing is lost
+TABLE_HEIGHT = 25
 
 
 def show(command: str, report: Any) -> None:
@@ -66,7 +67,8 @@ def _show_rich(names: Sequence[str], texts: list[list[str]], right: list[bool]) 
         table.add_column(name, justify="right" if is_right else "left")
     for row in texts:
         table.add_row(*row)
-    Console(width=TABLE_WIDTH, markup=False, highlight=False, emoji=False).print(table)
+    # With a width alone, a terminal that calls itself dumb gets 80 columns.
+    Console(width=TABLE_WIDTH, height=TABLE_HEIGHT, markup=False, highlight=False, emoji=False).print(table)
 
 
 def _show_plain(names: Sequence[str], texts: list[list[str]], right: list[bool]) -> None:

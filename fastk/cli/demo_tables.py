@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fastk import find_scale
+from fastk.cli.admin_tables import TABLE_HEIGHT, TABLE_WIDTH
 from fastk.cli.demo_data import FIELDS, PRICES, time_texts
 from fastk.cli.demo_measure import feature_key
 
@@ -23,14 +24,13 @@ if TYPE_CHECKING:
     from fastk.cli.demo_queries import Asked
 
 TEXT_COLUMNS = ("name", "bars", "what", "how", "condition", "found by")
-TABLE_WIDTH = 300  # tables keep their natural width: a narrow terminal may break their lines, but no digit is lost
 TEXT_WIDTH = 80
 FEW_ROWS = 1_000  # in a chunk: below this, the cost of a file shows in every rate
 
 
 def open_console() -> Console:
     """A console that shows names and paths as they are."""
-    return Console(width=TABLE_WIDTH, markup=False, highlight=False, emoji=False)
+    return Console(width=TABLE_WIDTH, height=TABLE_HEIGHT, markup=False, highlight=False, emoji=False)
 
 
 def show_stored(console: Console, every: Sequence[Bars], stats: Any, disk_bytes: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastk.cli.failures import check_environment, printable
-from fastk.errors import FastKError
+from fastk.errors import FastKError, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,14 +69,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _to_files(options: argparse.Namespace) -> int:
-    from fastk.cli.admin_progress import progress
+    from fastk.cli.rows_progress import progress
     from fastk.store.store import FastKStore
 
-    with FastKStore.open(options.store, "r") as store, progress("exporting") as tell:
+    with FastKStore.open(options.store, "r") as store, progress() as tell:
         patterns = options.symbol, options.category, options.name
         chosen = store.list_series(*patterns)
         window = {"start": _time(options.start), "end": _time(options.end)}
-        how: dict[str, Any] = {**window, "raw": options.raw, "times": options.times, "progress": tell}
+        told = None if tell is None else lambda done, total: tell("exporting", done, done, total)
+        how: dict[str, Any] = {**window, "raw": options.raw, "times": options.times, "progress": told}
+        if not chosen:
+            raise NotFound("no series match: there is nothing to export; see fastk inspect")
         if len(chosen) == 1 and os.path.splitext(options.target)[1]:
             entry = chosen[0]
             columns = options.columns.split(",") if options.columns else None
@@ -111,10 +114,13 @@ def _refuse_file_options(options: argparse.Namespace) -> None:
 
 
 def _check_folder(options: argparse.Namespace, count: int) -> None:
+    what = (
+        f"{count:,} series match, which go" if count > 1 else f"{options.target} names no kind of file: the series goes"
+    )
     if options.columns or options.overwrite:
-        raise FastKError(f"{count:,} series match, which go into a new folder: leave --columns and --overwrite out")
+        raise FastKError(f"{what} into a new folder: leave --columns and --overwrite out")
     if options.format is None:
-        raise FastKError(f"{count:,} series match, which go into a new folder: say --format, or name one series")
+        raise FastKError(f"{what} into a new folder: say --format, or name {'one series' if count > 1 else 'a file'}")
 
 
 def _time(text: str | None) -> int | str | None:

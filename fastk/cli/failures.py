@@ -34,8 +34,18 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def show_any_letter() -> None:
-    """Names of symbols and files may hold letters that the terminal's encoding lacks: they are shown escaped."""
+def prepare_streams() -> None:
+    """Make the streams such that anything can be written to them.
+
+    Those that are closed lead nowhere: a file of a store could get the number of one, and what libraries say into it.
+    Names of symbols and files may hold letters that the terminal's encoding lacks: they are shown escaped.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - it stays
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

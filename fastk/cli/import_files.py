@@ -121,7 +121,7 @@ def _add_writing(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Import, and print the report."""
     check_environment()
-    from fastk.cli.import_progress import progress
+    from fastk.cli.rows_progress import progress
     from fastk.store.store import FastKStore
 
     with FastKStore.open(options.store) as store, progress() as tell:
@@ -160,7 +160,8 @@ def run(options: argparse.Namespace) -> int:
     else:
         _show(report)
     if not report.is_sound:
-        raise FastKError(f"{len(report.problems)} or more things are wrong, the first: {report.problems[0]}")
+        first, *more = report.problems
+        raise FastKError(f"{first}{f' (and {len(more)} more)' if more else ''}")
     return 0
 
 

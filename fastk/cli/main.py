@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fastk.cli import completion, export, import_files, inspecting, migrate, registry
-from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, show_any_letter
+from fastk.cli import completion, examples, export, import_files, inspecting, migrate, registry
+from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_streams
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ DEMO_NEEDS = ("pandas", "rich", "bokeh_sampledata")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
-    show_any_letter()
+    prepare_streams()
     options = build_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"fastk: {one_line(error)}", file=sys.stderr)
         return 1
-    except (FastKError, OSError) as error:
+    except (FastKError, OSError, MemoryError) as error:
         print(f"fastk: {one_line(error)}", file=sys.stderr)
         return 1
 
@@ -72,6 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_parser(commands)
     migrate.add_parser(commands)
     completion.add_parser(commands)
+    examples.show(parser, examples.PROGRAM)
+    for name, text in examples.COMMANDS.items():
+        examples.show(commands.choices[name], text)
     return parser
 
 
@@ -80,11 +83,13 @@ def _add_demo(commands: argparse._SubParsersAction[Parser]) -> None:
     demo.add_argument("--csv", metavar="FILE", type=_path, help="your own bars: time, open, high, low, close[, volume]")
     demo.add_argument("--root", metavar="FOLDER", type=_path, help="keep the store in this new folder")
     demo.add_argument("--keep", action="store_true", help="keep the store in the temporary folder")
+    demo.add_argument("--json", action="store_true", help="print the figures for programs")
     demo.set_defaults(command=_run_demo)
 
 
 def _add_warmup(commands: argparse._SubParsersAction[Parser]) -> None:
     warmup = commands.add_parser("warmup", help="compile the kernels now, so that no read has to wait for it")
+    warmup.add_argument("--json", action="store_true", help="print the seconds for programs")
     warmup.set_defaults(command=_run_warmup)
 
 

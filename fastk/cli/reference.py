@@ -21,7 +21,9 @@ _HEAD = """\
 `bridge` under names of their own, and `python -m fastk` and `fastk-engine` are `fastk`. Every command has `--help`.
 
 Results go to stdout. What is wrong goes to stderr in one line, and the exit status is 1: 130 after an interrupt, 141
-when nobody reads the output. [Looking after a store](admin.md) and [the bridge](bridge.md) say more of theirs.
+when nobody reads the output. `--json` prints JSON, and so do most commands without it where the output is no terminal:
+all but demo, warmup and bench, which are for people first. [Looking after a store](admin.md) and
+[the bridge](bridge.md) say more of theirs.
 """
 
 

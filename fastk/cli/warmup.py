@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import fastk
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 def run(options: argparse.Namespace) -> int:
     """Prints a line per kernel, and the sum."""
     seconds = fastk.warmup()
+    if options.json:
+        print(json.dumps({"kernels": seconds, "seconds": sum(seconds.values())}, indent=2))
+        return 0
     width = max(map(len, seconds), default=0)
     for name, duration in seconds.items():
         print(f"{name:{width}}  {1e3 * duration:10,.1f} ms")

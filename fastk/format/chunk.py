@@ -230,16 +230,20 @@ def parse_chunk(data: NDArray[np.uint8], path: str) -> ChunkHeader:
     Raises InvalidData if the file is damaged, truncated or foreign, UnsupportedVersion if it is another format's.
     """
     parsed = parse_header(data, path)
-    check_end(data, parsed, path)
+    check_end(data[-TRAILER_BYTES:], data.size, parsed, path)
     return parsed
 
 
-def parse_header(data: NDArray[np.uint8], path: str) -> ChunkHeader:
-    """Verify and read the header alone, also of a file that was torn behind it. Raises as :func:`parse_chunk`."""
+def parse_header(data: NDArray[np.uint8], path: str, size: int | None = None) -> ChunkHeader:
+    """Verify and read the header alone, also of a file that was torn behind it. Raises as :func:`parse_chunk`.
+
+    ``size`` is that of the file, if ``data`` is its beginning.
+    """
+    size = data.size if size is None else size
     check_magic(data[:8].tobytes(), CHUNK_MAGIC, path)
-    length = int(data[12:16].view("<u4")[0]) if data.size >= _SMALLEST else 0
-    if not _HEAD.size < length <= data.size - TRAILER_BYTES:
-        raise InvalidData(f"{path} is truncated or damaged: {data.size:,} bytes cannot hold its header")
+    length = int(data[12:16].view("<u4")[0]) if min(size, data.size) >= 16 else 0
+    if not _HEAD.size < length <= min(size - TRAILER_BYTES, data.size):
+        raise InvalidData(f"{path} is truncated or damaged: {size:,} bytes cannot hold its header")
     header = data[:length].tobytes()
     check_seal(header, path, "header")
     try:
@@ -248,11 +252,14 @@ def parse_header(data: NDArray[np.uint8], path: str) -> ChunkHeader:
         raise InvalidData(f"{path}: {error}") from error
 
 
-def check_end(data: NDArray[np.uint8], parsed: ChunkHeader, path: str) -> None:
-    """Raise InvalidData unless the file is as long as its verified header says, and ends as it should."""
-    if parsed.file_length != data.size:
-        raise InvalidData(f"{path} has {data.size:,} bytes, but its header says {parsed.file_length:,}")
-    if data[-TRAILER_BYTES:].tobytes() != _TRAILER.pack(parsed.crc, VERSION, TRAILER_MAGIC):
+def check_end(end: NDArray[np.uint8], size: int, parsed: ChunkHeader, path: str) -> None:
+    """Raise InvalidData unless the file is as long as its verified header says, and its last bytes are as they should.
+
+    ``end`` are the last ``TRAILER_BYTES`` of ``size`` bytes.
+    """
+    if parsed.file_length != size:
+        raise InvalidData(f"{path} has {size:,} bytes, but its header says {parsed.file_length:,}")
+    if end.tobytes() != _TRAILER.pack(parsed.crc, VERSION, TRAILER_MAGIC):
         raise InvalidData(f"{path}: its end does not belong to its header: the file was not written to its end")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os.path
 import time
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from fastk.errors import FastKError, NotFound
@@ -15,6 +14,7 @@ from fastk.inspect.facts import SeriesFacts, StoreFacts
 from fastk.inspect.one_series import series_facts
 from fastk.inspect.sizes import folder_bytes, series_sizes
 from fastk.io.disk import Disk
+from fastk.keys import matches
 from fastk.recovery.survey import survey
 from fastk.recovery.validate import look_at
 from fastk.recovery.verdicts import Code, Severity
@@ -76,9 +76,7 @@ def inspect_store(
 def _chosen(found: Survey, patterns: list[str]) -> list[Place]:
     """The series that match, sorted by symbol, category and name."""
     places = [
-        place
-        for place in found.places
-        if not patterns or any(fnmatchcase(str(place.key), pattern) for pattern in patterns)
+        place for place in found.places if not patterns or any(matches(str(place.key), pattern) for pattern in patterns)
     ]
     if patterns and not places:
         raise NotFound(f"no series matches {' or '.join(map(repr, patterns))}; patterns are for symbol/category/name")

@@ -20,7 +20,7 @@ from fastk.format.chunk import (
     parse_header,
 )
 from fastk.format.tables import ChunkKind
-from fastk.recovery.reading import patiently, read_stretch, read_through
+from fastk.recovery.reading import read_stretch
 from fastk.recovery.verdicts import Code, Problem
 from fastk.schema.settings import SeriesSettings
 
@@ -87,63 +87,68 @@ class ChunkFile(NamedTuple):
         return self.head is not None and self.head.name == name
 
 
+class _Ends(NamedTuple):
+    """The ends of a file: its header, as far as one stands there, and its last bytes; None if the medium lost those."""
+
+    path: str
+    size: int
+    ahead: NDArray[np.uint8]
+    behind: NDArray[np.uint8] | None
+    problem: Problem | None
+
+
 def read_chunk_file(disk: Disk, path: str, entry: Entry | None) -> ChunkFile:
-    """Look at a chunk file, which may be anything. Never raises; costs a map, and the header read and its CRC."""
+    """Look at a chunk file, which may be anything. Never raises; costs two reads, of the header and of the end."""
     problem = not_a_file(entry)
     if entry is None or problem is not None:
         return ChunkFile(path, 0, problem=problem)
     if not entry.size:
         return ChunkFile(path, 0, problem=Problem(Code.TORN_TAIL, "the file is empty", 0))
     try:
-        data = patiently(lambda: disk.map(path))
-        _read_header(disk, path, data.size)
-        problem = _problem_of_reading_the_end(disk, path, data.size)
+        ends = _read_ends(disk, path, entry.size)
     except OSError as error:
         return ChunkFile(path, entry.size, problem=unreadable(error))
     except FastKError as error:
         return ChunkFile(path, entry.size, problem=Problem(Code.CORRUPT_HEADER, str(error), 0))
     try:
-        return _parse(data, path, problem)
+        return _parse(ends)
     except (FastKError, ValueError, ArithmeticError) as error:
-        return _with_mended_magic(data, path) or _without_head(data, path, error, problem)
+        return _with_mended_magic(ends) or _without_head(ends, error)
 
 
-def _read_header(disk: Disk, path: str, size: int) -> None:
-    """Read what a header takes, and no byte of a column, which may be a lost one."""
-    first = read_stretch(disk, path, 0, min(_PAGE, size))
-    length = int(first[12:16].view("<u4")[0]) if first.size >= 16 else 0
+def _read_ends(disk: Disk, path: str, size: int) -> _Ends:
+    """Read what a header takes and the end, and no byte of a column, which may be a lost one."""
+    ahead = read_stretch(disk, path, 0, min(_PAGE, size))
+    length = int(ahead[12:16].view("<u4")[0]) if ahead.size >= 16 else 0
     if _PAGE < length <= size - TRAILER_BYTES:
-        read_through(disk, path, _PAGE, length - _PAGE)
-
-
-def _problem_of_reading_the_end(disk: Disk, path: str, size: int) -> Problem | None:
+        ahead = np.concatenate([ahead, read_stretch(disk, path, _PAGE, length - _PAGE)])
     start = max(0, size - TRAILER_BYTES)
     try:
-        read_through(disk, path, start, size - start)
+        return _Ends(path, size, ahead, read_stretch(disk, path, start, size - start), None)
     except OSError as error:
         if error.errno != errno.EIO:
             raise
-        return Problem(Code.UNREADABLE_BLOCK, f"its end cannot be read: {error.strerror}", start)
-    return None
+        problem = Problem(Code.UNREADABLE_BLOCK, f"its end cannot be read: {error.strerror}", start)
+        return _Ends(path, size, ahead, None, problem)
 
 
-def _without_head(data: NDArray[np.uint8], path: str, error: Exception, hidden_end: Problem | None) -> ChunkFile:
+def _without_head(ends: _Ends, error: Exception) -> ChunkFile:
     """A file of a newer format ends as one, too; where one end says so alone, a digit of it is damaged."""
-    has_end = hidden_end is None and data[-len(TRAILER_MAGIC) :].tobytes() == TRAILER_MAGIC
+    has_end = ends.behind is not None and ends.behind[-len(TRAILER_MAGIC) :].tobytes() == TRAILER_MAGIC
     is_newer = isinstance(error, UnsupportedVersion) and not has_end
     code = Code.NEWER_FORMAT if is_newer else Code.CORRUPT_HEADER
-    return ChunkFile(path, data.size, problem=Problem(code, str(error), 0), has_end=has_end)
+    return ChunkFile(ends.path, ends.size, problem=Problem(code, str(error), 0), has_end=has_end)
 
 
-def _with_mended_magic(data: NDArray[np.uint8], path: str) -> ChunkFile | None:
+def _with_mended_magic(ends: _Ends) -> ChunkFile | None:
     """A file of which the first bytes alone are damaged: the header verifies with the right ones in their place."""
-    length = int(data[12:16].view("<u4")[0]) if data.size >= 16 else 0
-    ahead = np.frombuffer(CHUNK_MAGIC + data[len(CHUNK_MAGIC) : length + TRAILER_BYTES].tobytes(), np.uint8)
+    ahead = np.frombuffer(CHUNK_MAGIC + ends.ahead[len(CHUNK_MAGIC) :].tobytes(), np.uint8)
     try:
-        head = _head_of(ahead, path)
+        head = _head_of(ends._replace(ahead=ahead))
     except (FastKError, ValueError, ArithmeticError):
         return None
-    return ChunkFile(path, data.size, head, Problem(Code.CORRUPT_HEADER, "its first bytes are damaged", 0))
+    problem = Problem(Code.CORRUPT_HEADER, "its first bytes are damaged", 0)
+    return ChunkFile(ends.path, ends.size, head, problem)
 
 
 def not_a_file(entry: Entry | None) -> Problem | None:
@@ -167,15 +172,15 @@ def unreadable(error: OSError) -> Problem:
     return Problem(Code.UNREADABLE, f"{words}; its medium may be failing: copy the file away and repair again")
 
 
-def _parse(data: NDArray[np.uint8], path: str, problem: Problem | None) -> ChunkFile:
-    head = _head_of(data, path)
-    return ChunkFile(path, data.size, head, problem or _problem_of_end(data, head.header, path))
+def _parse(ends: _Ends) -> ChunkFile:
+    head = _head_of(ends)
+    return ChunkFile(ends.path, ends.size, head, ends.problem or _problem_of_end(ends, head.header))
 
 
-def _head_of(data: NDArray[np.uint8], path: str) -> ChunkHead:
-    header = parse_header(data, path)
+def _head_of(ends: _Ends) -> ChunkHead:
+    header = parse_header(ends.ahead, ends.path, ends.size)
     head = ChunkHead(header, SeriesSettings.from_json(header.settings))
-    _check_shape(head, path)
+    _check_shape(head, ends.path)
     return head
 
 
@@ -190,14 +195,15 @@ def _check_shape(head: ChunkHead, path: str) -> None:
     _ = head.name  # ValueError for a kind or a partition that does not exist
 
 
-def _problem_of_end(data: NDArray[np.uint8], header: ChunkHeader, path: str) -> Problem | None:
-    if data.size < header.file_length:
-        return Problem(Code.TORN_TAIL, f"cut to {data.size:,} of {header.file_length:,} bytes", data.size)
-    if data.size > header.file_length:
-        extra = data.size - header.file_length
-        return Problem(Code.EXCESS_TAIL, f"{extra:,} bytes stand behind its end", header.file_length)
+def _problem_of_end(ends: _Ends, header: ChunkHeader) -> Problem | None:
+    size, length = ends.size, header.file_length
+    if size < length:
+        return Problem(Code.TORN_TAIL, f"cut to {size:,} of {length:,} bytes", size)
+    if size > length:
+        return Problem(Code.EXCESS_TAIL, f"{size - length:,} bytes stand behind its end", length)
+    assert ends.behind is not None
     try:
-        check_end(data, header, path)
+        check_end(ends.behind, size, header, ends.path)
     except InvalidData as error:
-        return Problem(Code.TORN_TAIL, str(error), header.file_length - TRAILER_BYTES)
+        return Problem(Code.TORN_TAIL, str(error), length - TRAILER_BYTES)
     return None

@@ -204,9 +204,11 @@ def _whose(head: ChunkHead, settings: SeriesSettings) -> str:
 
 def _mismatch(head: ChunkHead, item: np.void, settings: SeriesSettings) -> Problem | None:
     """The manifest and the header of the very chunk that it names must agree."""
-    own = item_of(head)[0]
-    differences = [name for name in _COMPARED if own[name] != item[name]]
-    if schema_identity(head.settings.schema) != schema_identity(settings.schema):
+    own, stored = item_of(head)[0].item(), item.item()
+    pairs = zip(tables.CHUNK.names or (), own, stored, strict=True)
+    differences = [name for name, one, other in pairs if one != other and name in _COMPARED]
+    schema, wanted = head.settings.schema, settings.schema
+    if schema is not wanted and schema_identity(schema) != schema_identity(wanted):  # equal ones are mostly one object
         differences.append("settings")
     if not differences:
         return None

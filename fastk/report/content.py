@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from fastk.errors import FastKError, NotFound
 from fastk.inspect.one_series import drawn_column
 from fastk.inspect.sampling import sample
 from fastk.inspect.words import bytes_text, count_text, part_text
+from fastk.keys import matches
 from fastk.report import charts, tables
 from fastk.report.heat_map import heat_map
 
@@ -127,7 +127,7 @@ def _chosen(facts: StoreFacts, patterns: list[str]) -> Sequence[SeriesFacts]:
         return sorted(filled, key=lambda each: each.rows, reverse=True)[:1]
     found: dict[str, SeriesFacts] = {}
     for pattern in patterns:
-        matching = {each.key: each for each in facts.series if fnmatchcase(each.key, pattern)}
+        matching = {each.key: each for each in facts.series if matches(each.key, pattern)}
         if not matching:
             raise NotFound(f"no series matches {pattern!r}; patterns are for symbol/category/name")
         found |= matching

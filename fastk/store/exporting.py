@@ -12,6 +12,7 @@ from fastk.format import names
 from fastk.interop.files.formats import FileKind, kind_of
 from fastk.interop.files.layout import Layout
 from fastk.interop.files.writing import write_file
+from fastk.interop.whole_file import refuse_in_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -81,6 +82,7 @@ def export_folder(
         raise NotFound("no series match: there is nothing to export; see list_series()")
     if os.path.lexists(target):
         raise InvalidInput(f"{target} exists: name a new folder")
+    refuse_in_store(target)
     building = target + BUILDING_SUFFIX
     shutil.rmtree(building, ignore_errors=True)  # of an export that was killed
     kind = kind_of("", file_format)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os.path
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +15,7 @@ from fastk.errors import FastKError, InvalidData, InvalidInput, NotFound, StoreC
 from fastk.format import names
 from fastk.format.store_file import check_store_file, encode_store_file
 from fastk.io.disk import Disk
-from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key
+from fastk.keys import ScalarSeriesKey, SeriesKey, as_series_key, matches
 from fastk.schema.schema import RecordType, Schema
 from fastk.schema.settings import SeriesSettings, adapted
 from fastk.store.datasets import Datasets
@@ -366,7 +365,7 @@ class FastKStore(
         self._check_open()
         entries = []
         for key, _ in self._series_folders():
-            if all(fnmatchcase(part, pattern) for part, pattern in zip(key, (symbol, category, name), strict=True)):
+            if all(matches(part, pattern) for part, pattern in zip(key, (symbol, category, name), strict=True)):
                 entry = self._inventory_entry(key)
                 if entry is not None:
                     entries.append(entry)

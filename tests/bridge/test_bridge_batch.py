@@ -72,6 +72,7 @@ def as_arguments(options):
     return options
 
 
+@pytest.mark.slow
 def test_every_command_answers_as_it_does_alone(caller):
     with temporary_folder() as folder:
         alone = Bridge(str(folder / "store"))

@@ -75,6 +75,7 @@ def test_a_success_and_a_failure(bridge):
     assert failed.stderr.startswith("fastk_bridge failed: the following arguments are required: --symbol")
 
 
+@pytest.mark.slow
 def test_what_a_process_loads(bridge, monkeypatch):
     monkeypatch.delenv("FASTK_KERNELS")
     bridge.write_klines(minutes(2))
@@ -127,6 +128,7 @@ def test_a_stdout_that_takes_nothing(bridge, redirection, reason):
     assert outcome.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_gone(bridge):
     bridge.write_klines(minutes(5_000))
     arguments = bridge.arguments("read-kline-range", {**SERIES, "start_ts": 0, "end_ts": 2**60})
@@ -140,6 +142,7 @@ def test_a_stdin_that_is_closed(bridge):
     assert "stdin is closed" in outcome.stderr
 
 
+@pytest.mark.slow
 def test_answers_come_before_the_next_line(talk):
     for row in range(3):
         payload = {"timeframe_ms": MINUTE, "records": scalars({JANUARY + row: row})}
@@ -150,6 +153,7 @@ def test_answers_come_before_the_next_line(talk):
     assert (talk.process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_another_process_sees_what_a_batch_wrote(talk, bridge):
     talk("write-kline-range", **SERIES, input=klines(minutes(1)))
     assert bridge.call("kline-inventory", **SERIES)["record_count"] == 1
@@ -176,6 +180,7 @@ def test_a_payload_beyond_all_bounds(bridge):
     assert outcome.stderr == "fastk_bridge failed: the payload is longer than 268,435,456 bytes; send it in parts\n"
 
 
+@pytest.mark.slow
 def test_an_interrupted_batch(talk):
     talk("kline-inventory", **SERIES)
     talk.process.send_signal(signal.SIGINT)
@@ -183,6 +188,7 @@ def test_an_interrupted_batch(talk):
     assert (talk.process.returncode, err) == (130, "fastk_bridge failed: interrupted\n")
 
 
+@pytest.mark.slow
 def test_a_killed_batch_leaves_whole_writes(talk, bridge):
     """What was answered is there, and of what was not either all or nothing; the next writer need not wait."""
     talk("write-kline-range", **SERIES, input=klines([]))

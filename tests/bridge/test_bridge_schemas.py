@@ -17,6 +17,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_every_schema_is_one(name):
     schema = bridge.schema(name)

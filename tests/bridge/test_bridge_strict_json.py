@@ -99,6 +99,7 @@ def test_a_limit_that_is_no_number(written, monkeypatch, name, text, command):
     assert message == f'{name} must be a whole number of 1 or more, not "{text}"'
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.integers(-9, 9) | st.text('[]{}"\\,:x\n', max_size=6),
@@ -191,6 +192,7 @@ def test_any_bytes(kept, data):
     refused(kept, data)
 
 
+@pytest.mark.slow
 @given(row=st.integers(0, 3), name=st.sampled_from(["ts", "open", "high", "low", "close", "volume"]), junk=JUNK)
 def test_any_value_in_place_of_an_integer(kept, row, name, junk):
     payload = json.loads(GOOD)
@@ -198,12 +200,14 @@ def test_any_value_in_place_of_an_integer(kept, row, name, junk):
     refused(kept, json.dumps(payload).encode())
 
 
+@pytest.mark.slow
 @given(name=st.sampled_from(["timeframe_ms", "price_scale", "volume_scale", "records"]), junk=JUNK)
 def test_any_value_in_place_of_a_field(kept, name, junk):
     if not (name == "records" and junk == []):
         refused(kept, json.dumps({**json.loads(GOOD), name: junk}).encode())
 
 
+@pytest.mark.slow
 @given(place=st.integers(0, len(GOOD) - 1), byte=st.integers(0, 255), length=st.integers(0, 2))
 @settings(max_examples=60)
 def test_any_changed_byte(place, byte, length):

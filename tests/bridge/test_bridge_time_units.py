@@ -67,6 +67,7 @@ def test_other_units_are_unknown(bridge, unit):
     assert "is no time unit: give ms, us, ns" in bridge.refuse("kline-inventory", **SERIES, time_unit=unit)
 
 
+@pytest.mark.slow
 def test_a_batch_names_it_command_by_command(bridge):
     bridge.call("write-kline-range", klines([JANUARY * 1_000]), **SERIES, time_unit="us")
     commands = [{"command": "kline-inventory", **SERIES, "time_unit": unit} for unit in ("us", "ms", 5)]

@@ -36,6 +36,7 @@ def write(bridge):
     bridge.call("write-indicator-range", POINTS, **INDICATOR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [100, 2, 10**18])
 def test_answers_say_what_divides_the_values(bridge, scale):
     bridge.call("write-kline-range", klines([JANUARY]), **SERIES)

@@ -111,6 +111,7 @@ def accepted(stored, ts):
     return later and len(set(ts)) == len(ts)
 
 
+@pytest.mark.slow
 @given(puts=st.lists(TIMES, max_size=5))
 @settings(max_examples=40)
 def test_any_sequence_of_writes(puts):

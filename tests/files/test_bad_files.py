@@ -1,7 +1,9 @@
 """What is wrong with a file is told in one line that names the file and the line, and nothing is written."""
 
 import gzip
+import re
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -66,6 +68,7 @@ def test_text_that_is_no_utf8(store, folder):
     assert refused(store, path).startswith(f"{path}, line 1: the text is not UTF-8")
 
 
+@pytest.mark.slow
 def test_a_packed_file_that_is_cut_off(store, folder):
     text = bar_text(range(40_000)).encode()
     path = folder / "bars.csv.gz"
@@ -154,6 +157,7 @@ def test_a_dry_run_names_lines_behind_broken_ones(store, folder):
         ('{"ts": 1704067200001, "value": [1]}', "column 'value': '[\"1\"]'"),
         ('{"ts": 1704067200001, "value": null}', "column 'value': None: the value is missing"),
         ('{"ts": 1704067200001}', "column 'value': None: the value is missing"),
+        ('{"ts": 1704067200001, "value": 1, "value": 2}', "'value' has two values"),
         ('{"ts": 1704067200001, "value": true}', "column 'value': 'true': it is no decimal number"),
     ],
 )
@@ -190,6 +194,18 @@ def _typed(folder, close, kind=None, name="bars.parquet"):
 def test_a_bad_row_of_a_typed_file_is_named(store, folder, close, problem):
     path = _typed(folder, close)
     assert refused(store, path).startswith(f"{path}, row 2: column 'close': {problem}")
+
+
+def test_a_bit_that_flips_in_an_export_to_parquet_is_found(store, folder):
+    series = store.register_kline_series("X", "1m", MINUTE)
+    series.put({name: FIRST + MINUTE * np.arange(500) for name in fastk.KLINE.names})
+    series.export(folder / "bars.parquet")
+    data = bytearray((folder / "bars.parquet").read_bytes())
+    place = pq.ParquetFile(folder / "bars.parquet").metadata.row_group(0).column(0).data_page_offset
+    data[place + 200] ^= 1
+    (folder / "bars.parquet").write_bytes(data)
+    message = refused(store, folder / "bars.parquet", ("Y", "kline", "1m"))
+    assert message.startswith(f"{folder}/bars.parquet: the file is damaged or cut off")
 
 
 def test_types_that_are_no_values(store, folder):
@@ -230,6 +246,7 @@ def test_files_that_are_not_there(store, folder):
         {"scales": {"ts": 10}},
         {"schema": "candles"},
         {"file_format": "xml"},
+        {"time_fields": ["received"]},
         {"mapping": {"close": "close"}, "constants": {"close": 1}},
         {"constants": {"close": "x"}},
         {"values": {"close": {"x": 1}}},
@@ -237,6 +254,17 @@ def test_files_that_are_not_there(store, folder):
 )
 def test_wrong_options(store, folder, options):
     refused(store, write(folder, bar_text(range(3))), **options)
+
+
+@pytest.mark.parametrize("form", ["", "T", "%H:%M", "%m/%d %H:%M", "%Y %H", "%Y-%m", "%G-%V"])
+def test_a_form_of_time_that_tells_no_day_of_a_year(store, folder, form):
+    message = refused(store, write(folder, bar_text(range(3))), time_format=form, zone="UTC")
+    assert re.match(rf"time_format '{form}' does not tell the (year|month|day)", message)
+
+
+def test_stored_integers_are_whole(store, folder):
+    message = refused(store, write(folder, bar_text(range(3))), raw=True)
+    assert message.endswith("column 'open': '100.25': it has more decimals than scale 1 holds")
 
 
 def test_an_option_that_there_is_not(store, folder):

@@ -1,11 +1,13 @@
 """`fastk import` and `fastk export`: the same as the library, in one line, and one way to fail."""
 
 import json
+import re
 
 import pytest
 from file_calls import FIRST, HEADER, bar_line, bar_text, write
 
 import fastk
+from fastk.cli import rows_progress
 from fastk.cli.main import main
 
 BARS = ["--symbol", "X", "--category", "kline", "--name", "1m"]
@@ -84,7 +86,7 @@ def test_a_dry_run_that_finds_something(run, tmp_path, capsys):
     assert main(["import", "store", "bars.csv", *BARS, "--time-unit", "ms", "--dry-run"]) == 1
     shown = capsys.readouterr()
     assert json.loads(shown.out)["problems"][0].startswith(f"{tmp_path}/bars.csv, line 3: column 'open': 'x'")
-    assert "line 3" in shown.err
+    assert shown.err.startswith(f"fastk: {tmp_path}/bars.csv, line 3: ")
 
 
 def test_failing_to_export(run, tmp_path):
@@ -95,7 +97,12 @@ def test_failing_to_export(run, tmp_path):
         (["out"], "2 series match, which go into a new folder: say --format"),
         (["out", "--format", "csv", "--columns", "ts"], "leave --columns and --overwrite out"),
         (["out.xlsx", "--symbol", "A"], "tells no format"),
-        (["out.csv", "--symbol", "C"], "0 series match"),
+        (["out.csv", "--symbol", "C"], "no series match: there is nothing to export"),
+        (["out", "--symbol", "A"], "out names no kind of file: the series goes into a new folder: say --format"),
+        (["none/out.csv", "--symbol", "A"], f"there is no folder {tmp_path}/none; make it"),
+        (["store/out.csv", "--symbol", "A"], "lies in the store"),
+        (["store/fastk.store", "--symbol", "A", "--overwrite", "--format", "csv"], "lies in the store"),
+        (["store/A/out", "--format", "csv"], "lies in the store"),
         (["out.csv", "--symbol", "A", "--start", "soon"], "'soon' (str) is not a time"),
     ):
         assert problem in run("export", "store", *words, status=1)
@@ -116,6 +123,19 @@ def test_tables_for_people(tmp_path, capsys, monkeypatch):
     assert "accepted     3" in capsys.readouterr().out
     assert main(["export", "store", "out.parquet"]) == 0
     assert "3 rows of X/kline/1m are in" in capsys.readouterr().out
+
+
+def test_long_work_shows_rows_a_second(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, bar_text(range(4)))
+    assert main(["import", "store", "bars.csv", *BARS, "--time-unit", "ms"]) == 0
+    assert capsys.readouterr().err == ""  # it took no time
+    monkeypatch.setattr(rows_progress, "_PATIENCE", 0)
+    for command in (["import", "other", "bars.csv", *BARS, "--time-unit", "ms"], ["export", "store", "out.csv"]):
+        assert main(command) == 0
+        assert re.search(r"(storing|exporting) .* 4 rows +[\d,]+/s", capsys.readouterr().err)
 
 
 def test_help_shows_examples(capsys):

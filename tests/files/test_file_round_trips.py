@@ -1,6 +1,7 @@
 """What an export wrote, an import reads: the same rows, bit by bit, of every record type and in every format."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -154,6 +155,20 @@ def test_a_file_that_exists(store, tmp_path, klines):
     with pytest.raises(fastk.InvalidInput, match="is a folder"):
         klines.export(tmp_path, file_format="csv")
     assert [each.name for each in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_only_a_file_is_replaced(tmp_path, klines):
+    (tmp_path / "real.csv").write_text("mine")
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    klines.export(tmp_path / "link.csv", overwrite=True)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "ts,open,high,low,close,volume\n"
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "device.csv").symlink_to("/dev/null")
+    for name in ("pipe.csv", "device.csv"):
+        with pytest.raises(fastk.InvalidInput, match="is no file"):
+            klines.export(tmp_path / name, overwrite=True)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["device.csv", "link.csv", "pipe.csv", "real.csv"]
 
 
 def test_an_export_that_fails_leaves_nothing(store, tmp_path, klines):

@@ -1,11 +1,15 @@
 """Times of files: zones, units and forms are said, or stand in the file. Nothing is guessed."""
 
 import datetime
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from file_calls import FIRST, refused, take, write
+
+from fastk import InvalidInput
+from fastk.times import TimeUnit
 
 KEY = ("X", "signal", "1m@@s")
 
@@ -69,15 +73,18 @@ def test_times_that_are_clear(store, tmp_path, times, options, expected):
         (["2024-01-01T00:00:00.0001Z"], {}, "finer than ms"),
         (["2024-13-01T00:00Z"], {}, "is not a time"),
         (["2024-01-01T00:00Z", "17"], {}, "times are numbers"),
-        (["2024-03-31 02:30"], {"zone": "Europe/Berlin"}, "doesn't exist in timezone"),
-        (["2024-10-27 02:30"], {"zone": "Europe/Berlin"}, "ambiguous"),
+        (["2024-03-31 02:30"], {"zone": "Europe/Berlin"}, "comes twice there, or never"),
+        (["2024-10-27 02:30"], {"zone": "Europe/Berlin"}, "comes twice there, or never"),
         (
             ["27.10.2024 02:30:00.5"],
             {"zone": "Europe/Berlin", "time_format": "%d.%m.%Y %H:%M:%S.%f"},
-            "comes twice, or never",
+            "comes twice there, or never",
         ),
         (["2024-01-01"], {"time_format": "%d.%m.%Y", "zone": "UTC"}, "it is not of the form '%d.%m.%Y'"),
         (["2024-01-01"], {"time_format": "%Y-%m-%d"}, "the time has no zone"),
+        (["01.04.2024", "31.04.2024"], {"time_format": "%d.%m.%Y", "zone": "UTC"}, "it is not of the form"),
+        (["29.2.2023"], {"time_format": "%d.%m.%Y", "zone": "UTC"}, "it is not of the form"),
+        (["20240101 235960"], {"time_format": "%Y%m%d %H%M%S", "zone": "UTC"}, "it is not of the form"),
     ],
 )
 def test_times_that_are_not(store, tmp_path, times, options, problem):
@@ -86,6 +93,31 @@ def test_times_that_are_not(store, tmp_path, times, options, problem):
     message = refused(store, path, KEY, schema="scalar", **options)
     assert message.startswith(f"{path}, line {len(times) + 1}: column 'ts': {times[-1]!r}: ")
     assert problem in message, message
+
+
+def test_names_of_zones_are_no_zones(store, tmp_path):
+    path = values(tmp_path, "2024-01-01 IST")
+    with pytest.raises(InvalidInput, match="names of zones are ambiguous"):
+        take(store, path, KEY, schema="scalar", time_format="%Y-%m-%d %Z", zone="UTC")
+
+
+def test_days_without_a_leading_zero_are_days(store, tmp_path):
+    path = values(tmp_path, "1/1/2024", "2/1/2024", "29/2/2024")
+    days = [FIRST, FIRST + 86_400_000, FIRST + 59 * 86_400_000]
+    assert ts(store, path, time_format="%d/%m/%Y", zone="UTC") == days
+
+
+@pytest.mark.parametrize("unit", ["ms", "us"])
+def test_the_calendar_is_taken_to_its_last_moment(store, tmp_path, unit):
+    limits = [int(limit) for limit in TimeUnit(unit).limits]
+    assert ts(store, values(tmp_path, *limits), unit, time_unit=unit) == limits
+
+
+@pytest.mark.parametrize("kind", [pa.time64("us"), pa.duration("s"), pa.list_(pa.int64()), pa.bool_()], ids=str)
+def test_types_that_hold_no_times(store, tmp_path, kind):
+    some = {pa.bool_(): [True], pa.list_(pa.int64()): [[1]]}.get(kind, [1])
+    message = refused(store, typed(tmp_path, some, kind), KEY, schema="scalar", zone="UTC")
+    assert re.search(r"column 'ts': .*: Arrow's type .* is no time$", message)
 
 
 def test_small_numbers_are_times_if_no_other_unit_fits(store, tmp_path):

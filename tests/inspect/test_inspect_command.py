@@ -61,6 +61,17 @@ def test_tables_on_a_terminal(store, tables, capsys):
     assert not any("2024-02 3" in line for line in lines)
 
 
+def test_nothing_is_cut_off_on_a_terminal_that_calls_itself_dumb(store, terminal, capsys, monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setenv("TERM", "dumb")
+    terminal()
+    put_eight_bars(store, "BTCUSDT-PERPETUAL-OF-A-LONG-NAME")
+    assert main(["inspect", store.root]) == 0
+    shown = capsys.readouterr().out
+    assert "BTCUSDT-PERPETUAL-OF-A-LONG-NAME/kline/1m" in shown
+    assert "…" not in shown
+
+
 def test_partitions_of_chosen_series(store, tables, capsys):
     tables()
     for symbol in ("BTC", "ETH"):

@@ -114,6 +114,7 @@ def test_it_needs_nothing_from_elsewhere(store, whole_page_of):
     assert "unsafe-eval" not in policy
 
 
+@pytest.mark.slow
 def test_what_it_says(store, page_of):
     put_eight_bars(store)
     words = page_of(store, title="My store").words()
@@ -124,6 +125,7 @@ def test_what_it_says(store, page_of):
     assert "BTC/kline/1m sound 8 0.1% 2024-01-01T00:00Z 2024-02-01T00:02Z" in words
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(store, page_of):
     put_everything(store)
     page = page_of(store, "*", title="<script>hacked=1</script>")
@@ -137,6 +139,7 @@ def test_hostile_names_are_text(store, page_of):
         assert item["doc"]["roots"]
 
 
+@pytest.mark.slow
 def test_labels_are_never_formulas(store, page_of):
     """The drawing library takes $$ in a label for a formula, and fetches what sets it."""
     put_everything(store)
@@ -163,6 +166,7 @@ def test_a_store_without_rows(store, page_of):
     assert "BTC/kline/1m sound 0" in page_of(store, "BTC*").words()
 
 
+@pytest.mark.slow
 def test_damage_is_told_and_hides_nothing(store, page_of):
     for symbol in ("BTC", "ETH"):
         put_eight_bars(store, symbol)
@@ -183,6 +187,7 @@ def test_a_series_that_cannot_be_drawn(store, page_of):
     assert "Nothing is damaged." in words  # as far as headers tell
 
 
+@pytest.mark.slow
 def test_series_to_draw(store, page_of):
     put_everything(store)
     page = page_of(store, ["BTC/signal/*", "BTC/kline/*"])
@@ -194,6 +199,7 @@ def test_series_to_draw(store, page_of):
         page_of(store, "DOGE")
 
 
+@pytest.mark.slow
 def test_gaps_may_be_left_out(store, page_of):
     put_eight_bars(store)
     assert "Gaps" in page_of(store).contents("h2")
@@ -255,9 +261,13 @@ def test_it_never_lies_in_the_store(store, tmp_path):
             write_report(store, target)
     with pytest.raises(InvalidInput, match="is a folder"):
         write_report(store, tmp_path)
+    (tmp_path / "output").symlink_to("/dev/null")  # as /dev/stdout is a link
+    with pytest.raises(InvalidInput, match="is no file"):
+        write_report(store, tmp_path / "output")
     assert contents(store.root) == before
 
 
+@pytest.mark.slow
 def test_the_command(store, tmp_path, monkeypatch, capsys):
     put_eight_bars(store)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -266,7 +276,8 @@ def test_the_command(store, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out == f"{target}: {target.stat().st_size:,} bytes, 1 series\n"
     assert "Every block of every column and sidecar" in Page(target.read_text()).words()
     assert main(["report", store.root, "-o", str(tmp_path / "absent" / "page.html")]) == 1
-    assert capsys.readouterr().err == f"fastk: {tmp_path}/absent/page.html: No such file or directory\n"
+    expected = f"fastk: there is no folder {tmp_path}/absent; make it, or name another file\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_the_command_answers_programs_in_json(store, tmp_path, capsys):

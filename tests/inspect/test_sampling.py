@@ -51,6 +51,7 @@ ROWS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(ROWS, st.integers(1, 12), st.integers(1, 7))
 def test_no_extreme_is_lost(rows, buckets, batch_rows):

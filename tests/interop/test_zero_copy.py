@@ -102,6 +102,7 @@ def test_more_chunks_than_stay_mapped_are_joined_batch_by_batch():
         assert series.lazy().collect()["close"].to_list() == bars(JANUARY, 20, step=HOUR)["close"].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "take",
     [

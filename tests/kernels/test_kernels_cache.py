@@ -61,6 +61,7 @@ def test_code_is_kept_and_taken(source: Path) -> None:
     assert not compiled_anew(total)
 
 
+@pytest.mark.slow
 def test_code_is_not_taken_for_other_types(source: Path) -> None:
     """numba's files come to be like this where two processes number theirs at the same time."""
     total = loaded(source)
@@ -74,6 +75,7 @@ def test_code_is_not_taken_for_other_types(source: Path) -> None:
     assert compiled_anew(total)
 
 
+@pytest.mark.slow
 def test_code_of_an_older_source_is_not_taken(source: Path) -> None:
     """numba's files are like this while another process compiles a changed source, or if it was killed then."""
     loaded(source)(INTEGERS)
@@ -86,6 +88,7 @@ def test_code_of_an_older_source_is_not_taken(source: Path) -> None:
     assert loaded(source)(INTEGERS) == 9
 
 
+@pytest.mark.slow
 def test_code_is_not_taken_where_another_source_of_kernels_changed(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +109,7 @@ def test_a_change_of_any_source_of_kernels_counts(tmp_path: Path, name: str) -> 
     assert cache.digest_of_sources(copy) != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"\x80", b"other"], ids=["empty", "cut off", "no code"])
 def test_what_cannot_be_read_is_compiled_anew(source: Path, content: bytes) -> None:
     loaded(source)(INTEGERS)

@@ -119,6 +119,7 @@ def test_the_extension_is_loaded_alone() -> None:
     assert "'crc32c'" not in added
 
 
+@pytest.mark.slow
 def test_the_package_can_be_imported_besides() -> None:
     code = "from fastk import kernels; import crc32c; print(kernels.crc32c(b'abc') == crc32c.crc32c(b'abc'))"
     assert run(code) == "True"

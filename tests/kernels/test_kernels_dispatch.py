@@ -40,15 +40,18 @@ def test_import_brings_in_no_numba() -> None:
     assert output(code, "lazy") == "False False True"
 
 
+@pytest.mark.slow
 def test_eager_loads_at_import() -> None:
     assert output("print(kernels.loaded(), kernels.active.__name__)", "eager") == "True fastk.kernels.compiled"
 
 
+@pytest.mark.slow
 def test_never_stays_with_numpy() -> None:
     code = "print(kernels.load() is kernels.plain, kernels.loaded(), 'numba' in sys.modules, len(kernels.warmup()))"
     assert output(code, "never") == f"True False False {len(NAMES)}"
 
 
+@pytest.mark.slow
 def test_an_unknown_policy_is_named_with_the_known_ones() -> None:
     done = run("", "fast")
     assert done.returncode
@@ -64,6 +67,7 @@ def test_the_policy_is_read_at_load(monkeypatch: pytest.MonkeyPatch) -> None:
         kernels.load()
 
 
+@pytest.mark.slow
 def test_load_rebinds_once_for_all_threads() -> None:
     code = """
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +78,7 @@ print(len(set(map(id, found))), found[0] is kernels.active is kernels.current(),
     assert output(code) == "1 True True"
 
 
+@pytest.mark.slow
 def test_without_numba_numpy_serves_and_one_warning_says_so() -> None:
     code = """
 import warnings
@@ -86,6 +91,7 @@ print([(warning.category.__name__, "numpy serves instead" in str(warning.message
     assert output(code).splitlines() == [f"True False {len(NAMES)}", "[('RuntimeWarning', True)]"]
 
 
+@pytest.mark.slow
 def test_without_a_compiler_the_kernels_still_answer() -> None:
     code = "print(kernels.warmup().keys() and kernels.loaded())"
     assert output(code, NUMBA_DISABLE_JIT="1") == "True"

@@ -43,6 +43,7 @@ def expected_count(column, begin, end, lows, highs):
     return np.count_nonzero(belongs(column, lows, highs, False)[begin:end])
 
 
+@pytest.mark.slow
 @both
 @every_number
 @examples

@@ -75,6 +75,7 @@ def joined(calls: list[list[Any]]) -> list[Any]:
     return list(chain.from_iterable(calls))
 
 
+@pytest.mark.slow
 @label_dtypes
 @settings(deadline=None, max_examples=150)
 @given(runs=RUNS, block=st.integers(1, 5), capacity=st.integers(1, 20))

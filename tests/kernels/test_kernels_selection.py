@@ -89,6 +89,7 @@ def assert_scan(
     assert_guards(whole)
 
 
+@pytest.mark.slow
 @both
 @every_number
 @examples
@@ -221,6 +222,7 @@ def index_of(column: Any) -> tuple[Any, Any]:
     return read_only(column[order]), read_only(order.astype(np.uint32))
 
 
+@pytest.mark.slow
 @both
 @every_number
 @examples
@@ -301,6 +303,7 @@ def test_compact(kernels: Kernels, dtype: Any) -> None:
                 assert_compact(kernels.compact, column, mask, start, stop)
 
 
+@pytest.mark.slow
 @both
 @examples
 @given(seed=SEEDS, rows=st.integers(1, 700), density=st.floats(0, 1), data=st.data())

@@ -38,6 +38,7 @@ def assert_breaks(kernels: Kernels, values: Any, room: int) -> None:
     assert found_breaks(kernels, values, room) == ([len(rows) for rows in expected], [rows[:room] for rows in expected])
 
 
+@pytest.mark.slow
 @both
 @every_integer
 @settings(deadline=None, max_examples=60)

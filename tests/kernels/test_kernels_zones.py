@@ -41,6 +41,7 @@ def assert_zones(kernels: Kernels, column: Any, block_rows: int) -> None:
         assert actual == pytest.approx(expected, rel=0, abs=0, nan_ok=True)
 
 
+@pytest.mark.slow
 @both
 @every_dtype
 @settings(deadline=None, max_examples=25)

@@ -106,6 +106,7 @@ class TestRetiredFiles:
         merged.put(bars(MARCH))
         assert len(chunk_files(store, merged)) == 3
 
+    @pytest.mark.slow
     def test_a_series_that_is_always_written_is_collected_all_the_time(self, store, clock):
         """Row by row, one a second: more is retired within the grace period than a manifest holds inline."""
         series = store.register_series(

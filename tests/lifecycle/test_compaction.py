@@ -299,6 +299,7 @@ def written_row_by_row(order, policy=None, column=None):
 class TestTiers:
     ROWS = 300
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("fanout", [2, 4, 16])
     @pytest.mark.parametrize("step", [1, -1], ids=["forwards", "backwards"])
     def test_rows_are_rewritten_log_n_times_and_a_chunk_a_tier_stays(self, fanout, step):
@@ -308,6 +309,7 @@ class TestTiers:
         assert rewritten <= fanout / 2 * tiers
         assert most <= tiers
 
+    @pytest.mark.slow
     def test_in_random_order_few_chunks_stay(self):
         """Chunks never interleave in time: a row among those of a chunk rewrites it, which tiers cannot spare."""
         order = np.random.default_rng(1).permutation(self.ROWS).tolist()

@@ -413,6 +413,7 @@ def groups_of(schema, rows):
     return groups
 
 
+@pytest.mark.slow
 @given(two_runs())
 def test_groups_meet_as_a_dictionary_of_them_says(case):
     schema, held, new = case
@@ -453,12 +454,14 @@ def test_rows_interleave_as_python_would_sort_them(case):
     assert (np.diff(table["ts"]) >= 0).all()
 
 
+@pytest.mark.slow
 @given(two_runs())
 def test_the_same_rows_are_those_of_the_same_bytes(case):
     _, held, new = case
     assert conflicts.same_rows(columns_of(held), columns_of(new)) == (held.tobytes() == new.tobytes())
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(TIMES, max_size=4), max_size=6), st.sampled_from(POLICIES))
 def test_counts_sum_to_the_rows_given(puts, policy):
     with temporary_store() as store:

@@ -270,6 +270,7 @@ NUMBERS = fastk.Schema("n", [("ts", "i8"), ("n", "i8")], partition="day")
 PLACES = st.integers(0, 30)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(PLACES, min_size=1, max_size=6, unique=True), min_size=1, max_size=4),
     st.lists(st.tuples(PLACES, PLACES).map(sorted), max_size=4),

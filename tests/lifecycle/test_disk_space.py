@@ -45,6 +45,7 @@ def test_a_writer_keeps_no_file_that_it_replaced(store):
     assert deleted_maps(store.root) == []
 
 
+@pytest.mark.slow
 def test_a_reader_that_refreshes_keeps_none_either(store):
     series = store.register_kline_series("BTC", "1m", MINUTE)
     series.put(bars(JANUARY, 500))
@@ -59,6 +60,7 @@ def test_a_reader_that_refreshes_keeps_none_either(store):
         assert deleted_maps(store.root) == []
 
 
+@pytest.mark.slow
 def test_neither_value_indexes_nor_queries_keep_them(store, monkeypatch):
     use_kernels(monkeypatch, "compiled")
     series = store.register_series(("X", "own", "mine"), MINE)
@@ -73,6 +75,7 @@ def test_neither_value_indexes_nor_queries_keep_them(store, monkeypatch):
     assert len(series.where("value", Eq(14)).rows) == 3
 
 
+@pytest.mark.slow
 def test_rows_that_a_caller_holds_stay_and_keep_theirs(store):
     series = store.register_kline_series("BTC", "1m", MINUTE)
     series.put(bars(JANUARY, 500))

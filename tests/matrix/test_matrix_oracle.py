@@ -64,6 +64,7 @@ FILLS = st.sampled_from((NAN, -1, 0)) | st.builds(ffill, st.none() | st.integers
 ENDS = st.none() | TIMES
 
 
+@pytest.mark.slow
 @laws
 @given(data=st.data())
 def test_any_matrix(kernels, small_steps, data):

@@ -271,6 +271,7 @@ def test_handles_serve_as_keys(store, gapped):
     np.testing.assert_array_equal(store.feature_matrix(handles).values, store.feature_matrix(gapped).values)
 
 
+@pytest.mark.slow
 def test_more_chunks_than_may_stay_mapped(kernels, small_steps):
     from builders import temporary_store
 

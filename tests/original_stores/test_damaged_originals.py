@@ -333,6 +333,7 @@ def test_a_truncated_or_extended_file_gives_no_wrong_row(sound, data):
         assert values_found == rows[key]
 
 
+@pytest.mark.slow
 @settings(FIXED_FIXTURES, max_examples=60)
 @given(offset=st.integers(0, 10_000), xor=st.integers(1, 255), cut=st.booleans())
 def test_damage_of_the_oldest_stores_crashes_nothing(offset, xor, cut):

@@ -76,6 +76,7 @@ def test_the_puts_that_the_original_was_given_become_its_files(golden):
             assert read[key].rows == expected_rows(golden, file)
 
 
+@pytest.mark.slow
 def test_its_store_there_and_back(golden, folder):
     fastk.migrate(golden / "store", folder / "new")
     fastk.export_original(folder / "new", folder / "back")
@@ -85,6 +86,7 @@ def test_its_store_there_and_back(golden, folder):
         assert (ours[key].rows, ours[key].scales, ours[key].unit) == (read.rows, read.scales, read.unit)
 
 
+@pytest.mark.slow
 def test_a_made_up_store_there_and_back(folder):
     rows = fill(folder / "old")
     fastk.migrate(folder / "old", folder / "new")

@@ -81,6 +81,7 @@ def test_columns_are_views_of_the_rows_on_disk(old):
     assert old.series(TRADE).range(JANUARY, JANUARY + 1_000).side.strides == (48,)
 
 
+@pytest.mark.slow
 @FIXED_FIXTURES
 @given(start=st.integers(-10, 4_000), length=st.integers(0, 4_000))
 def test_any_range_is_that_of_the_rows(old, start, length):
@@ -241,6 +242,7 @@ def test_a_chunk_that_was_merged_away_is_an_expired_snapshot(folder):
         assert_holds(handle, bars(JANUARY, 10) + bars(JANUARY + DAY, 5))
 
 
+@pytest.mark.slow
 def test_a_plain_read_loads_no_compiled_kernels(root):
     code = (
         "import sys, fastk; store = fastk.open(sys.argv[1], 'r'); "

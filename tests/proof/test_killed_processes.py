@@ -59,6 +59,7 @@ def check_files_alone(root: Path, told: story.Story, acknowledged: int) -> None:
     shutil.rmtree(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chapters", amounts(1, 10, 30))
 def test_killed_writers_lose_nothing_and_leave_nothing_half_done(chapters: int, figures: Note) -> None:
     for chapter in range(chapters):

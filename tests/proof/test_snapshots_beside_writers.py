@@ -153,6 +153,7 @@ def check_one_commit(rows: Any, count: int) -> None:
     np.testing.assert_array_equal(rows.column("check"), rows.ts * 0.5 + stamps)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", amounts(4, 40, 200))
 @pytest.mark.parametrize("grace_seconds", [3600, 0])
 def test_eight_threads_of_one_store_object_see_one_commit_at_a_time(

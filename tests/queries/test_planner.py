@@ -67,6 +67,7 @@ def chunks(draw):
     return Chunk(draw(COSTS), rows, ranges, draw(st.sampled_from([0, rows // size])), indexed, found, undecided)
 
 
+@pytest.mark.slow
 @given(chunks(), st.sampled_from(["auto", "scan", "zones", "index"]))
 def test_the_same_facts_give_the_same_step_and_stay_what_they_were(chunk, plan):
     before = dataclasses.replace(chunk.facts)
@@ -75,6 +76,7 @@ def test_the_same_facts_give_the_same_step_and_stay_what_they_were(chunk, plan):
     assert chunk.facts == before
 
 
+@pytest.mark.slow
 @given(chunks())
 def test_forced_plans_are_obeyed(chunk):
     index = [SCAN] if chunk.facts.indexed is None else [PROBE, MARK] if chunk.found else [PROBE]
@@ -83,6 +85,7 @@ def test_forced_plans_are_obeyed(chunk):
     assert chunk.steps("index") == index
 
 
+@pytest.mark.slow
 @given(chunks())
 def test_each_step_is_taken_once_and_only_where_it_is_possible(chunk):
     steps = chunk.steps()
@@ -92,6 +95,7 @@ def test_each_step_is_taken_once_and_only_where_it_is_possible(chunk):
     assert MARK not in steps or PROBE in steps
 
 
+@pytest.mark.slow
 @given(chunks())
 def test_with_everything_known_the_cheapest_end_is_chosen(chunk):
     facts, costs = chunk.facts, chunk.costs
@@ -101,6 +105,7 @@ def test_with_everything_known_the_cheapest_end_is_chosen(chunk):
     assert step is (MARK if facts.indexed is not None and mark <= scan else SCAN)
 
 
+@pytest.mark.slow
 @given(chunks())
 def test_looking_around_never_costs_more_than_three_times_the_best_way(chunk):
     """Each look costs less than what was known to work, and there are two to take."""

@@ -147,6 +147,7 @@ def windows(ts):
     return st.tuples(pairs, st.sampled_from(list(CLOSED))).map(lambda drawn: (*drawn[0], drawn[1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @settings(FIXED_FIXTURES, max_examples=10)
 @given(data=st.data())
@@ -168,6 +169,7 @@ def test_every_plan_gives_the_rows_that_match_for_longer(stored, kernels, dtype,
     check(series, table, column, data.draw(conditions_of(dtype)), data.draw(windows(table.ts)))
 
 
+@pytest.mark.slow
 @settings(FIXED_FIXTURES, max_examples=20)
 @given(data=st.data(), dtype=st.sampled_from(DTYPES), zone_rows=st.integers(1, 9))
 def test_any_rows_in_any_chunks(kernels, data, dtype, zone_rows):

@@ -150,6 +150,7 @@ LENGTHS = st.integers(0, 2 * SPACE) | st.integers(0, LAST)
 WINDOWS = st.just((-5, LAST)) | st.tuples(TIMES, LENGTHS).map(lambda drawn: (drawn[0], sum(drawn)))
 
 
+@pytest.mark.slow
 @settings(FIXED_FIXTURES, max_examples=40)
 @given(condition=CONDITIONS, window=WINDOWS, column=st.sampled_from(["value", "plain"]))
 def test_every_number_on_every_plan(stored, kernels, steps, condition, window, column):
@@ -186,14 +187,17 @@ class TestIndexUsed:
         assert self.used(series, Gt(0), "2025-01-01") is None
         assert self.used(series, Gt(0), JANUARY - DAY, JANUARY - 1) is None
 
+    @pytest.mark.slow
     def test_of_a_window_without_rows_is_nothing_but_comparing(self, series):
         found = series.where("value", Gt(0), JANUARY + 1, JANUARY + 2)
         assert found.stats == ScalarPredicateQueryStats(1, 0, 1, index_used=Kind.FULL_SCAN)
 
+    @pytest.mark.slow
     def test_counts_the_zones_of_the_header(self, series):
         assert self.used(series, Gt(15_000), column="plain") is Kind.ZONE_MAP
         assert self.used(series, Gt(15_000), plan="scan") is Kind.FULL_SCAN
 
+    @pytest.mark.slow
     def test_names_both_where_each_answered_a_part(self, series):
         assert self.used(series, Eq(500)) is Kind.ZONE_MAP_AND_VALUE_INDEX
         assert self.used(series, Eq(500), "2024-01-02") is Kind.VALUE_INDEX
@@ -201,6 +205,7 @@ class TestIndexUsed:
         assert self.used(series, Eq(500), plan="zones") is Kind.ZONE_MAP
         assert self.used(series, Eq(500), "2024-01-02", plan="zones") is Kind.FULL_SCAN
 
+    @pytest.mark.slow
     def test_counts_an_index_that_named_no_row(self, series):
         found = series.where("value", Between(12_000, 19_000), plan="index").stats
         assert (found.rows_checked, found.rows_matched, found.index_used) == (0, 0, Kind.VALUE_INDEX)

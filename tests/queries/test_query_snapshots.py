@@ -51,6 +51,7 @@ def series(store):
 class TestBudgetOfMaps:
     """Chunks and value indexes share it; 30 chunks are far beyond the smaller ones."""
 
+    @pytest.mark.slow
     def test_every_plan_and_column(self, store, series, kernels, max_maps):
         with reopened(store, max_maps=max_maps) as reader:
             for condition in CONDITIONS:

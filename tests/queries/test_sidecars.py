@@ -95,6 +95,7 @@ class TestDamage:
         for verify in ("touch", "open", "never"):
             sidecar.check(sidecar.original, verify, used=True, verify=verify)
 
+    @pytest.mark.slow
     def test_any_flipped_byte(self, sidecar):
         for place in range(len(sidecar.original)):
             sidecar.check(flipped(sidecar.original, place, 1 << place % 8), f"byte {place}", place=place)
@@ -105,6 +106,7 @@ class TestDamage:
         for place in range(len(sidecar.original)):
             sidecar.check(flipped(sidecar.original, place, mask), f"byte {place} ^ {mask}", place=place)
 
+    @pytest.mark.slow
     def test_any_truncation(self, sidecar):
         for length in range(len(sidecar.original)):
             sidecar.check(sidecar.original[:length], f"cut to {length}", place=length)
@@ -129,6 +131,7 @@ class TestDamage:
     def test_under_verify_open_too(self, sidecar):
         sidecar.check(flipped(sidecar.original, 150, 1), "flipped", verify="open")
 
+    @pytest.mark.slow
     def test_never_breaks_a_reader_that_does_not_look(self, sidecar):
         """Without checksums a damaged value index may give wrong rows, and nothing worse."""
         for place in range(0, len(sidecar.original), 3):

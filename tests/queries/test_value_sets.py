@@ -1,6 +1,7 @@
 """Sets of values in a chunk: what lies beyond the values that the chunk has is left out, and nothing else changes."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ def sets(draw):
 SPANS = st.tuples(NUMBERS, NUMBERS).map(sorted)
 
 
+@pytest.mark.slow
 @given(sets(), SPANS)
 def test_every_value_of_the_chunk_is_judged_as_before(values, span):
     least, greatest = span
@@ -29,6 +31,7 @@ def test_every_value_of_the_chunk_is_judged_as_before(values, span):
     assert inside.judge(least, greatest, True) == values.judge(least, greatest, True)
 
 
+@pytest.mark.slow
 @given(sets(), SPANS)
 def test_every_range_left_reaches_a_value_that_the_chunk_may_have(values, span):
     inside = values.within(*span)

@@ -138,6 +138,7 @@ class TestReports:
         entry = report[0] if is_array else report
         assert list(entry)[: len(names)] == names
 
+    @pytest.mark.slow
     def test_of_a_program_are_indented_and_alone_on_stdout(self, sound):
         done = run("stats", "--root", sound)
         assert (done.returncode, done.stderr) == (0, "")
@@ -169,6 +170,7 @@ class TestReports:
 
 
 class TestDamage:
+    @pytest.mark.slow
     def test_is_reported_and_then_fails_the_command(self, root):
         place = flip_value(january(root), "close", 5_000)
         done = run("scrub", "--root", root)
@@ -424,6 +426,7 @@ def on_a_terminal(*arguments) -> tuple[str, int]:
 
 
 class TestOnATerminal:
+    @pytest.mark.slow
     def test_tables_are_shown(self, sound):
         shown, status = on_a_terminal("list-series", "--root", sound)
         assert status == 0
@@ -431,6 +434,7 @@ class TestOnATerminal:
         assert "10,050" in shown
         assert "{" not in shown
 
+    @pytest.mark.slow
     def test_json_is_shown_where_it_is_asked_for(self, sound):
         shown, _ = on_a_terminal("stats", "--root", sound, "--json")
         assert json.loads(shown)["series_count"] == 3

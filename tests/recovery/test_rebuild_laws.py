@@ -101,6 +101,7 @@ def keep_and_rebuild(root, copy):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in (*range(3, 60), 255, 494))]
 )

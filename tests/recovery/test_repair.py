@@ -160,10 +160,10 @@ class TestFailures:
 
     def test_a_file_that_may_not_be_read_is_not_taken_for_damaged(self, root):
         class Locked(Disk):
-            def map(self, path, length=None):
+            def pieces(self, path, offset, length, size):
                 if "2024-01.00000002" in path and "kline" in path:
                     raise PermissionError(errno.EACCES, "Permission denied", path)
-                return super().map(path, length)
+                return super().pieces(path, offset, length, size)
 
         before = contents(root)
         report = repair(Locked(), str(root))
@@ -241,6 +241,7 @@ class TestByAStoreObject:
             assert len(other.series(KEY)) == 10_050
 
 
+@pytest.mark.slow
 def test_validation_beside_a_writer_sees_no_damage(root):
     """A commit between two looks must not be taken for a missing file or an old manifest."""
 

@@ -41,6 +41,7 @@ def digest_of(rows, borders=(), **options):
         return digest
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.lists(st.integers(1, COUNT // 2 - 1).map(lambda each: each * 2), max_size=6, unique=True).map(sorted),

@@ -55,6 +55,7 @@ def test_threads_lose_nothing(kind, path):
         assert versions(registry) == expected_versions()
 
 
+@pytest.mark.slow
 def test_processes_that_create_the_file_at_the_same_moment_lose_nothing(path):
     context = multiprocessing.get_context("fork")
     start = context.Event()
@@ -108,6 +109,7 @@ def test_a_forked_child_has_a_connection_of_its_own(path):
         assert versions(registry) == ["1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_a_child_that_closes_the_registry_leaves_the_parents_connection_alone(path):
     with DatasetRegistry.open(path) as registry:
         registry.upsert_dataset(dataset("a", "1"))
@@ -130,6 +132,7 @@ def test_a_child_of_a_registry_in_memory_has_a_copy():
         assert versions(registry) == ["1"]
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_within_a_transaction_leaves_the_rows_before(path):
     with DatasetRegistry.open(path) as registry:
         registry.upsert_dataset(dataset("a", "1"))

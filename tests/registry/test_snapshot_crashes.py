@@ -72,6 +72,7 @@ def is_made(folder, expected):
     return True
 
 
+@pytest.mark.slow
 def test_a_power_cut_leaves_the_whole_version_or_none(place, registry):
     expected = make_live(place)
     journal = Journal(place)
@@ -120,6 +121,7 @@ def test_the_row_commits_when_the_version_is_durable(place, registry, monkeypatc
         assert is_made(write_image(image, place / f"after {number}"), expected)
 
 
+@pytest.mark.slow
 def test_a_killed_builder_leaves_a_version_or_a_folder_that_the_next_one_removes(place, monkeypatch):
     rehearsal = place / "rehearsal"
     make_live(rehearsal)
@@ -160,6 +162,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["in place of", "behind"])
 @pytest.mark.parametrize(
     "fault", ["io error", *(pytest.param(name, marks=pytest.mark.slow) for name in ("no space", "interrupt"))]

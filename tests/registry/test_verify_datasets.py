@@ -89,6 +89,7 @@ def test_what_no_row_names(registry, versions, place):
     assert report.abandoned == (str(place / "base/datasets/.fastk.building-0123"),)
 
 
+@pytest.mark.slow
 def test_a_snapshot_under_way_is_not_abandoned(registry, place):
     reports = []
     with fastk.open(place / "live") as live:

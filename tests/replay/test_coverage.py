@@ -81,6 +81,7 @@ def test_against_a_grid(rows, cut, step, origin, window, buckets):
         assert_coverage(found, slots, [slot + (step - 1) * buckets for slot in slots] if buckets else slots, rows)
 
 
+@pytest.mark.slow
 @laws
 @given(rows=ROWS, cut=st.integers(1, 9), step=st.integers(1, 9) | st.none(), buckets=st.booleans(),
        lengths=st.lists(st.tuples(st.integers(0, 9), st.integers(1, 12)), max_size=5),
@@ -105,6 +106,7 @@ def test_against_sessions(rows, cut, step, buckets, lengths, window):
         assert_coverage(found, slots, reach, rows)
 
 
+@pytest.mark.slow
 @laws
 @given(rows=ROWS, cut=st.integers(1, 9), expected=st.sets(st.integers(-5, 70)).map(sorted),
        window=st.none() | st.tuples(st.integers(-5, 70), st.integers(0, 80)))  # fmt: skip
@@ -117,6 +119,7 @@ def test_against_a_list(rows, cut, expected, window):
         assert_coverage(found, slots, slots, rows)
 
 
+@pytest.mark.slow
 @laws
 @given(rows=ROWS.filter(bool), cut=st.integers(1, 9), limit=st.integers(0, 4), step=st.integers(1, 4))
 def test_a_limit_cuts_the_lists_and_no_total(rows, cut, limit, step):

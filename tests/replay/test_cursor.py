@@ -11,6 +11,7 @@ import fastk
 from fastk import InvalidInput, NotFound
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     schema=st.sampled_from(SCHEMAS),

@@ -32,6 +32,7 @@ def short_blocks(monkeypatch):
     monkeypatch.setattr(merged, "_GREATEST_BLOCK", 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("implementation", ["plain", "compiled"])
 @laws
 @given(drawn=SERIES, priority=PRIORITIES, batch_rows=st.integers(1, 9))
@@ -62,6 +63,7 @@ def test_a_window_is_a_part_of_the_whole(drawn, start, length, batch_rows):
         assert events_of(found) == [event for event in whole if start <= event[0] <= start + length]
 
 
+@pytest.mark.slow
 @laws
 @given(drawn=SERIES, priority=PRIORITIES, batch_rows=st.integers(1, 9))
 def test_resuming_behind_any_event_gives_the_rest(drawn, priority, batch_rows):
@@ -81,6 +83,7 @@ def test_resuming_behind_any_event_gives_the_rest(drawn, priority, batch_rows):
             assert json.loads(replay.token) == json.loads(batch.token())
 
 
+@pytest.mark.slow
 @laws
 @given(drawn=SERIES, data=st.data())
 def test_columns_are_those_of_the_rows(drawn, data):
@@ -97,6 +100,7 @@ def test_columns_are_those_of_the_rows(drawn, data):
                 assert batch.rows(source)["tag"].tolist() == batch.column("tag")[mine].tolist()
 
 
+@pytest.mark.slow
 @laws
 @given(drawn=SERIES, batch_rows=st.integers(1, 9))
 def test_finer_units_are_reached_exactly(drawn, batch_rows):

@@ -1,6 +1,7 @@
 """Real trades, quotes and bars: merged in one order, scanned, and measured against their sessions."""
 
 import numpy as np
+import pytest
 from builders import MINUTE
 from test_docs import CHECKOUT, blocks_of, execute
 from test_real_data import floats, read_csv, read_parquet
@@ -117,6 +118,7 @@ def test_the_ids_of_real_trades(shared, store):
     assert [gap.missing_count for gap in report.gaps] == (steps[steps > 1] - 1).tolist()
 
 
+@pytest.mark.slow
 def test_a_month_of_currency_bars_has_its_weekends_as_holes(shared, store):
     table = read_csv(shared / "data" / "usdjpy-1m-201302.csv")
     prices = floats(table, "open", "high", "low", "close")

@@ -29,6 +29,7 @@ def told(report):
     return totals, [report.gaps, report.duplicates, report.violations]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     numbers=st.lists(NUMBERS, min_size=1, max_size=20),

@@ -160,6 +160,7 @@ def test_refreshing_moves_to_what_a_new_store_object_sees(steps):
         assert session.refresh() == 0
 
 
+@pytest.mark.slow
 def test_writes_of_another_process_are_not_seen_until_the_session_moves(market):
     session = market.read_session().attach(*KEYS)
     before = shown(session)

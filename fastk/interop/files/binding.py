@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastk.errors import InvalidInput
 from fastk.interop.files.formats import TEXT_FORMATS
+from fastk.interop.files.options import DEFAULT_TIME_FIELDS
 
 if TYPE_CHECKING:
     from fastk.interop.files.options import ReadOptions
@@ -34,6 +35,11 @@ def bind(source: Source, schema: Schema, options: ReadOptions) -> list[Binding]:
         for name in names:
             if name not in schema.names:
                 raise InvalidInput(f"{what} names {name!r}, and {schema.name} has the fields {', '.join(schema.names)}")
+    for name in options.time_fields:
+        if name not in schema.names and name not in DEFAULT_TIME_FIELDS:
+            raise InvalidInput(
+                f"time_fields names {name!r}, and {schema.name} has the fields {', '.join(schema.names)}"
+            )
     bindings = [_bind(source, field, options) for field in schema.fields]
     missing = [binding.field.name for binding in bindings if not binding.sources and binding.constant is None]
     if missing:

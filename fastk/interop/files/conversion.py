@@ -97,7 +97,7 @@ class Converter:
         return [columns[name] for name in self.schema.names]
 
     def _is_found(self, binding: Binding) -> bool:
-        return bool(binding.sources) and binding.field.scale in self.found
+        return bool(binding.sources) and binding.field.scale in self.found and not self._options.raw
 
     def _fixed(self, binding: Binding, batch: Mapping[str, pa.Array], first_row: int, count: int) -> NDArray[Any]:
         field = binding.field

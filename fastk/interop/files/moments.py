@@ -66,6 +66,9 @@ class Moments:
     # Numbers
 
     def _from_numbers(self, column: pa.Array, number_unit: str | None) -> NDArray[np.int64]:
+        types, kind = pyarrow().types, column.type
+        if not (values.is_text(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
+            raise InvalidInput(f"Arrow's type {kind} is no time")
         if number_unit is None:
             raise InvalidInput(_unit_needed(column))
         per_second = EPOCH_UNITS.get(number_unit, self._unit.per_second)
@@ -91,7 +94,7 @@ class Moments:
                     f"counted in {number_unit} it is {_words(seconds)}; counted in {fitting} it would be "
                     f"of this century: say --time-unit {fitting} (time_unit={fitting!r})"
                 )
-            if not _FIRST_YEAR <= seconds <= _LAST_YEAR:
+            if not _FIRST_YEAR <= count // per_second <= _LAST_YEAR:  # in whole numbers, for the end of 9999
                 raise InvalidInput(f"counted in {number_unit} it lies outside the years 1 to 9999")
 
     # Text
@@ -124,13 +127,24 @@ class Moments:
 
     def _by_format(self, column: pa.Array, form: str) -> NDArray[np.int64]:
         library, compute = pyarrow(), pyarrow("pyarrow.compute")
-        if any(part in form for part in ("%f", "%z", "%Z")):
+        if "%f" in form or "%z" in form:
             return self._by_format_slowly(column, form)
         try:
-            parsed = compute.strptime(column, format=form, unit="us")
+            parsed = compute.strptime(column, format=form, unit="s")
         except library.ArrowInvalid:
             raise InvalidInput(f"it is not of the form {form!r}") from None
+        self._check_calendar(column, parsed, form)
         return values.datetimes(self._with_zone(parsed), self._unit)
+
+    def _check_calendar(self, column: pa.Array, parsed: pa.Array, form: str) -> None:
+        """Arrow takes the 31st of April for the first of May, and second 60 for the next minute: they are refused."""
+        compute = pyarrow("pyarrow.compute")
+        suspects = compute.or_(
+            compute.less_equal(compute.day(parsed), 3), compute.match_substring_regex(column, "6[01]")
+        )
+        texts = column.filter(suspects)
+        if not compute.strftime(parsed.filter(suspects), format=form).equals(texts):
+            self._by_format_slowly(texts, form)
 
     def _by_format_slowly(self, column: pa.Array, form: str) -> NDArray[np.int64]:
         found = []
@@ -150,7 +164,7 @@ class Moments:
         """A time of the zone; InvalidInput if the clock was changed then, so that it comes twice or never."""
         first, second = (moment.replace(tzinfo=self._zone, fold=fold) for fold in (0, 1))
         if first.utcoffset() != second.utcoffset():
-            raise InvalidInput(f"the clock of {self._options.zone} was changed then: it comes twice, or never")
+            raise InvalidInput(_changed_then(self._options.zone))
         return first
 
     def _with_zone(self, column: pa.Array) -> pa.Array:
@@ -163,8 +177,8 @@ class Moments:
             return column
         try:
             return pyarrow("pyarrow.compute").assume_timezone(column, self._options.zone)
-        except pyarrow().ArrowInvalid as error:
-            raise InvalidInput(str(error).split(". ")[0].split("\n")[0]) from None
+        except pyarrow().ArrowInvalid:
+            raise InvalidInput(_changed_then(self._options.zone)) from None
 
 
 _ZONE_HINT = "or say which it is: --zone UTC, --zone Europe/Berlin (zone='UTC')"
@@ -172,6 +186,10 @@ _ZONE_HINT = "or say which it is: --zone UTC, --zone Europe/Berlin (zone='UTC')"
 
 def _zone_needed() -> InvalidInput:
     return InvalidInput(f"the time has no zone: {_ZONE_HINT.removeprefix('or ')}")
+
+
+def _changed_then(zone: str | None) -> str:
+    return f"the clock of {zone} was changed then: this time comes twice there, or never"
 
 
 def _ratio(wanted: int, given: int) -> tuple[int, int]:
@@ -186,8 +204,6 @@ def _counts(column: pa.Array, factor: int) -> NDArray[np.int64]:
     types = pyarrow().types
     if types.is_decimal(column.type):
         return exact_cast(values.scaled_text(column.cast(pyarrow().string()), factor), np.dtype(np.int64), "time")
-    if not (types.is_integer(column.type) or types.is_floating(column.type)):
-        raise InvalidInput(f"Arrow's type {column.type} is no time")
     whole = exact_cast(column.to_numpy(), np.dtype(np.int64), "time")
     return encode(whole, factor, "time")
 

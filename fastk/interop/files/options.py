@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 EPOCH_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 """Units of epoch numbers in files, and how many of them make a second."""
+DEFAULT_TIME_FIELDS = ("recv_ts",)
 ROW = "row"
 """As a constant of an integer field: the number of the row in the input, from 1 on."""
 
@@ -34,7 +35,7 @@ class ReadOptions:
     time_unit: str | None = None
     time_format: str | None = None
     zone: str | None = None
-    time_fields: tuple[str, ...] = ("recv_ts",)
+    time_fields: tuple[str, ...] = DEFAULT_TIME_FIELDS
     raw: bool = False
 
     def __post_init__(self) -> None:
@@ -42,6 +43,8 @@ class ReadOptions:
             raise InvalidInput(f"time_unit {self.time_unit!r} is unknown: give {', '.join(EPOCH_UNITS)}")
         if self.time_unit is not None and self.time_format is not None:
             raise InvalidInput("give time_unit for epoch numbers or time_format for text, not both")
+        if self.time_format is not None:
+            _check_format(self.time_format)
         if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
             raise InvalidInput(f"the delimiter must be one ASCII character, not {self.delimiter!r}")
         if not isinstance(self.skip_lines, int) or self.skip_lines < 0:
@@ -75,6 +78,16 @@ class ReadOptions:
         """All of it as plain values."""
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
         return {name: dict(value) if hasattr(value, "items") else value for name, value in plain.items()}
+
+
+def _check_format(form: str) -> None:
+    """Refuse a form of text that leaves something to guess; Arrow ends the process for an empty one."""
+    if "%Z" in form:
+        raise InvalidInput("time_format has %Z, and names of zones are ambiguous: write the name, and give zone")
+    day = datetime(2001, 2, 3)
+    for part, other in (("year", day.replace(year=2002)), ("month", day.replace(month=3)), ("day", day.replace(day=4))):
+        if day.strftime(form) == other.strftime(form):
+            raise InvalidInput(f"time_format {form!r} does not tell the {part}")
 
 
 def text_mapping(given: Mapping[str, Any] | None, what: str) -> dict[str, str]:

@@ -187,7 +187,7 @@ class JsonLinesSource(Source):
         raise InvalidInput(f"{self.path}: the first line is no JSON object: {problem}")
 
     def _records(self, refuse: Refuse) -> Iterator[dict[str, Any]]:
-        decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
+        decoder = json.JSONDecoder(object_pairs_hook=_distinct, parse_float=str, parse_int=str, parse_constant=str)
         number = -1
         with io.BufferedReader(self._stream()) as lines:
             for line in lines:
@@ -201,6 +201,8 @@ class JsonLinesSource(Source):
                     problem = "the text is not UTF-8"
                 except (ValueError, RecursionError) as error:
                     problem = f"no JSON ({getattr(error, 'msg', 'nested too deeply')})"
+                except _Doubled as error:
+                    problem = str(error)
                 if problem is None:
                     yield record
                 else:
@@ -220,6 +222,18 @@ class JsonLinesSource(Source):
                 yield _columns_of(held, names)
 
 
+class _Doubled(Exception):
+    """An object has two values under one name."""
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Doubled(f"{next(name for name in names if names.count(name) > 1)!r} has two values")
+    return found
+
+
 def _columns_of(records: list[dict[str, Any]], names: list[str]) -> Columns:
     text = pyarrow().string()
     return {name: pyarrow().array([_json_text(record.get(name)) for record in records], text) for name in names}
@@ -237,7 +251,7 @@ class ParquetSource(Source):
     """Row groups, in pieces."""
 
     def _open(self) -> list[str]:
-        self._file = pyarrow("pyarrow.parquet").ParquetFile(self.path, memory_map=True)
+        self._file = pyarrow("pyarrow.parquet").ParquetFile(self.path, memory_map=True, page_checksum_verification=True)
         self._schema = self._file.schema_arrow
         self._rows_read = 0
         return list(self._schema.names)

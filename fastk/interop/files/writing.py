@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import os
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastk.errors import InvalidInput
 from fastk.interop.files.formats import FileKind, delimiter_of, pyarrow
+from fastk.interop.whole_file import checked_target, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,32 +26,15 @@ if TYPE_CHECKING:
 
 def write_file(path: str, kind: FileKind, layout: Layout, batches: Iterable[Rows], *, overwrite: bool) -> int:
     """Write rows into a new file; how many they were. InvalidInput if the file is there and is not to be replaced."""
-    if os.path.isdir(path):
-        raise InvalidInput(f"{path} is a folder; name a file")
+    checked_target(path)
     if not overwrite and os.path.lexists(path):
         raise InvalidInput(f"{path} exists: name another file, or say overwrite")
     rows = 0
-    with _whole_or_not(path) as temporary, _WRITERS[kind.format](temporary, path, kind, layout) as write:
+    with whole_file(path) as temporary, _WRITERS[kind.format](temporary, path, kind, layout) as write:
         for part in batches:
             write(layout.batch(part))
             rows += len(part)
     return rows
-
-
-@contextmanager
-def _whole_or_not(path: str) -> Iterator[str]:
-    """A temporary name beside a file, which becomes it at the end."""
-    folder, name = os.path.split(os.path.abspath(path))
-    temporary = os.path.join(folder, f".{name}.exporting-{os.getpid()}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.remove(temporary)
-        raise
 
 
 @contextmanager
@@ -108,7 +92,7 @@ def _json(column: pa.Array) -> pa.Array:
 @contextmanager
 def _parquet(temporary: str, path: str, kind: FileKind, layout: Layout) -> Iterator[Write]:
     library = pyarrow("pyarrow.parquet")
-    with library.ParquetWriter(temporary, layout.schema, compression="zstd") as writer:
+    with library.ParquetWriter(temporary, layout.schema, compression="zstd", write_page_checksum=True) as writer:
         yield writer.write_batch
 
 

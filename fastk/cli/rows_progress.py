@@ -17,7 +17,7 @@ _PATIENCE = 1.0
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int, int], None] | None]:
-    """What an import tells how far it is; None where nobody looks."""
+    """What an import or an export tells how far it is; None where nobody looks."""
     if not sys.stderr.isatty() or importlib.util.find_spec("rich") is None:
         yield None
         return
@@ -35,20 +35,22 @@ class _Bar:
         self._begin = time.monotonic()
         self._phase = ""
         self._phase_begin = self._begin
+        self._rows = 0
         self._bar: Any = None
         self._task: Any = None
 
     def tell(self, what: str, rows: int, done: int, total: int) -> None:
         """Show what is being done, rows, and how much of it is done."""
         now = time.monotonic()
-        if what != self._phase:
+        if what != self._phase or rows < self._rows:  # the next series of an export begins with few again
             self._phase, self._phase_begin = what, now
+        self._rows = rows
         if self._bar is None:
             if now - self._begin < _PATIENCE:
                 return
             self._start()
         speed = rows / max(now - self._phase_begin, 0.001)
-        text = f"{what:8} {rows:>13,} rows {speed:>11,.0f}/s"
+        text = f"{what:9} {rows:>13,} rows {speed:>11,.0f}/s"
         self._bar.update(self._task, description=text, completed=done, total=total or None)
 
     def _start(self) -> None:

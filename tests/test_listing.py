@@ -30,7 +30,7 @@ def filled(store):
         store.register_kline_series(symbol, "5m", 5 * MINUTE).put(bars(JANUARY, 3))
         series = store.register_kline_series(symbol, "1m", MINUTE)
         series.put(bars(JANUARY, 10))
-        series.put(joined(bars(JANUARY + 10 * MINUTE, 5), bars(FEBRUARY, 5)))
+        series.append(joined(bars(JANUARY + 10 * MINUTE, 5), bars(FEBRUARY, 5)))
         store.register_indicator_series(symbol, "1m", "rsi_14")
         key = fastk.feature_series_key(symbol, "1m", "gap")
         store.register_scalar_series(key, MINUTE).put({"ts": [JANUARY], "value": [5]})
@@ -185,8 +185,8 @@ def test_foreign_files_between_the_series_are_passed_over(filled):
 def test_the_first_chunk_is_sealed_and_deltas_are_active(store):
     series = store.register_kline_series("BTC", "1m", MINUTE)
     for step in range(3):
-        series.put(bars(JANUARY + step * 5 * MINUTE, 5))
-    series.put(joined(bars(JANUARY + HOUR, 1), bars(FEBRUARY, 2)))
+        series.append(bars(JANUARY + step * 5 * MINUTE, 5))
+    series.append(joined(bars(JANUARY + HOUR, 1), bars(FEBRUARY, 2)))
     chunks = store.kline_chunk_inventory("BTC", "1m")
     assert [(chunk.partition_key, chunk.state, chunk.generation, chunk.count) for chunk in chunks] == [
         ("2024-01", ChunkState.SEALED, 1, 5),
@@ -210,7 +210,7 @@ def test_a_month_sums_up_its_chunks(store):
     series = store.register_kline_series("BTC", "1m", MINUTE)
     series.put(bars(MARCH, 4))
     series.put(bars(JANUARY, 5))
-    series.put(bars(JANUARY + HOUR, 6))
+    series.append(bars(JANUARY + HOUR, 6))
     months = store.kline_month_inventory("BTC", "1m")
     assert months == [
         fastk.MonthInventoryEntry("2024-01", 2, 11, 1, 1, 0),
@@ -221,7 +221,7 @@ def test_a_month_sums_up_its_chunks(store):
 def test_months_of_hours_and_days(store):
     hours = store.register_trade_series("BTC", "spot")
     hours.put(trades([JANUARY, JANUARY + HOUR, FEBRUARY]))
-    hours.put(trades([JANUARY + HOUR + 5], first_id=9))
+    hours.append(trades([JANUARY + HOUR + 5], first_id=9))
     assert [(month.month_key, month.chunk_count, month.record_count) for month in hours.month_inventory()] == [
         ("2024-01", 3, 3),
         ("2024-02", 1, 1),

@@ -59,7 +59,7 @@ class TestAppends:
     def test_deltas_are_read_as_all_other_rows_are(self, store: fastk.FastKStore) -> None:
         series = store.series(KEY)
         series.put(FEBRUARY)
-        series.put(REST_OF_FEBRUARY)
+        series.append(REST_OF_FEBRUARY)
         assert [meta.state.name for meta in series.chunk_inventory()] == ["SEALED", "SEALED", "ACTIVE"]
         both = np.concatenate([FEBRUARY["close"], REST_OF_FEBRUARY["close"]])
         assert series.range("2024-02-01", None).close.tolist() == both.tolist()

@@ -32,7 +32,7 @@ def series():
     with temporary_store() as store:
         handle = store.register_kline_series("BTC", "1m", MINUTE, price_scale=100, volume_scale=8)
         handle.put(bars(JANUARY, 4))
-        handle.put(joined(bars(JANUARY + 4 * MINUTE, 3), bars(FEBRUARY, 5), bars(MARCH, 2)))
+        handle.append(joined(bars(JANUARY + 4 * MINUTE, 3), bars(FEBRUARY, 5), bars(MARCH, 2)))
         yield handle
 
 
@@ -265,7 +265,7 @@ def test_rows_outlive_their_store(form):
     with temporary_store() as store:
         handle = store.register_kline_series("BTC", "1m", MINUTE, price_scale=100, volume_scale=8)
         handle.put(bars(JANUARY, 4))
-        handle.put(joined(bars(JANUARY + 4 * MINUTE, 3), bars(FEBRUARY, 5), bars(MARCH, 2)))
+        handle.append(joined(bars(JANUARY + 4 * MINUTE, 3), bars(FEBRUARY, 5), bars(MARCH, 2)))
         rows, columns = list(forms(handle))[form]
         taken = rows.close
         store.close()

@@ -49,7 +49,7 @@ def test_each_block_and_each_value_stands_there_once(values, cut, zone_rows):
         series = store.register_series(KEY, values_schema("f8"))
         columns = {name: np.asarray(column) for name, column in columns_of(ts, values).items()}
         for rows in pieces:
-            series.put({name: column[rows] for name, column in columns.items()}, zone_rows=zone_rows)
+            series.append({name: column[rows] for name, column in columns.items()}, zone_rows=zone_rows)
         zones = [zones_of(ts[rows], values[rows], zone_rows) for rows in pieces]
         assert same(series.zone_map("value"), itertools.chain(*zones))
         pairs = [zip(values[rows].tolist(), ts[rows].tolist(), strict=True) for rows in pieces]

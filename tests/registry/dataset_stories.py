@@ -58,7 +58,7 @@ def fill(store):
         series = store.register_kline_series(symbol, "1d", DAY, 100, 1)
         for month in MONTHS[:3]:
             series.put(bars(month, 5, DAY))
-        series.put(bars(MONTHS[2] + 6 * DAY, 3, DAY))
+        series.append(bars(MONTHS[2] + 6 * DAY, 3, DAY))
     store.register_trade_series("BTCUSDT", "spot").put(trades([JANUARY + 7, JANUARY + 7, JANUARY + 9 * 3_600_000]))
     key = fastk.feature_series_key("BTCUSDT", "1d", "rsi_14")
     store.register_scalar_series(key, DAY).put(np.array([(JANUARY, 5), (JANUARY + DAY, -3)]))

@@ -460,6 +460,8 @@ class FailingSystem:
                 return os.write(descriptor, memoryview(buffers[0])[: self.longest_write])
             result = real(*arguments)
             if mine == self.fail_at:
+                if name == "open":
+                    os.close(result)  # nobody gets it: thousands of these would be more than a process may have
                 self._fail(arguments)
             return result
 

@@ -109,7 +109,7 @@ def make(name: str, root: Path) -> None:
         mock.patch("fastk.engine.writer.now_ms", return_value=NOW),
         mock.patch.multiple(chunk_tables, **(limits or {"INLINE_MAX": 256})),
         mock.patch.multiple(retired, INLINE_MAX=0 if limits else 256),
-        fastk.FastKStore.open(root) as store,
+        fastk.FastKStore.open(root, policy=fastk.CompactionPolicy(tier_fanout=0)) as store,
     ):
         schema = {"quirky": QUIRKY, "tables": fastk.SCALAR}.get(name) or SCHEMAS[name]
         scales = dict(zip(schema.scale_names, (100, 1000), strict=False))

@@ -354,11 +354,12 @@ class Plan:
 
 def _cuts(timeline: Timeline, rows: Int64) -> list[tuple[int, int]]:
     """Which piece the rows of each part come from, and where the part ends. Rows without one belong to any."""
-    own = rows[rows >= 0]
-    if not own.size:
+    places = np.flatnonzero(rows >= 0)
+    if not places.size:
         return []
+    own = rows[places]
     first, last = timeline.piece_of(int(own[0])), timeline.piece_of(int(own[-1]))
-    stops = [0, *(int((rows >= timeline.bases[piece]).argmax()) for piece in range(first + 1, last + 1)), rows.size]
+    stops = [0, *places[own.searchsorted(timeline.bases[first + 1 : last + 1])].tolist(), rows.size]
     pieces = zip(range(first, last + 1), pairwise(stops), strict=True)
     return [(piece, stop) for piece, (start, stop) in pieces if start < stop]
 

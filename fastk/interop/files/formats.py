@@ -79,6 +79,8 @@ def expand(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> 
     for path in paths:
         if os.path.isdir(path):
             raise InvalidInput(f"{path} is a folder: give its files, such as {os.path.join(path, '*.csv')!r}")
+        if not os.path.isfile(path):
+            raise InvalidInput(f"{path} is no file, and a pipe cannot be read again: save what comes out of it first")
         if paths.count(path) > 1:
             raise InvalidInput(f"{path} is given twice")
     return paths

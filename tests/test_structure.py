@@ -181,7 +181,14 @@ def project_sources() -> list[Path]:
 
 
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree_of(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    """Those of a module: they stand among statements, so that expressions are not looked into."""
+    waiting: list[ast.AST] = [tree_of(path)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        inner = ast.iter_child_nodes(node)
+        waiting += (each for each in inner if isinstance(each, ast.stmt | ast.ExceptHandler | ast.match_case))
 
 
 def report(faults: list[str]) -> None:

@@ -109,7 +109,7 @@ def arrow_array(column: NDArray[Any], kind: pa.DataType) -> pa.Array:
     """A column as an array of Arrow over the same memory, which it keeps; bits, text and strided columns are copied."""
     pa = pyarrow()
     if column.dtype.kind in "bS":  # bits of Arrow, and bytes of any length: laid out otherwise
-        return pa.array(column, kind)
+        return pa.array(column.tolist() if column.dtype.kind == "S" else column, kind)  # some versions end bytes at a 0
     return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(np.ascontiguousarray(column))])
 
 

@@ -40,6 +40,7 @@ def register(
     connection: duckdb.DuckDBPyConnection, series: Any, name: str | None = None, *, decoded: bool = False
 ) -> None:
     """Make a series a view of a connection, by its key or another name; one that is there already is replaced."""
+    need("duckdb", "duckdb")
     connection.register(str(series.key) if name is None else name, series.arrow_dataset(decoded=decoded))
 
 

@@ -6,6 +6,7 @@ needs, which condition rows must meet, and how many rows are enough.
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from fastk.interop.arrow import BATCH_ROWS, Layout
@@ -32,13 +33,15 @@ def scan(series: Any, *, decoded: bool = False) -> pl.LazyFrame:
 def lazy_frame(snapshot: Snapshot, decoded: bool) -> pl.LazyFrame:
     """The rows of a snapshot, read when the frame is collected, and as far as its query needs them."""
     settings = snapshot.settings
-    source = _Source(snapshot, decoded)
-    lazy: pl.LazyFrame = need("polars.io.plugins", "polars").register_io_source(
-        source,
+    register = need("polars.io.plugins", "polars").register_io_source
+    shown = {"explain_name": "fastk", "explain_detail": str(settings.key)}
+    lazy: pl.LazyFrame = register(
+        _Source(snapshot, decoded),
         schema=frame(Layout(settings, None, decoded).schema.empty_table()).schema,
         is_pure=True,  # a snapshot never changes
-        explain_name="fastk",
-        explain_detail=str(settings.key),
+        **{
+            name: text for name, text in shown.items() if name in signature(register).parameters
+        },  # polars 1 has them not
     )
     return lazy
 

@@ -23,6 +23,8 @@ def checked_target(path: str) -> str:
         raise InvalidInput(f"{path} is no file, and nothing else is written to; name a file")
     if not os.path.isdir(folder):
         raise InvalidInput(f"there is no folder {folder}; make it, or name another file")
+    if not os.access(folder, os.W_OK):
+        raise InvalidInput(f"no file may be written into {folder}; name another one")
     refuse_in_store(path)
     return target
 

@@ -1,6 +1,7 @@
 """What is wrong with a file is told in one line that names the file and the line, and nothing is written."""
 
 import gzip
+import os
 import re
 
 import numpy as np
@@ -227,6 +228,9 @@ def test_files_that_are_not_there(store, folder):
         with pytest.raises(fastk.NotFound, match="no such file"):
             take(store, path)
     assert "is a folder" in refused(store, folder)
+    os.mkfifo(folder / "pipe.csv")
+    assert "a pipe cannot be read again" in refused(store, folder / "pipe.csv")
+    (folder / "pipe.csv").unlink()
     path = write(folder, bar_text(range(3)))
     assert "is given twice" in refused(store, [path, folder / "*.csv"])
 

@@ -171,6 +171,12 @@ def test_only_a_file_is_replaced(tmp_path, klines):
     assert sorted(each.name for each in tmp_path.iterdir()) == ["device.csv", "link.csv", "pipe.csv", "real.csv"]
 
 
+def test_a_folder_that_takes_no_files(tmp_path, klines, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # for the superuser there is none
+    with pytest.raises(fastk.InvalidInput, match=f"no file may be written into {tmp_path}; name another one"):
+        klines.export(tmp_path / "a.csv")
+
+
 def test_an_export_that_fails_leaves_nothing(store, tmp_path, klines):
     klines.put({name: np.arange(1, 4) for name in fastk.KLINE.names})
 

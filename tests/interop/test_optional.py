@@ -57,6 +57,17 @@ def test_a_missing_library_is_named_with_its_extra(monkeypatch, library, extra, 
     assert str(missing.value) == f"this needs {library}, which is not installed: pip install 'fastk-engine[{extra}]'"
 
 
+def test_a_library_that_is_too_old_is_named_with_what_it_takes(monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.setattr(duckdb, "__version__", "1.4.1")
+    words = r"needs duckdb 2 or newer, and 1\.4\.1 is installed: pip install 'fastk-engine\[duckdb\]'"
+    with three_months() as (store, series), duckdb.connect() as connection:
+        with pytest.raises(ModuleNotFoundError, match=words):
+            fastk.duckdb.connect(store)
+        with pytest.raises(ModuleNotFoundError, match=words):
+            fastk.duckdb.register(connection, series)
+
+
 def test_modules_for_other_libraries_do_not_hide_them():
     assert not {"polars", "duckdb"} & set(fastk.__all__)
     assert fastk.polars.__name__.startswith("fastk.interop.")

@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from interop_stores import SCHEMAS, UNITS, put_in_pieces, registered, rows_of, same_bytes
 
+from fastk import Schema
+
 WAYS = {
     "numpy": lambda rows, **_: rows.to_numpy(),
     "pandas": lambda rows, **how: rows.to_pandas(**how),
@@ -73,6 +75,18 @@ def test_sql_gives_the_same_rows(data):
             connection.register("rows", series.arrow_dataset())
             other.put(connection.sql("select * from rows"))
         assert same_bytes(other.range(), columns)
+
+
+@pytest.mark.parametrize("way", ["numpy", "pandas", "polars", "arrow", "stream"])
+def test_bytes_do_not_end_at_a_zero(way):
+    """Some versions of Arrow cut them there."""
+    texts = np.array([b"\0a", b"a\0b", b"", b"\xff\0\1"], "S3")
+    schema = Schema("note", [("ts", "i8"), ("note", "S3")])
+    with temporary_store() as store:
+        series, other = (registered(store, schema, symbol=symbol) for symbol in "XY")
+        series.put({"ts": np.arange(4), "note": texts})
+        other.put(WAYS[way](series.range()))
+        assert other.range().note.tobytes() == texts.tobytes()
 
 
 def test_no_rows_have_their_columns_and_types():

@@ -78,6 +78,13 @@ def test_the_wheel_works_in_a_bare_environment(version, wheel, tmp_path):
     print(run(python, SMOKE, cwd=tmp_path / "work"))
 
 
+@pytest.mark.parametrize("command", [("uvx", "--from"), ("pipx", "run", "--spec")], ids=lambda words: words[0])
+def test_the_wheel_runs_without_being_installed(command, wheel, tmp_path):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    assert run(*command, wheel, "fastk", "--version", cwd=tmp_path) == f"fastk {fastk.__version__}\n"
+
+
 def test_the_wheel_works_with_the_oldest_versions_allowed(wheel, tmp_path):
     python = bare(PYTHONS[0], tmp_path)
     install(python, wheel, *LOWEST)

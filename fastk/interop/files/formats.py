@@ -76,11 +76,15 @@ def expand(files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> 
     paths = [path for each in given for path in _matching(os.path.expanduser(os.fspath(each)))]
     if not paths:
         raise InvalidInput("no files were given")
+    seen: set[str] = set()
     for path in paths:
         if os.path.isdir(path):
             raise InvalidInput(f"{path} is a folder: give its files, such as {os.path.join(path, '*.csv')!r}")
-        if paths.count(path) > 1:
+        if not os.path.isfile(path):
+            raise InvalidInput(f"{path} is no file, and a pipe cannot be read again: save what comes out of it first")
+        if path in seen:
             raise InvalidInput(f"{path} is given twice")
+        seen.add(path)
     return paths
 
 

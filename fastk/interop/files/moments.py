@@ -103,6 +103,8 @@ class Moments:
         if self._options.time_format is not None:
             return self._by_format(column, self._options.time_format)
         library = pyarrow()
+        if not self._is_within_nanoseconds(column):
+            return self._one_by_one(column)
         for zone in ("UTC", None):  # Arrow takes text of one kind: all with a zone, or all without
             try:
                 parsed = column.cast(library.timestamp("ns", zone))
@@ -110,6 +112,12 @@ class Moments:
                 continue
             return values.datetimes(self._with_zone(parsed), self._unit)
         return self._one_by_one(column)
+
+    @staticmethod
+    def _is_within_nanoseconds(column: pa.Array) -> bool:
+        """Whether text begins with years that nanoseconds reach: some versions of Arrow wrap around at others."""
+        ends = pyarrow("pyarrow.compute").min_max(column).as_py()
+        return not len(column) or (ends["min"] >= "1678" and ends["max"] < "2262")
 
     def _one_by_one(self, column: pa.Array) -> NDArray[np.int64]:
         """Text that is not of one kind, or beyond the years that nanoseconds reach."""

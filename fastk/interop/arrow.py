@@ -108,8 +108,10 @@ def checked_columns(settings: SeriesSettings, columns: Iterable[str] | None) -> 
 def arrow_array(column: NDArray[Any], kind: pa.DataType) -> pa.Array:
     """A column as an array of Arrow over the same memory, which it keeps; bits, text and strided columns are copied."""
     pa = pyarrow()
-    if column.dtype.kind in "bS":  # bits of Arrow, and bytes of any length: laid out otherwise
-        return pa.array(column.tolist() if column.dtype.kind == "S" else column, kind)  # some versions end bytes at a 0
+    if column.dtype.kind == "b":  # bits of Arrow: laid out otherwise
+        return pa.array(column, kind)
+    if column.dtype.kind == "S":  # by way of Python: pyarrow cuts numpy's bytes at their first zero
+        return pa.array(column.tolist(), kind)
     return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(np.ascontiguousarray(column))])
 
 

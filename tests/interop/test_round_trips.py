@@ -114,3 +114,14 @@ def test_points_and_query_results_go_out_too():
         assert pa.table(found)["value"].to_pylist() == [70, 80]
         assert series.at_many([3, 1]).rows.to_pandas(decoded=True)["value"].tolist() == [3.0, 1.0]
         assert series.latest(2).to_arrow(["value"]).to_pydict() == {"value": [70, 80]}
+
+
+def test_text_with_zero_bytes_within_comes_back():
+    """pyarrow cuts numpy's bytes at the first zero; numpy only at those behind the last other byte."""
+    schema = Schema("texts", [("ts", "i8"), ("text", "S3")])
+    with temporary_store() as store:
+        series = store.register_series(("A", "own", "texts"), schema)
+        series.put({"ts": [0, 1], "text": np.array([b"\0\1", b"a\0b"], "S3")})
+        for way in RAW:
+            assert store.register_series((way, "own", "texts"), schema).put(WAYS[way](series.range())).accepted == 2
+            assert store.series((way, "own", "texts")).range().text.tolist() == [b"\0\1", b"a\0b"], way

@@ -6,11 +6,9 @@ operation are timed by doing it up to each of them, or by a clock around them; "
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +23,7 @@ import fastk
 from bench.data import CLOSE, MINUTE, TIMEFRAME, Market, temporary_market
 from bench.measure import LOADED, take_turns, use_kernels
 from bench.queries import Values
-from bench.run import RESULTS_FOLDER, processor
+from bench.run import keep, processor
 from bench.signals import mixed
 from bench.table import aligned, figure
 from bench.writes import APPENDED, BareSyncs, FreshFolder, bars_from, read_bytes
@@ -62,7 +60,7 @@ def main() -> None:
     }
     report = as_text(facts, tables)
     print(report)
-    keep(report, {"facts": facts, "tables": {title: dict(parts) for title, parts in tables.items()}})
+    keep("floors", report, {"facts": facts, "tables": {title: dict(parts) for title, parts in tables.items()}})
 
 
 def measure_parts(market: Market) -> dict[str, list[Part]]:
@@ -318,17 +316,6 @@ def as_text(facts: dict[str, str], tables: dict[str, list[Part]]) -> str:
         rows = [["step", "takes"], *([part.name, figure(part.microseconds, "us")] for part in parts)]
         lines += ["", f"## {title}", "", *aligned(rows)]
     return "\n".join([*lines, ""])
-
-
-def keep(report: str, data: dict[str, Any]) -> None:
-    """Write the report beside the benchmarks' own."""
-    path = os.path.join(RESULTS_FOLDER, "floors")
-    with open(f"{path}.md", "w") as file:
-        file.write(report)
-    with open(f"{path}.json", "w") as file:
-        json.dump(data, file, indent=1)
-        file.write("\n")
-    print(f"kept in {os.path.relpath(path)}.md and .json", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -86,7 +86,7 @@ def run() -> None:
             "peers": contest and peer_table.as_data(contest),
             "threads": [each._asdict() for each in throughput],
         }
-        keep(options, report, data)
+        keep("latest" if options.size == "full" else "small", report, data)
 
 
 def parse_options() -> argparse.Namespace:
@@ -207,9 +207,9 @@ def as_text(
     return "\n".join([*lines, ""])
 
 
-def keep(options: argparse.Namespace, report: str, data: dict[str, Any]) -> None:
-    """Write the report beside the benchmarks: ``latest``, or ``small`` for a trial."""
-    path = os.path.join(RESULTS_FOLDER, "latest" if options.size == "full" else "small")
+def keep(name: str, report: str, data: dict[str, Any]) -> None:
+    """Write a report beside the benchmarks, as text and as data."""
+    path = os.path.join(RESULTS_FOLDER, name)
     with open(f"{path}.md", "w") as file:
         file.write(report)
     with open(f"{path}.json", "w") as file:

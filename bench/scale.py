@@ -6,10 +6,8 @@ The billion rows are real where the disk has room for them twice; otherwise the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,7 +15,7 @@ from typing import Any
 
 from bench.growth import CHUNKS, ROWS, SERIES, Axis, Grown, measure_axis
 from bench.measure import LOADED, use_kernels
-from bench.run import RESULTS_FOLDER, processor
+from bench.run import keep, processor
 from bench.table import aligned, figure
 
 SIZES = {
@@ -53,7 +51,8 @@ def main() -> None:
     report = as_text(facts, found, notes)
     print(report)
     if set(options.axes.split(",")) == set(AXES):
-        keep(options.size, report, {"facts": facts, "notes": notes, "costs": [as_data(each) for each in found]})
+        data = {"facts": facts, "notes": notes, "costs": [as_data(each) for each in found]}
+        keep("scale" if options.size == "full" else "scale-small", report, data)
 
 
 def parse_options() -> argparse.Namespace:
@@ -109,17 +108,6 @@ def spread(each: Grown) -> float:
 
 def as_data(each: Grown) -> dict[str, Any]:
     return {**each._asdict(), "per_tenfold": each.per_tenfold}
-
-
-def keep(size: str, report: str, data: dict[str, Any]) -> None:
-    """Write the report beside the benchmarks' own."""
-    path = os.path.join(RESULTS_FOLDER, "scale" if size == "full" else "scale-small")
-    with open(f"{path}.md", "w") as file:
-        file.write(report)
-    with open(f"{path}.json", "w") as file:
-        json.dump(data, file, indent=1)
-        file.write("\n")
-    print(f"kept in {os.path.relpath(path)}.md and .json", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is not in memory is read from the disk as far as it is asked for, whatever the system would read ahead."""
 
+import errno
 import os
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import fastk
 from bench.peers.cold import drop, resident_share
+from fastk.io.disk import Disk
 from fastk.io.mapping import map_descriptor, will_need
 
 ROWS = 200_000
@@ -55,3 +57,12 @@ def test_asking_ahead_for_memory_that_is_no_map_does_nothing():
     values = np.arange(10)
     will_need(values)
     assert values.tolist() == list(range(10))
+
+
+def test_a_system_that_takes_no_advice_is_read_as_well(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOSYS, "not implemented")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    (tmp_path / "file").write_bytes(bytes(range(200)) * 1_000)
+    assert Disk().map(str(tmp_path / "file"))[-1] == 199

@@ -301,7 +301,9 @@ def _read_ends(descriptor: int, size: int) -> None:
 
     They describe the rest, and are touched first; without this the first touch reads as much as the system reads ahead.
     """
-    if sys.platform == "linux":
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):  # advice: a system that takes none reads as well
         if size > _END_BYTES:
             os.posix_fadvise(descriptor, size - 1, 1, os.POSIX_FADV_WILLNEED)
         os.posix_fadvise(descriptor, 0, _END_BYTES, os.POSIX_FADV_WILLNEED)

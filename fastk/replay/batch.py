@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class ReplayBatch:
     """Events in order: ``source`` is the series' place among those replayed, ``row`` the row's place in that series.
 
-    ``ts`` is in the unit of the replay. ``series.range()[row]`` is the row itself, as long as the snapshot stays.
-    ``batch.rows(i)`` are the rows of one series, ``batch.column(name)`` a column of all events, and ``for source,
-    record in batch`` goes through them one by one. Cost: columns are read as they are asked for.
+    ``source`` is read-only. ``ts`` is in the unit of the replay. ``series.range()[row]`` is the row itself, as long as
+    the snapshot stays. ``batch.rows(i)`` are the rows of one series, ``batch.column(name)`` a column of all events, and
+    ``for source, record in batch`` goes through them one by one. Cost: columns are read as they are asked for.
     """
 
     def __init__(

@@ -121,6 +121,7 @@ class MergedReplay:
         source = np.empty(size, self._runs.labels.dtype)
         row, ts = np.empty((2, size), np.int64)
         permuted = self._runs.take(source, row, ts)
+        source.flags.writeable = False  # kernels that gather columns trust it
         places = begins, self._runs.places()
         batch = ReplayBatch(source, row, ts, self._sources, places, permuted, self._position, self._token_after)
         self._position += size

@@ -384,6 +384,13 @@ def test_columns_of_a_batch_in_one_chunk_are_not_copied(store, klines, ticks):
         assert not rows.ts.flags.writeable
 
 
+def test_the_sources_of_a_batch_cannot_be_changed(klines, ticks):
+    """The gathering of columns trusts them: another number would read beside the columns."""
+    batch = fastk.merged_replay([klines, ticks]).next_batch()
+    with pytest.raises(ValueError, match="read-only"):
+        batch.source[0] = 9
+
+
 def test_more_series_than_sixteen_bits_can_count_are_labelled_by_thirty_two(monkeypatch, store):
     handles = register(store, [(SINGLE, [(1, 0)], 1), (SINGLE, [(0, 0)], 1)])
     short = fastk.merged_replay(handles).next_batch()

@@ -16,6 +16,7 @@ from builders import (
     temporary_store,
     trades,
 )
+from support.disks import UnlistedDisk
 
 import fastk
 from fastk import ChunkState, InvalidInput, NotFound, SnapshotExpired, StoreStats
@@ -161,6 +162,25 @@ def test_one_unreadable_manifest_hides_nothing_else(filled):
         with pytest.raises(fastk.InvalidData, match=r"series\.meta"):
             reader.kline("BTC", "1m").range()
         reader.list_indicators()
+
+
+@pytest.mark.parametrize(("folder", "hidden"), [("BTC", ("BTC", "?", "?")), ("kline", ("BTC", "kline", "?"))])
+def test_a_folder_that_cannot_be_listed_hides_nothing_else(filled, folder, hidden):
+    with fastk.open(filled.root, "r", disk=UnlistedDisk(folder)) as reader:
+        entries = dict(zip(keys(reader.list_series()), reader.list_series(), strict=True))
+        assert "Permission denied" in entries[hidden].problem
+        sound = [entry for entry in entries.values() if entry.problem is None]
+        assert len(sound) == (5 if folder == "BTC" else 6)
+        assert reader.store_stats().series_count == len(sound)
+        assert keys(reader.list_series("ETH", "feature")) == [("ETH", *EACH[0])]
+
+
+def test_a_store_whose_series_cannot_be_listed_at_all_is_an_error(filled):
+    with (
+        fastk.open(filled.root, "r", disk=UnlistedDisk("series")) as reader,
+        pytest.raises(PermissionError, match="series"),
+    ):
+        reader.list_series()
 
 
 def test_an_unreadable_indicator_does_not_break_their_listing(filled):

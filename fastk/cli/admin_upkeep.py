@@ -113,6 +113,9 @@ def _each(
         if tell is not None:
             tell(number, len(entries))
         each = SeriesKey(entry.symbol, entry.category, entry.name)
+        if entry.problem is not None:
+            yield report(*each, problem=printable(entry.problem))
+            continue
         try:
             yield work(each)
         except _OF_THE_STORE:

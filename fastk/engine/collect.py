@@ -52,7 +52,9 @@ def find_garbage(disk: Disk, newest: Snapshot, now: int, grace_ms: int) -> Garba
     expired = [path for path in named if disk.exists(path)]
     waiting = _entries_of(newest, edit)
     unnamed = (
-        path for path in _unnamed(disk, newest, waiting) if _set_aside_at(disk, path, newest, now) <= now - grace_ms
+        path
+        for path in _unnamed(disk, newest, waiting)
+        if not disk.is_folder(path) and _set_aside_at(disk, path, newest, now) <= now - grace_ms
     )
     strays = sorted(set(unnamed) - set(expired), key=_commit_of)
     waves = [list(wave) for _, wave in groupby(strays, _commit_of)]

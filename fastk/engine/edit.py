@@ -187,8 +187,8 @@ class SeriesEdit:
         return [self._partition(ordinal).decide(self._policy) for ordinal in ordinals]
 
     def stored_partitions(self) -> list[int]:
-        """The partitions that have chunks, in order of time."""
-        return [int(ordinal) for ordinal in np.unique(self.newest.table["partition"])]
+        """The partitions that have chunks, or were changed here, in order of time."""
+        return sorted({*np.unique(self.newest.table["partition"]).tolist(), *self._partitions})
 
     @property
     def changes_files(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from fastk.errors import InvalidData
 from fastk.format import names, sidecars, tables
 from fastk.format.manifest import PREFIX_BYTES, check_manifest, parse_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
     from fastk.partition import PartitionUnit
+
+    Unlisted = Callable[[str, OSError], None]
 
 
 # A folder above a store that was there before may be another user's, or of a file system without such syncs.
@@ -50,17 +52,33 @@ def remove_tree(disk: Disk, path: str) -> None:
     disk.remove_folder(path)
 
 
-def series_folders(disk: Disk, root: str) -> Iterator[tuple[SeriesKey, str]]:
-    """Key and path of every folder of a store that is named like a series."""
-    top = os.path.join(root, names.SERIES_FOLDER)
-    for symbol in disk.list(top):
-        for category in disk.list(os.path.join(top, symbol)):
-            for name in disk.list(os.path.join(top, symbol, category)):
+def refuse(path: str, error: OSError) -> NoReturn:
+    """Raise the error of a folder that cannot be listed."""
+    raise error
+
+
+def series_folders(disk: Disk, root: str, unlisted: Unlisted = refuse) -> Iterator[tuple[SeriesKey, str]]:
+    """Key and path of every folder of a store that is named like a series.
+
+    ``unlisted`` is told of each folder that cannot be listed, and which therefore hides series.
+    """
+
+    def names_in(*parts: str) -> list[str]:
+        path = os.path.join(root, names.SERIES_FOLDER, *parts)
+        try:
+            return disk.list(path)
+        except OSError as error:
+            unlisted(path, error)
+            return []
+
+    for symbol in names_in():
+        for category in names_in(symbol):
+            for name in names_in(symbol, category):
                 try:
                     key = names.parse_series_path(symbol, category, name)
                 except InvalidData:
                     continue
-                yield key, os.path.join(top, symbol, category, name)
+                yield key, os.path.join(root, names.SERIES_FOLDER, symbol, category, name)
 
 
 class ChunkName(NamedTuple):

@@ -10,6 +10,7 @@ from fastk.engine.files import SeriesFiles, series_folders
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fastk.engine.files import Unlisted
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
 
@@ -21,7 +22,7 @@ class Layout(NamedTuple):
     """
 
     files: type[SeriesFiles]
-    folders: Callable[[Disk, str], Iterator[tuple[SeriesKey, str]]]
+    folders: Callable[[Disk, str, Unlisted], Iterator[tuple[SeriesKey, str]]]
     chunks: type[SeriesChunks]
 
 

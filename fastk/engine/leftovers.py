@@ -119,6 +119,7 @@ def _clear_tables(disk: Disk, newest: Snapshot) -> int:
         if identity is not None:
             sequence = names.sequence_and_part(identity)[0]
             highest = max(highest, sequence)
-            if sequence > manifest.sequence:
-                disk.remove(os.path.join(files.folder, name))
+            path = os.path.join(files.folder, name)
+            if sequence > manifest.sequence and not disk.is_folder(path):
+                disk.remove(path)
     return highest

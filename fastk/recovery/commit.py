@@ -65,7 +65,7 @@ def _clear_away(disk: Disk, plan: SeriesPlan, quarantine: Quarantine) -> None:
     place = plan.scan.place
     moved = (path for damaged in plan.quarantine for path in _with_sidecars(plan, damaged))
     for path in dict.fromkeys(moved):
-        if not (path == place.manifest and plan.needs_commit):
+        if not (path in (place.manifest, place.temporary) and plan.needs_commit):
             quarantine.take(path)
     quarantine.settle()
     if plan.has_temporary and not plan.needs_commit:
@@ -237,8 +237,7 @@ class _SeriesCommit:
 
     def _make_way(self, quarantine: Quarantine) -> None:
         """Keep what stands in the manifest's place and is none: a copy of a file, anything else itself."""
-        temporary = self._plan.scan.folder.get(names.MANIFEST_TEMPORARY)
-        if temporary is not None and temporary.kind != "file":
+        if self._place.temporary in self._plan.quarantine:
             quarantine.take(self._place.temporary)
         if self._place.manifest not in self._plan.quarantine:
             return

@@ -128,6 +128,8 @@ def plan_series(
         _keep(disk, plan, scan.manifest, count)
     elif scan.has_manifest or scan.chunk_names:
         _rebuild(disk, plan, count)
+    if scan.obstacle is not None and not plan.unrepaired:
+        plan.quarantine.append(scan.place.temporary)
     return plan
 
 

@@ -81,6 +81,8 @@ def rebuild_manifests(
         places = [place for place in work.survey.places if series is None or place.key == series]
         if series is not None and not places:
             raise NotFound(f"series {series} has no folder in {root}")
+        if series is None:
+            work.tell_what_is_hidden()
         return work.run_series(places, rebuild=True)
 
 
@@ -111,9 +113,13 @@ class _Repair:
         """The root first, then each series."""
         self._restore_store_file()
         self._remove_temporary()
+        self.tell_what_is_hidden()
+        return self.run_series(self.survey.places, rebuild=False)
+
+    def tell_what_is_hidden(self) -> None:
+        """What lies in the way between the series: nothing behind it is looked at."""
         left = (each for each in self.survey.verdicts if each.severity is Severity.DAMAGE)
         self.report.unrepaired += [str(each) for each in left if each.path != names.STORE_FILE]
-        return self.run_series(self.survey.places, rebuild=False)
 
     def run_series(self, places: Sequence[Place], *, rebuild: bool) -> RecoveryReport:
         """Plan and carry out, series by series."""

@@ -66,6 +66,16 @@ class SeriesScan:
         """Whether there is a file of that name, sound or not."""
         return names.MANIFEST_FILE in self.folder
 
+    @property
+    def obstacle(self) -> Problem | None:
+        """What stands under the temporary name of the manifest and is no file: no writer gets past it."""
+        entry = self.folder.get(names.MANIFEST_TEMPORARY)
+        if entry is None or entry.kind == "file":
+            return None
+        code = Code.SYMBOLIC_LINK if entry.kind == "link" else Code.FOREIGN_FILE
+        words = f"writers put the next manifest there, and it is no file ({entry.kind}): nothing can be written"
+        return Problem(code, words)
+
     @cached_property
     def named_chunks(self) -> frozenset[str]:
         """File names of the chunks that the manifest names."""

@@ -38,7 +38,7 @@ SET_ASIDE = "set aside: it is of a commit that was never finished"
 
 
 def _temporaries(scan: SeriesScan) -> list[Stray]:
-    if names.MANIFEST_TEMPORARY not in scan.folder:
+    if names.MANIFEST_TEMPORARY not in scan.folder or scan.obstacle is not None:
         return []
     return [Stray(Code.LEFTOVER, scan.place.temporary, "temporary", "a temporary file of an unfinished commit")]
 

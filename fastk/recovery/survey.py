@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 _OURS = frozenset({names.STORE_FILE, names.LOCK_FILE, names.DROPPED_FOLDER, names.QUARANTINE_FOLDER})
+_KINDS = {
+    names.LOCK_FILE: ("file", "no writer"),
+    names.QUARANTINE_FOLDER: ("folder", "no repair"),
+    names.DROPPED_FOLDER: ("folder", "no drop and no gc"),
+}
+"""What these names stand for, and who cannot do without."""
 _LARGEST_STORE_FILE = 1 << 16
 
 
@@ -106,11 +112,19 @@ def _look_at(disk: Disk, found: Survey, name: str, entry: Entry) -> None:
         found.say(Code.LEFTOVER, path, "a temporary file of an unfinished commit")
     elif name == names.SERIES_FOLDER:
         _walk(disk, found, path, entry, ())
-    elif name in (names.LOCK_FILE, names.QUARANTINE_FOLDER) and entry.kind == "link":
-        what = "no writer" if name == names.LOCK_FILE else "no repair"
-        found.say(Code.SYMBOLIC_LINK, path, f"a symbolic link, which {what} follows: remove it")
+    elif name in _KINDS and entry.kind != _KINDS[name][0]:
+        _say_of_another_kind(found, path, entry, *_KINDS[name])
     elif name not in _OURS:
         found.say(Code.UNKNOWN_FILE, path, "no file of FastK")
+
+
+def _say_of_another_kind(found: Survey, path: str, entry: Entry, kind: str, who: str) -> None:
+    if entry.kind == "link":
+        found.say(Code.SYMBOLIC_LINK, path, f"a symbolic link, which {who} follows: remove it")
+    else:
+        found.say(
+            Code.FOREIGN_FILE, path, f"no {kind} but something else ({entry.kind}), which {who} gets past: remove it"
+        )
 
 
 def _walk(disk: Disk, found: Survey, path: str, entry: Entry, parts: tuple[str, ...]) -> None:

@@ -139,6 +139,8 @@ class _SeriesWork:
         self.strays: list[Stray] = []
         if scan.is_unreadable:
             return
+        if scan.obstacle is not None:
+            self.verdicts.append(scan.place.verdict(scan.obstacle, scan.place.temporary))
         if scan.manifest is not None:
             examiner = Examiner(disk, scan, scan.manifest.settings, thorough=thorough, count=count)
             self.found = examiner.examine(named_chunks(scan))

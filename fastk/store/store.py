@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.engine.cache import MapCache, default_budget
-from fastk.engine.files import SeriesFiles, make_folders
+from fastk.engine.files import SeriesFiles, make_folders, refuse
 from fastk.engine.gate import WriteGate
 from fastk.engine.layouts import FORMAT_3, Layout, find_original
 from fastk.engine.reader import SeriesReader
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fastk.engine.compaction import CompactionPolicy
+    from fastk.engine.files import Unlisted
     from fastk.engine.mapped import Verify
     from fastk.engine.writer import Writer
     from fastk.partition import PartitionPolicy, PartitionUnit
@@ -360,15 +361,17 @@ class FastKStore(
     ) -> list[reports.SeriesInventoryEntry]:
         """The series whose parts match the shell patterns, sorted by symbol, category, name.
 
-        One unreadable manifest hides nothing else: its entry carries the ``problem``. Cost: one small read a series.
+        One unreadable manifest hides nothing else: its entry carries the ``problem``. So does the entry of a folder
+        that cannot be listed, with "?" for the parts of keys that it hides. Cost: one small read a series.
         """
         self._check_open()
-        entries = []
-        for key, _ in self._series_folders():
-            if all(matches(part, pattern) for part, pattern in zip(key, (symbol, category, name), strict=True)):
+        entries, hiding, patterns = [], list[tuple[str, OSError]](), (symbol, category, name)
+        for key, _ in self._series_folders(lambda path, error: hiding.append((path, error))):
+            if all(map(matches, key, patterns)):
                 entry = self._inventory_entry(key)
                 if entry is not None:
                     entries.append(entry)
+        entries += [entry for each in hiding if (entry := self._entry_of_folder(*each, patterns)) is not None]
         return sorted(entries, key=lambda entry: (entry.symbol, entry.category, entry.name))
 
     def _inventory_entry(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
@@ -383,6 +386,21 @@ class FastKStore(
         except (FastKError, OSError) as error:
             return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
 
+    def _entry_of_folder(
+        self, path: str, error: OSError, patterns: tuple[str, str, str]
+    ) -> reports.SeriesInventoryEntry | None:
+        """The entry of a folder that hides series; None if none of them would match."""
+        from fastk.store import reports
+
+        top = os.path.join(self.root, names.SERIES_FOLDER)
+        if path == top:
+            raise error
+        parts = os.path.relpath(path, top).split(os.sep)
+        if not all(map(matches, parts, patterns)):
+            return None
+        symbol, category, name = (*parts, "?", "?")[:3]
+        return reports.SeriesInventoryEntry(symbol, category, name, "?", 0, 0, 0, 0, 0, problem=str(error))
+
     def _entry_without_manifest(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
         from fastk.store import reports
 
@@ -392,9 +410,9 @@ class FastKStore(
             return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
         return None
 
-    def _series_folders(self) -> Iterator[tuple[SeriesKey, str]]:
-        """Key and path of every folder that is named like a series."""
-        return self._layout.folders(self._disk, self.root)
+    def _series_folders(self, unlisted: Unlisted = refuse) -> Iterator[tuple[SeriesKey, str]]:
+        """Key and path of every folder that is named like a series; ``unlisted`` hears of those that hide some."""
+        return self._layout.folders(self._disk, self.root, unlisted)
 
     def store_stats(self) -> reports.StoreStats:
         """Sums over all readable series. Linear in series and chunks."""

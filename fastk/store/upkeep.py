@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os.path
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from fastk.engine.compaction import CompactionDecision, CompactionPolicy
+    from fastk.engine.files import Unlisted
     from fastk.engine.reader import SeriesReader
     from fastk.engine.results import GcReport, MergeResult
     from fastk.engine.writer import Writer
@@ -34,7 +35,7 @@ class Upkeep:
         _check_open: Callable[[], None]
         _open_writer: Callable[[], Writer]
         _readers: dict[SeriesKey, SeriesReader]
-        _series_folders: Callable[[], Iterator[tuple[SeriesKey, str]]]
+        _series_folders: Callable[[Unlisted], Iterator[tuple[SeriesKey, str]]]
 
         @property
         def _writer(self) -> Writer: ...
@@ -93,18 +94,13 @@ class Upkeep:
         writer = self._writer if dry_run else self._open_writer()
         if not dry_run:
             self.init()
-        reports, problems = [], []
-        for key, _ in self._series_folders():
-            try:
-                self.series(key)
+        reports, problems = list[GcReport](), list[str]()
+        for key, _ in self._series_folders(lambda path, error: problems.append(str(error))):
+            self.series(key)
+            with _noting(problems), suppress(NotFound):
                 reports.append(writer.collect(self._readers[key], grace_ms, dry_run=dry_run))
-            except NotFound:
-                continue
-            except (LockTimeout, StoreClosed, SyncFailed, InvalidInput):  # true of every series
-                raise
-            except (FastKError, OSError) as error:
-                problems.append(str(error))
-        reports.append(writer.collect_dropped(grace_ms, dry_run=dry_run))
+        with _noting(problems):
+            reports.append(writer.collect_dropped(grace_ms, dry_run=dry_run))
         return GcReport(
             dry_run,
             sum(report.removed_files for report in reports),
@@ -113,6 +109,17 @@ class Upkeep:
             [os.path.relpath(path, self.root) for report in reports for path in report.removed_paths],
             problems,
         )
+
+
+@contextmanager
+def _noting(problems: list[str]) -> Iterator[None]:
+    """Note what is wrong with one series, and go on with the others."""
+    try:
+        yield
+    except (LockTimeout, StoreClosed, SyncFailed, InvalidInput):  # true of every series
+        raise
+    except (FastKError, OSError) as error:
+        problems.append(str(error))
 
 
 def _checked_grace(seconds: object) -> int:

@@ -103,6 +103,14 @@ class TestOneCommitASeries:
             assert klines.merge().merged == 2
         assert (klines.sequence, spans(klines)) == (6, [25])
 
+    def test_a_partition_that_the_batch_begins_can_be_merged_in_it(self, store, klines):
+        klines.put(bars(JANUARY))
+        with store.batch():
+            klines.put(bars(FEBRUARY + HOUR))
+            klines.append(bars(FEBRUARY + DAY, 2))
+            klines.merge("2024-02")
+        assert spans(klines) == [5, 7]
+
     def test_many_appends_are_held_as_few_pieces(self, store, klines):
         """Each change looks at all pieces of its partitions: one for each append would make that quadratic."""
         with store.batch():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from builders import DAY, FEBRUARY, HOUR, JANUARY, MARCH, MINUTE, assert_rows, bars, contents, joined, temporary_folder
 from lifecycle_calls import NO_TIERS, chunk_files, chunk_path, damage, folder_of, unchanged
-from support.disks import ForbiddenDisk, Journal, RecordingDisk
+from support.disks import ForbiddenDisk, Journal, RecordingDisk, UnlistedDisk
 
 import fastk
 from fastk import InvalidData, InvalidInput, LockTimeout, StoreClosed
@@ -367,6 +367,34 @@ class TestProblems:
         assert report.removed_files == 8
         assert len(report.problems) == 1
         assert "ETH" in report.problems[0]
+
+    def test_a_folder_that_cannot_be_listed_hides_no_other(self, store, merged):
+        store.register_kline_series("ETH", "1m", MINUTE)
+        with fastk.open(store.root, disk=UnlistedDisk("ETH")) as fresh:
+            report = fresh.gc(grace_seconds=0)
+        assert report.removed_files == 8
+        (problem,) = report.problems
+        assert "Permission denied" in problem
+
+    @pytest.mark.parametrize("dry_run", [False, True])
+    def test_what_is_no_folder_of_dropped_series_is_one_of_them(self, store, merged, tmp_path, dry_run):
+        """The series were collected before it was looked at: the report must tell of them."""
+        (Path(store.root) / ".fastk.dropped").symlink_to(tmp_path)
+        report = store.gc(grace_seconds=0, dry_run=dry_run)
+        assert report.removed_files == 8
+        (problem,) = report.problems
+        assert ".fastk.dropped is a symbolic link" in problem
+
+    def test_a_folder_under_a_name_of_ours_is_left_alone(self, store, merged):
+        below = folder_of(store, merged)
+        for path in (below / "chunks" / LEFTOVER, below / "chunks.00000099-0000.table"):
+            path.mkdir()
+            (path / "notes.txt").write_bytes(b"mine")
+        with fastk.open(store.root) as fresh:
+            fresh.kline("BTC", "1m").append(bars(MARCH))
+            report = fresh.gc(grace_seconds=0)
+        assert report.problems == []
+        assert report.removed_files == 8
 
     def test_damaged_rows_are_no_problem(self, store, merged):
         damage(chunk_path(store, merged, 0))

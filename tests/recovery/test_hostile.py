@@ -66,6 +66,7 @@ class TestLinks:
         try:
             place.symlink_to(moved)
             assert "symbolic_link" in codes(root)
+            assert "link" in rebuild_manifests(Disk(), str(root)).unrepaired[0]
             assert "link" in look_everywhere(root).unrepaired[0]
             assert place.is_symlink()
         finally:
@@ -129,6 +130,11 @@ class TestLinks:
         (folder(root) / "series.meta.tmp").symlink_to(outside / "precious")
         mend(root)
 
+    def test_a_folder_of_dropped_series_is_a_verdict(self, root, outside):
+        (root / ".fastk.dropped").symlink_to(outside)
+        assert only_verdict(root).code == "symbolic_link"
+        assert "no gc follows" in look_everywhere(root).unrepaired[0]
+
     def test_a_sidecar_is_replaced_and_not_followed(self, root, outside):
         file = sidecar(root, ".vix")
         file.unlink()
@@ -153,6 +159,29 @@ class TestStrangeFiles:
         os.mkfifo(file)
         assert len(codes(root)) == 1
         mend(root)
+
+    @pytest.mark.parametrize("manifest_is_sound", [True, False])
+    @pytest.mark.parametrize("kind", ["folder", "link", "pipe"])
+    def test_what_keeps_writers_from_the_next_manifest_is_damage_and_moved_away(self, root, kind, manifest_is_sound):
+        place, before = folder(root) / "series.meta.tmp", columns(root)
+        {"folder": place.mkdir, "link": lambda: place.symlink_to("nowhere"), "pipe": lambda: os.mkfifo(place)}[kind]()
+        if not manifest_is_sound:
+            flip(manifest(root), 99)
+        assert ("symbolic_link" if kind == "link" else "foreign_file") in codes(root)
+        report = mend(root)
+        assert f"series/BTCUSDT/kline/1m/{place.name}" in report.quarantined_paths
+        assert report.rebuilt_manifests == (not manifest_is_sound)
+        assert columns(root) == before
+        with fastk.open(root) as store:
+            assert store.kline("BTCUSDT", "1m").delete_range().deleted
+
+    @pytest.mark.parametrize("name", [".fastk.write.lock", ".fastk.dropped", ".fastk.quarantine"])
+    def test_what_keeps_writers_from_the_root_is_damage(self, root, name):
+        place = root / name
+        place.unlink(missing_ok=True)
+        place.mkdir() if name.endswith("lock") else place.write_bytes(b"")
+        found = only_verdict(root)
+        assert (found.code, found.severity, found.path) == ("foreign_file", "damage", name)
 
 
 def resealed(content: bytes) -> bytes:

@@ -17,7 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from fastk.io.disk import Disk
+from fastk.io.disk import Disk, Entry
 from fastk.io.lock import FileLock
 
 MOST_IMAGES = 16
@@ -383,6 +383,26 @@ class ForbiddenDisk(Disk):
 
     create = create_derived = replace_unnamed = sync_file = sync_folder = make_folder = _refuse
     rename = link = remove = remove_folder = lock = _refuse
+
+
+class UnlistedDisk(Disk):
+    """Refuses to list the folders of one name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def list(self, path: str) -> list[str]:
+        self._check(path)
+        return super().list(path)
+
+    def entries(self, path: str) -> dict[str, Entry]:
+        self._check(path)
+        return super().entries(path)
+
+    def _check(self, path: str) -> None:
+        if os.path.basename(path) == self._name:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
 
 
 class InterruptedDisk(Disk):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING
 
-from fastk.engine.files import ChunkName, SeriesFiles
+from fastk.engine.files import ChunkName, SeriesFiles, refuse
 from fastk.errors import FastKError, InvalidData
 from fastk.format import names as our_names
 from fastk.format.original import names
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from fastk.engine.files import Unlisted
     from fastk.format.manifest import Manifest
     from fastk.format.original.manifest import OriginalChunk
     from fastk.format.original.state import Entries
@@ -81,20 +82,24 @@ class OriginalFiles(SeriesFiles):
             )
 
 
-def original_folders(disk: Disk, root: str) -> Iterator[tuple[SeriesKey, str]]:
-    """Key and path of every series of an original store; no link is followed."""
+def original_folders(disk: Disk, root: str, unlisted: Unlisted = refuse) -> Iterator[tuple[SeriesKey, str]]:
+    """Key and path of every series of an original store; no link is followed. ``unlisted`` as in other stores."""
     top = os.path.join(root, our_names.SERIES_FOLDER)
-    return _series_below(disk, top, ())
+    return _series_below(disk, top, (), unlisted)
 
 
-def _series_below(disk: Disk, path: str, parts: tuple[str, ...]) -> Iterator[tuple[SeriesKey, str]]:
-    entries = disk.entries(path)
+def _series_below(disk: Disk, path: str, parts: tuple[str, ...], unlisted: Unlisted) -> Iterator[tuple[SeriesKey, str]]:
+    try:
+        entries = disk.entries(path)
+    except OSError as error:
+        unlisted(path, error)
+        return
     if len(parts) >= 3 and {our_names.MANIFEST_FILE, our_names.CHUNKS_FOLDER} & entries.keys():
         yield _key_of(disk, path, parts), path
     elif len(parts) < _DEEPEST:
         for name, entry in entries.items():
             if entry.kind == "folder":
-                yield from _series_below(disk, os.path.join(path, name), (*parts, name))
+                yield from _series_below(disk, os.path.join(path, name), (*parts, name), unlisted)
 
 
 def _key_of(disk: Disk, path: str, parts: tuple[str, ...]) -> SeriesKey:

@@ -36,7 +36,7 @@ class MergeResult:
 class GcReport:
     """What was removed, or with ``dry_run`` would be.
 
-    ``retired_files`` wait for the end of the grace period. ``problems`` are series that could not be looked at.
+    ``retired_files`` wait for the end of the grace period. ``problems`` are what could not be looked at.
     """
 
     dry_run: bool

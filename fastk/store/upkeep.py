@@ -85,7 +85,7 @@ class Upkeep:
 
         Writers do the first by themselves, with the next commit of a series. ``grace_seconds`` overrides the store's; a
         reader that pinned its snapshot before that may then find it expired. Files of other programs are never touched.
-        ``dry_run`` only reports. A series that cannot be read is a ``problem`` of the report and is left alone.
+        ``dry_run`` only reports. A series or folder that cannot be read is a ``problem`` of the report and left alone.
         """
         from fastk.engine.results import GcReport
 
@@ -94,6 +94,8 @@ class Upkeep:
         writer = self._writer if dry_run else self._open_writer()
         if not dry_run:
             self.init()
+            with writer.alone("gc"):
+                pass  # a lock that cannot be had is an error of the store, and no problem of each series
         reports, problems = list[GcReport](), list[str]()
         for key, _ in self._series_folders(lambda path, error: problems.append(str(error))):
             self.series(key)

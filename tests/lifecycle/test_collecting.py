@@ -405,6 +405,15 @@ class TestProblems:
         with fastk.open(store.root, lock_timeout=0.05) as other, store.batch(), pytest.raises(LockTimeout):
             other.gc()
 
+    def test_a_lock_that_is_forbidden_is_an_error(self, store, merged):
+        class Forbidden(Disk):
+            def lock(self, path, timeout):
+                raise PermissionError(13, "Permission denied", path)
+
+        with fastk.open(store.root, disk=Forbidden()) as other:
+            with pytest.raises(PermissionError, match="lock"):
+                other.gc()
+
     def test_a_failed_sync_is_an_error_and_shuts_the_store(self, store, merged):
         class Broken(Disk):
             def sync_folder(self, path):

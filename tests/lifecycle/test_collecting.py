@@ -410,9 +410,8 @@ class TestProblems:
             def lock(self, path, timeout):
                 raise PermissionError(13, "Permission denied", path)
 
-        with fastk.open(store.root, disk=Forbidden()) as other:
-            with pytest.raises(PermissionError, match="lock"):
-                other.gc()
+        with fastk.open(store.root, disk=Forbidden()) as other, pytest.raises(PermissionError, match="lock"):
+            other.gc()
 
     def test_a_failed_sync_is_an_error_and_shuts_the_store(self, store, merged):
         class Broken(Disk):

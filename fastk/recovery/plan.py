@@ -130,6 +130,8 @@ def plan_series(
         _rebuild(disk, plan, count)
     if scan.obstacle is not None and not plan.unrepaired:
         plan.quarantine.append(scan.place.temporary)
+    if plan.needs_commit and plan.set_aside:
+        _doubt_the_unnamed(disk, plan)
     return plan
 
 
@@ -161,6 +163,18 @@ def _unnamed_files(disk: Disk, scan: SeriesScan) -> list[SoundFile]:
     files = unnamed_chunk_files(disk, scan)
     sound = [SoundFile(file, file.head) for file in files if file.head is not None and file.has_own_name]
     return [each for each in sound if each.head.settings.series_id == series_id]
+
+
+def _doubt_the_unnamed(disk: Disk, plan: SeriesPlan) -> None:
+    """A whole commit that is set aside was acknowledged, if the manifest is a copy from before it."""
+    parts = [each for each in unnamed_commit(disk, plan.scan) if each.file_name in plan.set_aside]
+    if parts:
+        rows = sum(each.head.header.rows for each in parts)
+        plan.doubts.append(
+            f"{plan.scan.place.series_dir}: commit {parts[0].head.sequence} lay whole beside the manifest and was set "
+            f"aside ({rows:,} rows): its writer was killed before it counted, or the manifest is a copy from before "
+            f"it; in that case put its rows again"
+        )
 
 
 # From a sound manifest

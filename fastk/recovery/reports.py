@@ -125,7 +125,7 @@ class RecoveryReport:
 
     ``quarantined_paths`` are files that were moved to ``.fastk.quarantine/``, ``orphaned_paths`` those of unfinished
     commits that got a suffix. ``salvaged_chunk_paths`` are damaged chunks whose sound rows live on in new ones.
-    ``unrepaired`` says what is left as it is, and why; ``doubts`` what files without a manifest cannot tell.
+    ``unrepaired`` says what is left as it is, and why; ``doubts`` what files cannot tell.
     """
 
     removed_temp_files: int = 0

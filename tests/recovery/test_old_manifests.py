@@ -5,11 +5,14 @@ import os
 import pytest
 from builders import DAY, FEBRUARY, HOUR, JANUARY, MARCH, MINUTE, bars, contents, joined
 from recovery_stores import (
+    BLOCK,
     KEY,
     chunk_files,
     codes,
     columns,
+    flip_value,
     folder,
+    january,
     manifest,
     mend,
     quarantined,
@@ -21,6 +24,7 @@ import fastk
 from fastk.engine import writer
 from fastk.io.disk import Disk
 from fastk.recovery.listings import list_orphans
+from fastk.recovery.repair import rebuild_manifests, repair
 
 PARTS = 3
 
@@ -128,6 +132,15 @@ class TestOneCommitOld:
         assert (found.path, found.start_ts) == ("series/BTCUSDT/kline/1m/series.meta", MARCH)
         assert "commit 4" in found.detail
         assert "copy of the manifest" in found.detail
+
+    @pytest.mark.parametrize("is_rebuild", [False, True])
+    def test_a_repair_that_sets_it_aside_says_so(self, unnamed, is_rebuild):
+        flip_value(january(unnamed), "close", 0)
+        report = (rebuild_manifests if is_rebuild else repair)(Disk(), str(unnamed))
+        (doubt,) = report.doubts
+        assert "commit 4 lay whole beside the manifest and was set aside (5 rows)" in doubt
+        assert len(report.orphaned_paths) == 1
+        assert sum(lost.rows for lost in report.lost_rows) == BLOCK
 
     def test_a_torn_one_is_a_leftover_and_nothing_to_speak_of(self, root):
         write_commit(root, 4, 3, {"2024-03": bars(MARCH, 5), "2024-04": bars(MARCH + 31 * DAY, 5)}, only=[0])

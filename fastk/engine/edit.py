@@ -10,8 +10,8 @@ import numpy as np
 
 from fastk import kernels
 from fastk.engine import conflicts
-from fastk.engine.partition_edit import Counts, PartitionEdit
-from fastk.errors import Conflict, InvalidData, InvalidInput
+from fastk.engine.partition_edit import UNREADABLE, Counts, PartitionEdit
+from fastk.errors import Conflict, InvalidInput
 from fastk.format.sidecars import ZONE_ROWS
 from fastk.partition import split
 from fastk.times import check_storable, format_ts
@@ -96,7 +96,7 @@ class SeriesEdit:
         if last >= ordinal:
             return []
         partition = self._partition(last)
-        with suppress(InvalidData):  # a damaged chunk stays as it is, and keeps nobody from writing
+        with suppress(*UNREADABLE):  # such a chunk stays as it is, and keeps nobody from writing
             partition.seal(self._policy)
         return [partition]
 
@@ -111,7 +111,7 @@ class SeriesEdit:
 
     def _merge_if_advised(self, partition: PartitionEdit) -> None:
         if partition.decide(self._policy).should_merge:
-            with suppress(InvalidData):  # a damaged chunk stays as it is, and keeps nobody from writing
+            with suppress(*UNREADABLE):  # such a chunk stays as it is, and keeps nobody from writing
                 partition.merge()
 
     def _keep(self, changed: Iterable[PartitionEdit]) -> None:
@@ -145,10 +145,10 @@ class SeriesEdit:
             raise
 
     def _holds(self, start: int, end: int, columns: Columns) -> bool:
-        """Whether these very rows stand between two times; False where what stands there is damaged."""
+        """Whether these very rows stand between two times; False where what stands there cannot be read."""
         try:
             return conflicts.same_rows(self._rows_between(start, end), columns)
-        except InvalidData:
+        except UNREADABLE:
             return False
 
     def _rows_between(self, start: int, end: int) -> Columns:

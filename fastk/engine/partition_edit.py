@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from fastk.schema.columns import Columns
 
 
+UNREADABLE = (InvalidData, OSError)
+"""What a stored chunk raises that is damaged, or of which the system gives nothing."""
+
+
 class Counts(NamedTuple):
     """What became of the rows of a put."""
 
@@ -214,7 +218,7 @@ class PartitionEdit:
         """Whether the rows can be read; what was verified once costs nothing the next time."""
         try:
             self._columns(piece)
-        except (InvalidData, OSError):
+        except UNREADABLE:
             return False
         return True
 

@@ -35,6 +35,12 @@ def damage(path):
     path.write_bytes(data)
 
 
+def hide(path):
+    """Put a link in the place of a chunk: the system refuses to open it, as it does a file of another user."""
+    path.rename(path.with_suffix(".hidden"))
+    path.symlink_to(path.with_suffix(".hidden"))
+
+
 def unchanged(store):
     """A check that no file of a store changed since."""
     before = contents(store.root)

@@ -6,7 +6,18 @@ import tracemalloc
 import numpy as np
 import pytest
 from builders import DAY, FEBRUARY, HOUR, JANUARY, MARCH, MINUTE, assert_rows, bars, joined, part, temporary_store
-from lifecycle_calls import NO_TIERS, appended, chunk_files, chunk_path, damage, pictured, random_rows, spans, unchanged
+from lifecycle_calls import (
+    NO_TIERS,
+    appended,
+    chunk_files,
+    chunk_path,
+    damage,
+    hide,
+    pictured,
+    random_rows,
+    spans,
+    unchanged,
+)
 
 import fastk
 from fastk import (
@@ -272,9 +283,10 @@ class TestAutoMerge:
                 "2024-02"
             ]
 
-    def test_a_damaged_chunk_keeps_nobody_from_writing(self, store, klines):
+    @pytest.mark.parametrize("harm", [damage, hide])
+    def test_a_damaged_chunk_keeps_nobody_from_writing(self, store, klines, harm):
         appended(klines, puts=6)
-        damage(chunk_path(store, klines, 0))
+        harm(chunk_path(store, klines, 0))
         with fastk.open(store.root, policy=AUTO) as auto:
             assert auto.put_kline_chunk("BTC", "1m", bars(JANUARY + DAY)).accepted == 5
             assert auto.kline("BTC", "1m").put(bars(JANUARY + 2 * DAY)).accepted == 5
@@ -476,9 +488,10 @@ class TestSealing:
         klines.refresh()
         assert len(spans(klines)) == 11
 
-    def test_a_damaged_chunk_keeps_nobody_from_writing(self, store, klines):
+    @pytest.mark.parametrize("harm", [damage, hide])
+    def test_a_damaged_chunk_keeps_nobody_from_writing(self, store, klines, harm):
         appended(klines, puts=3)
-        damage(chunk_path(store, klines, 4))
+        harm(chunk_path(store, klines, 4))
         with fastk.open(store.root) as fresh:
             series = fresh.kline("BTC", "1m")
             assert series.put(bars(MARCH, 1)).accepted == 1

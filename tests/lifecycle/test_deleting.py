@@ -20,7 +20,7 @@ from builders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from lifecycle_calls import NO_TIERS, chunk_files, chunk_path, damage, spans, unchanged
+from lifecycle_calls import NO_TIERS, chunk_files, chunk_path, damage, hide, spans, unchanged
 
 import fastk
 from fastk import Conflict, InvalidData, InvalidInput, NotFound
@@ -186,9 +186,10 @@ class TestReplacing:
         if closed == "neither":
             check()
 
-    def test_damaged_rows_are_replaced_unread(self, store, year):
+    @pytest.mark.parametrize("harm", [damage, hide])
+    def test_damaged_rows_are_replaced_unread(self, store, year, harm):
         """How a damaged file is mended from the data that it was made from."""
-        damage(chunk_path(store, year, 1))
+        harm(chunk_path(store, year, 1))
         with fastk.open(store.root) as fresh:
             series = fresh.kline("BTC", "1m")
             assert series.replace_range(FEBRUARY, MARCH - 1, bars(FEBRUARY)).accepted == 5

@@ -4,6 +4,8 @@ What is out of order, or overlaps what is stored, is refused with a message that
 it was.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from builders import (
@@ -206,6 +208,13 @@ def test_a_series_must_be_registered_first(store):
     with pytest.raises(NotFound, match="register it first"):
         store.series(KEY).put(bars())
     assert store.list_series() == []
+
+
+def test_a_copy_without_empty_folders_can_be_written_to(store, klines):
+    Path(store.root, "series", *KEY, "chunks").rmdir()
+    with fastk.open(store.root) as copy:
+        assert copy.series(KEY).put(bars()).accepted == 5
+        assert len(copy.series(KEY)) == 5
 
 
 def test_two_store_objects_take_turns(store, klines):

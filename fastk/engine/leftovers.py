@@ -23,11 +23,13 @@ def set_aside(disk: Disk, newest: Snapshot) -> int:
     """Clear the way for the next commit; returns the highest sequence that any file bears.
 
     The manifest is made durable first: its writer may have ended before that, and the next chunks will say that they
-    were made upon it.
+    were made upon it. Copies of a store may lack the folder of chunks where there were none.
 
     Raises InvalidData if chunks prove that the manifest is an old copy.
     """
     files, manifest = newest.chunks.files, newest.manifest
+    if not disk.is_folder(files.chunks):
+        disk.make_folder(files.chunks)
     disk.sync_folder(files.folder)
     listed = disk.list(files.chunks)
     left = _left(listed, newest)

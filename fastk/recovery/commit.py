@@ -96,6 +96,8 @@ class _SeriesCommit:
 
     def carry_out(self, quarantine: Quarantine) -> None:
         """All steps; what an error interrupts is taken back."""
+        if names.CHUNKS_FOLDER not in self._plan.scan.folder and self._disk.make_folder(self._place.chunks):
+            self._disk.sync_folder(self._place.folder)
         self._set_leftovers_aside()
         try:
             replaced, empty = self._write_chunks()

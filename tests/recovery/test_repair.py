@@ -1,6 +1,7 @@
 """A repair as a whole: nothing is deleted, nothing is done twice, a dry run touches nothing, writers are kept out."""
 
 import errno
+import shutil
 import threading
 
 import numpy as np
@@ -58,6 +59,21 @@ def test_everything_at_once(root):
     assert quarantined(root) == sorted(
         ["fastk.store", "series.meta", *(f"2024-01.00000002-0000.chunk{end}" for end in ("", ".zmap", ".vix"))]
     )
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_a_lost_folder_of_chunks_costs_its_rows_and_no_more(root, rebuild):
+    shutil.rmtree(folder(root) / "chunks")
+    if rebuild:
+        manifest(root, TRADES).unlink()  # of a later series, which must have its turn
+    report = mend(root)
+    assert [(lost.series, lost.rows) for lost in report.lost_rows] == [
+        ("BTCUSDT/kline/1m", 10_000),
+        ("BTCUSDT/kline/1m", 50),
+    ]
+    with fastk.open(root) as store:
+        assert store.series(KEY).put(bars(JANUARY)).accepted == 5
+        assert len(store.series(TRADES)) == 400
 
 
 def test_a_second_repair_changes_nothing(root):

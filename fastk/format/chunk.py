@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastk import kernels
-from fastk.errors import InvalidData
+from fastk.errors import InvalidData, InvalidInput
 from fastk.format import names
 from fastk.format.binary import VERSION, check_magic, check_seal, check_version, padding, sealed, take_array
 
@@ -42,6 +42,8 @@ _HEAD = struct.Struct("<8sIIQQQQIIIIqQqqIIII")
 _TRAILER = struct.Struct("<II8s")
 TRAILER_BYTES = _TRAILER.size
 _SMALLEST = _HEAD.size + TRAILER_BYTES
+LARGEST_HEADER = 1 << 28
+"""Of a chunk of billions of rows. So many bytes are read, at most, on the word of a length that may be damaged."""
 
 
 class ChunkIdentity(NamedTuple):
@@ -160,6 +162,8 @@ def _encode_header(
     length = _HEAD.size + len(variable) + 4
     filler = padding(length, ALIGNMENT)
     length += filler
+    if length > LARGEST_HEADER:
+        raise InvalidInput(f"a chunk of {len(ts):,} rows has a header of {length:,} bytes: write the rows in parts")
     _, end = column_offsets(schema, len(ts), length)
     start_ts, end_ts = (int(ts[0]), int(ts[-1])) if len(ts) else (0, 0)
     head = _HEAD.pack(
@@ -242,7 +246,7 @@ def parse_header(data: NDArray[np.uint8], path: str, size: int | None = None) ->
     size = data.size if size is None else size
     check_magic(data[:8].tobytes(), CHUNK_MAGIC, path)
     length = int(data[12:16].view("<u4")[0]) if min(size, data.size) >= 16 else 0
-    if not _HEAD.size < length <= min(size - TRAILER_BYTES, data.size):
+    if not _HEAD.size < length <= min(size - TRAILER_BYTES, data.size, LARGEST_HEADER):
         raise InvalidData(f"{path} is truncated or damaged: {size:,} bytes cannot hold its header")
     header = data[:length].tobytes()
     check_seal(header, path, "header")

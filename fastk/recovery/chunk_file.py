@@ -12,6 +12,7 @@ from fastk.errors import FastKError, InvalidData, UnsupportedVersion
 from fastk.format import names
 from fastk.format.chunk import (
     CHUNK_MAGIC,
+    LARGEST_HEADER,
     TRAILER_BYTES,
     TRAILER_MAGIC,
     ChunkHeader,
@@ -120,7 +121,7 @@ def _read_ends(disk: Disk, path: str, size: int) -> _Ends:
     """Read what a header takes and the end, and no byte of a column, which may be a lost one."""
     ahead = read_stretch(disk, path, 0, min(_PAGE, size))
     length = int(ahead[12:16].view("<u4")[0]) if ahead.size >= 16 else 0
-    if _PAGE < length <= size - TRAILER_BYTES:
+    if _PAGE < length <= min(size - TRAILER_BYTES, LARGEST_HEADER):
         ahead = np.concatenate([ahead, read_stretch(disk, path, _PAGE, length - _PAGE)])
     start = max(0, size - TRAILER_BYTES)
     try:

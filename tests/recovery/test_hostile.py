@@ -27,6 +27,7 @@ from fastk import kernels
 from fastk.cli import admin
 from fastk.errors import InvalidData
 from fastk.format import tables
+from fastk.format.chunk import LARGEST_HEADER, parse_chunk
 from fastk.format.manifest import Manifest, parse_manifest
 from fastk.io.disk import Disk
 from fastk.recovery.listings import explain_overlaps, health, list_orphans
@@ -218,6 +219,24 @@ class TestSizes:
         file.write_bytes(resealed(bytes(content[:length])) + bytes(content[length:]))
         assert set(codes(root, thorough=True)) <= {"corrupt_header", "foreign_file"}
         mend(root)
+
+    def test_of_a_chunk_header_in_a_file_of_gigabytes(self, root):
+        """The length of the header is what is read before its checksum is compared."""
+        read = []
+
+        class Counting(Disk):
+            def pieces(self, path, offset, length, size):
+                read.append(length)
+                return super().pieces(path, offset, length, size)
+
+        with january(root).open("r+b") as opened:
+            opened.seek(12)
+            opened.write(struct.pack("<I", LARGEST_HEADER + 64))
+            opened.truncate(1 << 40)
+        assert codes(root, disk=Counting()) == ["corrupt_header"]
+        assert max(read) < 1 << 20
+        with pytest.raises(InvalidData, match="cannot hold its header"):
+            parse_chunk(Disk().map(str(january(root))), str(january(root)))
 
     @pytest.mark.parametrize("field", ["partition", "kind", "rows", "start_ts", "file_length"])
     def test_of_a_chunk_item(self, root, field):

@@ -49,6 +49,11 @@ def check_version(version: int, path: str) -> None:
         )
 
 
+def is_sealed(data: bytes) -> bool:
+    """Whether ``data`` ends in the CRC-32C of all before."""
+    return kernels.crc32c(data[:-CRC_BYTES]) == int.from_bytes(data[-CRC_BYTES:], "little")
+
+
 def check_seal(data: bytes, path: str, what: str) -> None:
     """Raise InvalidData unless ``data`` ends in the CRC-32C of all before."""
     stored = int.from_bytes(data[-CRC_BYTES:], "little")

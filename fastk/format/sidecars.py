@@ -35,6 +35,8 @@ MAX_INDEXED_ROWS = 1 << 32
 
 _HEAD = struct.Struct("<8sIIQQQQII8x")
 _ENTRY = struct.Struct("<IIQ")
+FRONT_BYTES = _HEAD.size + CRC_BYTES
+"""The least size of a sidecar; its head is within."""
 
 
 class SidecarKind(NamedTuple):
@@ -199,15 +201,20 @@ def parse_value_index(
     return indexes
 
 
-def read_owner(data: NDArray[np.uint8], kind: SidecarKind, path: str) -> tuple[SidecarOwner, int]:
-    """Whose sidecar a file says to be, and the rows of its zones; nothing is verified but its magic and version."""
+def read_owner(
+    data: NDArray[np.uint8], kind: SidecarKind, path: str, size: int | None = None
+) -> tuple[SidecarOwner, int]:
+    """Whose sidecar a file says to be, and the rows of its zones; only its magic and length are looked at.
+
+    ``size`` is that of the file, if ``data`` is its beginning (``FRONT_BYTES`` of it will do).
+    """
+    size = data.size if size is None else size
     check_magic(data[:8].tobytes(), kind.magic, path)
-    if data.size < _HEAD.size + CRC_BYTES:
-        raise InvalidData(f"{path} is truncated to {data.size} bytes")
-    _, version, crc, series_id, chunk_id, length, rows, block_rows, _ = _HEAD.unpack_from(data.data)
-    check_version(version, path)
-    if length != data.size:
-        raise InvalidData(f"{path} has {data.size:,} bytes, but its head says {length:,}")
+    if data.size < FRONT_BYTES:
+        raise InvalidData(f"{path} is truncated to {size} bytes")
+    _, _, crc, series_id, chunk_id, length, rows, block_rows, _ = _HEAD.unpack_from(data.data)
+    if length != size:
+        raise InvalidData(f"{path} has {size:,} bytes, but its head says {length:,}")
     return SidecarOwner(series_id, chunk_id, crc, rows), block_rows
 
 
@@ -220,17 +227,15 @@ class _Head(NamedTuple):
 def _parse_head(
     data: NDArray[np.uint8], kind: SidecarKind, owner: SidecarOwner, path: str, *, check: bool = True
 ) -> _Head:
-    check_magic(data[:8].tobytes(), kind.magic, path)
-    if data.size < _HEAD.size + CRC_BYTES:
-        raise InvalidData(f"{path} is truncated to {data.size} bytes")
+    found, block_rows = read_owner(data, kind, path)  # the length before the checksum, which takes as long as that says
     if check and kernels.crc32c(data[:-CRC_BYTES]) != int.from_bytes(data[-CRC_BYTES:].tobytes(), "little"):
         raise InvalidData(f"{path} is damaged: its checksum differs")
-    _, version, crc, series_id, chunk_id, length, rows, block_rows, count = _HEAD.unpack_from(data.data)
+    _, version, *_, count = _HEAD.unpack_from(data.data)
     check_version(version, path)
-    if SidecarOwner(series_id, chunk_id, crc, rows) != owner:
+    if found != owner:
         raise InvalidData(f"{path} belongs to another chunk")
     front = _HEAD.size + count * _ENTRY.size
-    if length != data.size or front > length:
+    if front > data.size:
         raise InvalidData(f"{path} has {data.size:,} bytes, which do not fit its head")
     entries = [_ENTRY.unpack_from(data.data, _HEAD.size + index * _ENTRY.size) for index in range(count)]
     return _Head(block_rows, [(place, items) for place, _, items in entries], front + padding(front, ALIGNMENT))

@@ -11,7 +11,8 @@ import numpy as np
 
 from fastk.errors import InvalidData, UnsupportedVersion
 from fastk.format import names, sidecars, tables
-from fastk.format.manifest import parse_manifest
+from fastk.format.binary import is_sealed
+from fastk.format.manifest import MANIFEST_MAGIC, parse_manifest
 from fastk.recovery.chunk_file import not_a_file, unreadable
 from fastk.recovery.overlaps import Stretch, groups_of
 from fastk.recovery.reading import patiently
@@ -236,6 +237,9 @@ def _read_manifest(disk: Disk, scan: SeriesScan) -> None:
         scan.content = patiently(lambda: disk.read(path))
         _accept(scan, parse_manifest(scan.content, path))
     except UnsupportedVersion as error:
+        if is_sealed(MANIFEST_MAGIC + scan.content[len(MANIFEST_MAGIC) :]):
+            scan.say(Code.CORRUPT_MANIFEST, path, "the digits of its format are damaged")
+            return
         scan.is_newer = True
         scan.say(Code.NEWER_FORMAT, path, str(error))
     except InvalidData as error:

@@ -94,12 +94,14 @@ def flip_value(file: Path, column: str, row: int) -> int:
 
 
 def as_newer_format(file: Path) -> None:
-    """A manifest or chunk as a later version would write it: its digits at both ends, a checksum of its own."""
+    """A file as a later version would write it: its digits at its ends, a checksum of its own."""
     content = file.read_bytes()
     content = content[:5] + b"004" + content[8:]
     if content.endswith(b"FKEND003"):
         length = int.from_bytes(content[12:16], "little")
         content = sealed(content[: length - 4]) + content[length:-3] + b"004"
+    else:
+        content = sealed(content[:-4])
     file.write_bytes(content)
 
 

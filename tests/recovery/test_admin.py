@@ -14,6 +14,7 @@ from recovery_stores import (
     KEY,
     ROWS,
     TRADES,
+    as_newer_format,
     columns,
     cut,
     flip,
@@ -213,8 +214,7 @@ class TestDamage:
         assert call("scrub", "--root", root)[0] == 0
 
     def test_that_cannot_be_mended_fails_the_command(self, root, call):
-        content = manifest(root).read_bytes()
-        manifest(root).write_bytes(content[:5] + b"004" + content[8:])
+        as_newer_format(manifest(root))
         status, report, err = call("repair", "--root", root)
         assert (status, len(report["unrepaired"])) == (1, 1)
         assert err.startswith("fastk_admin failed: not repaired: newer_format: series/BTCUSDT/kline/1m/series.meta")

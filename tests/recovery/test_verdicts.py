@@ -15,6 +15,7 @@ from recovery_stores import (
     as_newer_format,
     chunk_files,
     codes,
+    columns,
     cut,
     flip,
     flip_value,
@@ -23,6 +24,7 @@ from recovery_stores import (
     january,
     make_store,
     manifest,
+    mend,
     offset_of,
     only_verdict,
     settings_of,
@@ -187,9 +189,15 @@ class TestManifests:
         assert "ETHUSDT/trade/raw" in found.detail
 
     def test_one_of_a_newer_format(self, root):
-        file = manifest(root)
-        file.write_bytes(b"FKMET004" + file.read_bytes()[8:])
+        as_newer_format(manifest(root))
         assert codes(root) == ["newer_format"]
+
+    def test_one_of_which_a_digit_of_the_format_is_damaged(self, root):
+        before = columns(root)
+        flip(manifest(root), 7, 4)
+        assert codes(root) == ["corrupt_manifest"]
+        mend(root)
+        assert columns(root) == before
 
     def test_an_old_copy(self, root):
         old = manifest(root).read_bytes()
@@ -264,6 +272,27 @@ class TestSidecars:
     def test_a_damaged_owner_is_no_other_owner(self, root):
         flip(sidecar(root, ".vix"), 13)
         assert codes(root) == ["damaged_sidecar"]
+
+    @pytest.mark.parametrize("place", [7, 8])
+    def test_a_flipped_digit_of_its_format_is_damage(self, root, place):
+        flip(sidecar(root, ".vix"), place, 4)
+        assert codes(root, thorough=True) == ["damaged_sidecar"]
+        mend(root)
+
+    def test_one_of_a_newer_format(self, root):
+        as_newer_format(sidecar(root, ".vix"))
+        found = only_verdict(root)
+        assert (found.code, found.severity) == ("newer_format", "note")
+
+    @pytest.mark.parametrize("suffix", [".zmap", ".vix"])
+    def test_one_of_terabytes_is_not_read(self, root, suffix):
+        """Its head says how long it was."""
+        with sidecar(root, suffix).open("r+b") as opened:
+            opened.truncate(1 << 40)
+        assert codes(root, thorough=True) == ["damaged_sidecar"]
+        with fastk.open(root, "r") as store:
+            assert len(store.series(SIGNAL).where("value", fastk.Eq(5))) == 6
+        mend(root)
 
     def test_one_of_another_chunk(self, root):
         with fastk.open(root) as store:

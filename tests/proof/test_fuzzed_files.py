@@ -190,13 +190,13 @@ def test_what_once_did_harm_is_refused(path: Path, figures: Note) -> None:
     figures("fuzzing", kind, {"cases kept": 1})
 
 
-def plant_table(root: Path, **values: int) -> None:
-    """Let the first chunk of the series' table have other values."""
+def plant_table(root: Path, *, counted: bool = True, **values: int) -> None:
+    """Let the first chunk of the series' table have other values; ``counted``: the manifest agrees."""
     content = damage.file_of(root, "chunk table").read_bytes()
     items = np.frombuffer(content[40:-4], tables.CHUNK).copy()
     for name, value in values.items():
         items[name][0] = value
-    fuzzing.plant(root, "chunk table", content[:40] + items.tobytes() + bytes(4))
+    fuzzing.plant(root, "chunk table", content[:40] + items.tobytes() + bytes(4), counted=counted)
 
 
 class TestNumbersAtTheirEnd:
@@ -237,6 +237,27 @@ class TestNumbersAtTheirEnd:
                 with pytest.raises(fastk.InvalidData, match="does not exist"):
                     look()
         assert {str(each.code) for each in damage.verdicts_of(str(copy))} == {"corrupt_table"}
+
+    @pytest.mark.parametrize(
+        ("counted", "values", "complaint"),
+        [
+            (False, {"rows": 5}, "than the manifest says"),
+            (False, {"start_ts": 0}, "than the manifest says"),
+            (True, {"rows": 5}, "rows, and its table says 5"),
+            (True, {"rows": 2**20}, "more rows than bytes"),
+            (True, {"rows": 2**63}, "more rows than tables can have"),
+            (True, {"file_length": 2**63}, "a size that no file has"),
+        ],
+    )
+    def test_numbers_that_the_files_beside_do_not_bear_out_are_damage(
+        self, copy: Path, counted: bool, values: dict[str, int], complaint: str
+    ) -> None:
+        """Positions are counted by the table: `ranges` once looked behind its last chunk."""
+        plant_table(copy, counted=counted, **values)
+        times = damage.EXPECTED[damage.KEY]["ts"]
+        with fastk.open(copy, "r") as store, pytest.raises(fastk.InvalidData, match=complaint):
+            store.series(damage.KEY).ranges(times, times + damage.HOUR)
+        assert damage.verdicts_of(str(copy))
 
 
 def is_whole(root: Path) -> bool:

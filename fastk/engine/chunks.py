@@ -115,6 +115,8 @@ class SeriesChunks:
         position = state.position_of(ref)
         place = int(newest.row_ends.searchsorted(position, "right"))
         source = newest.refs[place]
+        if source.chunk_id == ref.chunk_id:  # where times of a table are made up, it is not found by them
+            return None
         chunk = self.mapped.get(source.chunk_id) or self.map(source, newest)
         low = position - int(newest.row_ends[place]) + chunk.rows
         columns = [chunk.column(each, low, low + ref.rows) for each in range(len(chunk.columns))]

@@ -198,14 +198,21 @@ def check_items(items: Table) -> None:
         raise ValueError("it names files of a size that no file has")
     kinds = items["kind"]
     if "state" in (items.dtype.names or ()):
-        if (items["rows"] > items["file_length"]).any():
-            raise ValueError("it names chunks with more rows than bytes")
+        _check_spans(items)
         states = items["state"]
         sound = kinds.max() <= _LAST_KIND and states.min() >= _FIRST_STATE and states.max() <= _LAST_STATE
     else:
         sound = _RETIRED_KINDS.issuperset(kinds.tolist())
     if not sound:
         raise ValueError("it names files of a kind or state that does not exist")
+
+
+def _check_spans(items: Table) -> None:
+    rows, starts, ends = items["rows"], items["start_ts"], items["end_ts"]
+    if rows.min() < 1 or (rows > items["file_length"]).any():
+        raise ValueError("it names chunks without rows, or with more rows than bytes")
+    if (starts > ends).any() or (ends[:-1] > starts[1:]).any():
+        raise ValueError("it names chunks that do not follow each other in time")
 
 
 def check_leaves(leaves: Table) -> None:

@@ -95,6 +95,7 @@ def parse_manifest(data: bytes, path: str) -> Manifest:
         _check_end(offset, len(data), item_size, series_id, settings)
         if sequence > names.LAST_SEQUENCE:
             raise ValueError(f"its commit number {sequence} cannot be")
+        tables.check_leaves(leaves)
         tables.check_items(chunks)
         tables.check_items(retired)
     except (ValueError, InvalidData) as error:

@@ -73,6 +73,8 @@ class RetiredKind(IntEnum):
 
 # As plain ints: numpy looks members of an enumeration over for protocols, 3 us each.
 _LAST_KIND, _FIRST_STATE, _LAST_STATE = int(max(ChunkKind)), int(min(ChunkState)), int(max(ChunkState))
+# So that the rows of a table, and of all tables, are counted in 64 bits.
+_LONGEST_FILE, _MOST_ROWS = 1 << 44, 1 << 56
 _RETIRED_KINDS = frozenset((*ChunkKind, *RetiredKind))
 
 CHUNK = np.dtype(
@@ -177,18 +179,46 @@ def parse_table(data: bytes, dtype: np.dtype[Any], series_id: int, table_id: int
     return items
 
 
+def parse_named(data: bytes, dtype: np.dtype[Any], series_id: int, reference: np.void, path: str) -> Table:
+    """The items of the table file that a manifest refers to; InvalidData also if they are not what it says of them."""
+    table_id, crc = int(reference["table_id"]), int(reference["crc"])
+    if table_crc(data) != crc:
+        raise InvalidData(f"{path} is not the table that the manifest names; restore it from a copy")
+    items = parse_table(data, dtype, series_id, table_id, path)
+    if dtype is CHUNK and (not items.size or leaf_of(items, table_id, crc)[0] != reference):
+        raise InvalidData(f"{path} has other rows or times than the manifest says; restore it from a copy")
+    return items
+
+
 def check_items(items: Table) -> None:
-    """ValueError if CHUNK or RETIRED items hold kinds or states that do not exist."""
+    """ValueError if CHUNK or RETIRED items hold kinds, states or sizes that cannot be."""
     if not items.size:  # most often; what follows costs 10 us
         return
+    if items["file_length"].max() > _LONGEST_FILE:
+        raise ValueError("it names files of a size that no file has")
     kinds = items["kind"]
     if "state" in (items.dtype.names or ()):
+        _check_spans(items)
         states = items["state"]
         sound = kinds.max() <= _LAST_KIND and states.min() >= _FIRST_STATE and states.max() <= _LAST_STATE
     else:
         sound = _RETIRED_KINDS.issuperset(kinds.tolist())
     if not sound:
         raise ValueError("it names files of a kind or state that does not exist")
+
+
+def _check_spans(items: Table) -> None:
+    rows, starts, ends = items["rows"], items["start_ts"], items["end_ts"]
+    if rows.min() < 1 or (rows > items["file_length"]).any():
+        raise ValueError("it names chunks without rows, or with more rows than bytes")
+    if (starts > ends).any() or (ends[:-1] > starts[1:]).any():
+        raise ValueError("it names chunks that do not follow each other in time")
+
+
+def check_leaves(leaves: Table) -> None:
+    """ValueError if LEAF items name more rows than can be."""
+    if leaves.size and leaves["rows"].max() > _MOST_ROWS:
+        raise ValueError("it names more rows than tables can have")
 
 
 def leaf_of(items: Table, table_id: int, crc: int) -> Table:

@@ -300,11 +300,9 @@ def _load(disk: Disk, scan: SeriesScan, kind: str, dtype: np.dtype[Any], referen
         return _LoadedTable(nothing, problem)
     try:
         data = patiently(lambda: disk.read(path))
-        if tables.table_crc(data) != int(reference["crc"]):
-            raise InvalidData(f"{path} is not the table that the manifest names")
         assert scan.manifest is not None
         series_id = scan.manifest.settings.series_id
-        return _LoadedTable(tables.parse_table(data, dtype, series_id, table_id, path), None)
+        return _LoadedTable(tables.parse_named(data, dtype, series_id, reference, path), None)
     except InvalidData as error:
         return _LoadedTable(nothing, Problem(Code.CORRUPT_TABLE, str(error)))
     except OSError as error:

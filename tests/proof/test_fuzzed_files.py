@@ -40,10 +40,16 @@ def root() -> Iterator[Path]:
         yield folder / "store"
 
 
-def hunt(work: Callable[[Any], str], strategy: Any, examples: int) -> dict[str, int]:
-    """Try examples by hypothesis, in a process that has limits; how many came to which end."""
+def hunt(pipe: Any, work: Callable[[Any], str], strategy: Any, examples: int) -> None:
+    """Try examples by hypothesis, in a process that has limits; tell how many came to which end, and signs of life."""
     damage.limit_memory()
     ends: Counter[str] = Counter()
+
+    def attempt(example: Any) -> None:
+        ends[work(example)] += 1
+        if ends.total() % 50 == 0:
+            pipe.send(None)
+
     options = settings(
         max_examples=examples,
         deadline=None,
@@ -51,14 +57,14 @@ def hunt(work: Callable[[Any], str], strategy: Any, examples: int) -> dict[str, 
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate, Phase.shrink] if examples < 5_000 else [Phase.generate],
     )
-    seed(examples)(options(given(strategy)(lambda example: ends.update([work(example)]))))()
-    return dict(ends)
+    seed(examples)(options(given(strategy)(attempt)))()
+    pipe.send(dict(ends))
 
 
 def in_another_process(work: Callable[..., None], *arguments: Any) -> dict[str, int]:
     """What it tells at its end: how many examples came to which end."""
     with children((work, *arguments)) as (child,):
-        told = list(child.rest())
+        told = [each for each in child.rest() if each is not None]
         assert child.end() == 0, "the process died"
     (ends,) = told
     return ends
@@ -68,7 +74,7 @@ def fuzz_parser(pipe: Any, kind: str, content: bytes, examples: int) -> None:
     def work(data: bytes) -> str:
         return "taken" if fuzzing.parse(kind, data) else "refused"
 
-    pipe.send(hunt(work, fuzzing.changed(content), examples))
+    hunt(pipe, work, fuzzing.changed(content), examples)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,7 +97,7 @@ def fuzz_store(pipe: Any, root: str, kind: str, examples: int) -> None:
         fuzzing.change(copy)
         return "put into a store"
 
-    pipe.send(hunt(work, fuzzing.changed(content), examples))
+    hunt(pipe, work, fuzzing.changed(content), examples)
 
 
 @pytest.mark.slow
@@ -167,7 +173,7 @@ def fuzz_lines(pipe: Any, root: str, examples: int) -> None:
         assert answer["error"]["type"] in KNOWN_ERRORS, answer
         return "refused"
 
-    pipe.send(hunt(work, lines(), examples))
+    hunt(pipe, work, lines(), examples)
 
 
 KNOWN_ERRORS = {"InvalidInput", "NotFound", "Conflict", "InvalidData", "StoreClosed"}
@@ -190,13 +196,13 @@ def test_what_once_did_harm_is_refused(path: Path, figures: Note) -> None:
     figures("fuzzing", kind, {"cases kept": 1})
 
 
-def plant_table(root: Path, **values: int) -> None:
-    """Let the first chunk of the series' table have other values."""
+def plant_table(root: Path, *, counted: bool = True, **values: int) -> None:
+    """Let the first chunk of the series' table have other values; ``counted``: the manifest agrees."""
     content = damage.file_of(root, "chunk table").read_bytes()
     items = np.frombuffer(content[40:-4], tables.CHUNK).copy()
     for name, value in values.items():
         items[name][0] = value
-    fuzzing.plant(root, "chunk table", content[:40] + items.tobytes() + bytes(4))
+    fuzzing.plant(root, "chunk table", content[:40] + items.tobytes() + bytes(4), counted=counted)
 
 
 class TestNumbersAtTheirEnd:
@@ -237,6 +243,30 @@ class TestNumbersAtTheirEnd:
                 with pytest.raises(fastk.InvalidData, match="does not exist"):
                     look()
         assert {str(each.code) for each in damage.verdicts_of(str(copy))} == {"corrupt_table"}
+
+    @pytest.mark.parametrize(
+        ("counted", "values", "complaint"),
+        [
+            (False, {"rows": 5}, "than the manifest says"),
+            (False, {"start_ts": 0}, "than the manifest says"),
+            (True, {"rows": 0}, "without rows"),
+            (True, {"start_ts": 2**62}, "do not follow each other"),
+            (True, {"end_ts": 2**62}, "do not follow each other"),
+            (True, {"rows": 5}, "rows, and its table says 5"),
+            (True, {"rows": 2**20}, "more rows than bytes"),
+            (True, {"rows": 2**63}, "more rows than tables can have"),
+            (True, {"file_length": 2**63}, "a size that no file has"),
+        ],
+    )
+    def test_numbers_that_the_files_beside_do_not_bear_out_are_damage(
+        self, copy: Path, counted: bool, values: dict[str, int], complaint: str
+    ) -> None:
+        """Positions are counted by the table: once `ranges` looked behind its end, and opening never ended."""
+        plant_table(copy, counted=counted, **values)
+        times = damage.EXPECTED[damage.KEY]["ts"]
+        with fastk.open(copy, "r") as store, pytest.raises(fastk.InvalidData, match=complaint):
+            store.series(damage.KEY).ranges(times, times + damage.HOUR)
+        assert damage.verdicts_of(str(copy))
 
 
 def is_whole(root: Path) -> bool:

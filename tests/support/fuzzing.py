@@ -146,24 +146,36 @@ def parse(kind: str, content: bytes) -> bool:
 # Whole stores: the manifest vouches for what was changed
 
 
-def plant(root: Path, kind: str, content: bytes) -> None:
-    """Put a changed file into a store, and let all that names its checksum name it as it is now."""
+def plant(root: Path, kind: str, content: bytes, *, counted: bool = True) -> None:
+    """Put a changed file into a store, and let all that names its checksum name it as it is now.
+
+    ``counted``: the manifest has the rows and times of a changed chunk table, too.
+    """
     content = resealed(kind, content)
     damage.file_of(root, kind).write_bytes(content)
     manifest = damage.file_of(root, "manifest")
     if kind == "chunk table" and len(content) > 4:
         stored = parse_manifest(manifest.read_bytes(), "")
+        items, crc = _items(content), tables.table_crc(content)
         leaves = stored.leaves.copy()
-        leaves["crc"] = tables.table_crc(content)
+        if counted and items.size:
+            leaves = tables.leaf_of(items, int(leaves["table_id"][0]), crc)
+        leaves["crc"] = crc
         manifest.write_bytes(replace(stored, leaves=leaves).encode())
     if kind == "chunk" and len(content) >= 16:
         table = damage.file_of(root, "chunk table")
-        items = np.frombuffer(table.read_bytes()[40:-4], tables.CHUNK).copy()
+        items = _items(table.read_bytes())
         place = next(place for place, item in enumerate(items) if damage.file_of(root, kind).match(_name(item)))
         length = int.from_bytes(content[12:16], "little")
         items["header_crc"][place] = int.from_bytes(content[length - 4 : length].ljust(4, b"\0"), "little")
         items["file_length"][place] = len(content)
         plant(root, "chunk table", table.read_bytes()[:40] + items.tobytes() + bytes(4))
+
+
+def _items(table: bytes) -> tables.Table:
+    """The items of a chunk table, as many as are whole."""
+    body = table[40:-4]
+    return np.frombuffer(body[: len(body) - len(body) % tables.CHUNK.itemsize], tables.CHUNK).copy()
 
 
 def _name(item: Any) -> str:

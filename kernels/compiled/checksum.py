@@ -12,7 +12,7 @@ from numba import types
 
 from ..interface import Uint8Array, Uint32Array
 from ..plain import checksum as plain
-from .compile import instruction, kernel
+from .compile import instruction, kernel, part
 
 _ALL = np.uint64(0xFFFFFFFF)
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, bits reversed
@@ -101,7 +101,7 @@ def _multiply(typing_context: Any, left: Any, right: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), generate
 
 
-@kernel
+@part
 def _shift_factor(words: int) -> np.uint64:
     """Factor that moves a CRC register over `words` zero words, x^(64 * words - 33); meaningless for no words.
 
@@ -120,13 +120,13 @@ def _shift_factor(words: int) -> np.uint64:
     return factor
 
 
-@kernel
+@part
 def _shift(crc: np.uint64, factor: np.uint64) -> np.uint64:
     moved: np.uint64 = _crc_word(np.uint64(0), _multiply(crc, factor))
     return moved
 
 
-@kernel
+@part
 def _instruction_crc(data: Uint8Array, start: int, stop: int, lane_words: int, factor: np.uint64) -> np.uint64:
     """CRC-32C of data[start:stop], of it three lanes of `lane_words` words side by side.
 
@@ -169,7 +169,7 @@ def instruction_blocks(data: Uint8Array, block_bytes: int, out: Uint32Array) -> 
         out[block] = _instruction_crc(data, start, stop, lane_words, factor)
 
 
-@kernel
+@part
 def _table_crc(data: Uint8Array, start: int, stop: int) -> np.uint32:
     crc = np.uint32(0xFFFFFFFF)
     position = start

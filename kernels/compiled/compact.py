@@ -14,7 +14,7 @@ from numba.np.numpy_support import as_dtype
 from ..interface import Column, Words
 from ..plain import selection as plain
 from .bits import count_bits, lowest_bit
-from .compile import KernelByDtype, array_type, instruction, kernel
+from .compile import KernelByDtype, array_type, instruction, part
 
 _ONE = np.uint64(1)
 _EVERY_BIT = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -60,7 +60,7 @@ def _pack(typing_context: Any, column: Any, row: Any, bits: Any, out: Any, targe
     return types.void(column, types.uint64, types.uint64, out, types.uint64), generate
 
 
-@kernel
+@part
 def _pack_word(column: Column, row: np.uint64, word: np.uint64, out: Column, target: np.uint64) -> None:
     """Write the selected of 64 rows by whole vectors, up to 64 values."""
     lanes = np.uint64(_VECTOR_BYTES // column.itemsize)
@@ -70,7 +70,7 @@ def _pack_word(column: Column, row: np.uint64, word: np.uint64, out: Column, tar
         target += count_bits(bits)
 
 
-@kernel
+@part
 def _copy_bits(column: Column, row: np.uint64, word: np.uint64, out: Column, target: np.uint64) -> None:
     """Write the selected of 64 rows one after the other.
 

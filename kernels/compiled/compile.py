@@ -21,6 +21,12 @@ def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
     return compiled
 
 
+def part(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Compile for kernels that call it; not to be called by Python."""
+    compiled: Callable[Parameters, Result] = _compile(function, no_cpython_wrapper=True)
+    return compiled
+
+
 def point_kernel(*argument_types: types.Type) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Compile at once for these arguments, for calls of less than a microsecond; keeps the GIL. Gives the entry point.
 
@@ -37,7 +43,8 @@ def point_kernel(*argument_types: types.Type) -> Callable[[Callable[Parameters, 
 class KernelByDtype(dict[np.dtype[Any], Callable[..., Any]]):
     """Entry points of one kernel by the column's dtype, compiled at first use; for S<n>, its twin in numpy.
 
-    `argument_types` gives the kernel's argument types for a value type. The kernel releases the GIL while it runs.
+    `argument_types` gives the kernel's argument types for a value type. The kernel releases the GIL while it runs,
+    unless it is one of those that run for microseconds only.
     """
 
     def __init__(
@@ -45,8 +52,10 @@ class KernelByDtype(dict[np.dtype[Any], Callable[..., Any]]):
         function: Callable[..., Any],
         twin: Callable[..., Any],
         argument_types: Callable[[types.Type], tuple[types.Type, ...]],
+        *,
+        keeps_gil: bool = False,
     ) -> None:
-        self._dispatcher = kernel(function)
+        self._dispatcher = _compile(function, nogil=not keeps_gil)
         self._twin = twin
         self._argument_types = argument_types
 
@@ -86,4 +95,4 @@ def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
     """Compile with a cache on disk."""
     jit: Any = njit
-    return keep_code(jit(**options)(function))
+    return keep_code(jit(no_cfunc_wrapper=True, **options)(function))

@@ -12,7 +12,7 @@ from numba.np.numpy_support import as_dtype, carray
 from ..interface import EMPTY, UNREACHED, Column, Int64Array, Uint32Array, Words
 from ..plain import indexed as plain
 from .bits import lowest_bit
-from .compile import KernelByDtype, array_type, instruction, kernel
+from .compile import KernelByDtype, array_type, instruction, part
 from .selection import index_entries, set_bits
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def pointer(typing_context: Any, address: Any, like: Any) -> Any:
     return _pointer_to(like.dtype)(types.uint64, like), generate
 
 
-@kernel
+@part
 def _write_rows(words: Words, base: int, out: Uint32Array, position: int) -> int:
     """Write the rows whose bits are set, ascending; gives the position behind them."""
     for index in range(len(words)):
@@ -132,8 +132,8 @@ def _pick_types(value: types.Type) -> tuple[types.Type, ...]:
     return array_type(types.uint64), array_type(types.int64), rows, array_type(bits, readonly=False)
 
 
-_FIND = KernelByDtype(_find_indexed, plain.find_indexed, _find_types)
-_PICK = KernelByDtype(_pick, plain.pick, _pick_types)
+_FIND = KernelByDtype(_find_indexed, plain.find_indexed, _find_types, keeps_gil=True)
+_PICK = KernelByDtype(_pick, plain.pick, _pick_types, keeps_gil=True)
 
 
 def find_indexed(

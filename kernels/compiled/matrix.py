@@ -10,7 +10,7 @@ from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import matrix as plain
-from .compile import KernelByDtype, array_type, instruction, kernel
+from .compile import KernelByDtype, array_type, instruction, kernel, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,14 +92,14 @@ _read_single = _reader(types.float32)
 _read_double = _reader(types.float64)
 
 
-@kernel
+@part
 def _widen(value: int, shift: int) -> int:
     """A narrow integer that was read without a sign, with it."""
     signed: int = np.int64(value) << shift  # type: ignore[assignment]
     return signed >> shift
 
 
-@kernel
+@part
 def _read_run(address: np.uint64, reading: int, shift: int, row: np.uint64, tile: Column) -> None:
     """Read as many values as the tile has room for, from a row on."""
     rows = np.uint64(len(tile))
@@ -126,7 +126,7 @@ def _read_run(address: np.uint64, reading: int, shift: int, row: np.uint64, tile
             tile[index] = _read_unsigned(address, row + index)
 
 
-@kernel
+@part
 def _read_rows(address: np.uint64, reading: int, shift: int, rows: Int64Array, tile: Column) -> None:
     """Read the values at some rows."""
     if reading == _INTS:
@@ -152,7 +152,7 @@ def _read_rows(address: np.uint64, reading: int, shift: int, rows: Int64Array, t
             tile[np.uint64(index)] = _read_unsigned(address, np.uint64(rows[index]))
 
 
-@kernel
+@part
 def _divide(tile: Column, divisor: float) -> None:
     if divisor != 1.0:
         for index in range(len(tile)):
@@ -205,7 +205,7 @@ def intersect(one: Int64Array, other: Int64Array, out: Int64Array) -> int:
     return count
 
 
-@kernel
+@part
 def _last_upto(ts: Int64Array, key: int, row: int) -> int:
     """Last row from `row` on that is not behind the key, in growing steps; `row` itself is not behind it, or is -1."""
     step = 1
@@ -247,7 +247,7 @@ def carry_forward(limit: int, last: int, age: int, rows: Int64Array) -> tuple[in
     return last, age
 
 
-@kernel
+@part
 def _write_eight(tile: Column, rows: int, place: int, row_step: int, out: Column) -> None:
     """Write eight columns that lie side by side, row by row: what the processor does best."""
     target, step = np.uint64(place), np.uint64(row_step)
@@ -257,7 +257,7 @@ def _write_eight(tile: Column, rows: int, place: int, row_step: int, out: Column
         target += step
 
 
-@kernel
+@part
 def _write_any(tile: Column, rows: int, places: Int64Array, offset: int, row_step: int, out: Column) -> None:
     """Write up to eight columns, one after the other."""
     for column in range(len(places)):
@@ -271,7 +271,7 @@ def _write_any(tile: Column, rows: int, places: Int64Array, offset: int, row_ste
                 out[target + row * step] = tile[source + row]
 
 
-@kernel
+@part
 def _are_neighbours(places: Int64Array) -> bool:
     for column in range(1, len(places)):
         if places[column] != places[0] + column:
@@ -279,7 +279,7 @@ def _are_neighbours(places: Int64Array) -> bool:
     return len(places) == _TILE_COLUMNS
 
 
-@kernel
+@part
 def _write(tile: Column, rows: int, places: Int64Array, offset: int, row_step: int, out: Column) -> None:
     if row_step > 1 and _are_neighbours(places):
         _write_eight(tile, rows, places[0] + offset, row_step, out)

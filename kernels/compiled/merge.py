@@ -14,14 +14,14 @@ from numba import types
 
 from ..interface import Column, Int64Array, Uint8Array, Words
 from ..plain.merge import merge as plain_merge
-from .compile import KernelByDtype, array_type, kernel
+from .compile import KernelByDtype, array_type, part
 
 _INT64S, _OUT_INT64S = array_type(types.int64), array_type(types.int64, readonly=False)
 _WAITS = np.uint64(2**64 - 1)
 _GREATEST = 2**63 - 1
 
 
-@kernel
+@part
 def _word(ts: Int64Array, position: int, stop: int, run: int, origin: int, bits: int) -> np.uint64:
     """The next event of a run; one that is over waits like those that do not fit."""
     if position == stop:
@@ -32,7 +32,7 @@ def _word(ts: Int64Array, position: int, stop: int, run: int, origin: int, bits:
     return (distance << np.uint64(bits)) | np.uint64(run)
 
 
-@kernel
+@part
 def _play(tree: Words, leaf: int, word: np.uint64) -> np.uint64:
     """Play from a leaf up to the root: at each node the loser stays and the winner goes on. Gives the winner.
 
@@ -47,7 +47,7 @@ def _play(tree: Words, leaf: int, word: np.uint64) -> np.uint64:
     return word
 
 
-@kernel
+@part
 def _build(ts: Int64Array, positions: Int64Array, stops: Int64Array, origin: int, bits: int, tree: Words) -> np.uint64:
     """A tree of the next events of all runs; gives the winner."""
     tree[:] = 0  # imaginary winners, each of which a word drives out at the top
@@ -59,7 +59,7 @@ def _build(ts: Int64Array, positions: Int64Array, stops: Int64Array, origin: int
     return word
 
 
-@kernel
+@part
 def _origin(ts: Int64Array, positions: Int64Array, stops: Int64Array) -> int:
     """The least ts that is left."""
     least = _GREATEST

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from ..interface import Int64Array
-from .compile import kernel
+from .compile import kernel, part
 
 # Rows checked between two looks at the flag: they fill the first-level cache.
 _STRIDE = 4_096
 
 
-@kernel
+@part
 def _wrong(earlier: int, later: int, strict: bool) -> bool:
     return later <= earlier if strict else later < earlier
 
 
-@kernel
+@part
 def _any_wrong(earlier: Int64Array, later: Int64Array, strict: bool) -> bool:
     # No early exit, and slices counted from 0: only so does the loop become vector instructions (eight times as fast).
     found = False

@@ -8,7 +8,7 @@ from numba import types
 from ..interface import Column, Int64Array
 from ..plain import search as plain
 from .bits import either
-from .compile import KernelByDtype, array_type, kernel, point_kernel
+from .compile import KernelByDtype, array_type, kernel, part, point_kernel
 
 # Keys searched side by side: their loads overlap, and the bounds of a block stay in the first-level cache.
 _KEY_BLOCK = 64
@@ -16,12 +16,12 @@ _GALLOP = 32
 _INT64S = array_type(types.int64)
 
 
-@kernel
+@part
 def _before(value: int, key: int, inclusive: bool) -> bool:
     return value <= key if inclusive else value < key
 
 
-@kernel
+@part
 def _bound(ts: Int64Array, key: int, inclusive: bool, first: int, count: int) -> int:
     """First row from `first` on that is not before key, among `count` rows; branch-free binary search."""
     while count > 1:
@@ -54,7 +54,7 @@ def find(ts: Int64Array, key: int) -> int:
     return row if row < len(ts) and ts[row] == key else -1
 
 
-@kernel
+@part
 def _block_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64Array) -> None:
     """Binary searches in step; `out` holds the row that each has reached, so that nothing is allocated."""
     count = len(ts)
@@ -70,7 +70,7 @@ def _block_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64A
         out[index] += 1 if count == 1 and _before(ts[np.uint64(out[index])], keys[index], inclusive) else 0
 
 
-@kernel
+@part
 def _all_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64Array) -> None:
     for start in range(0, len(keys), _KEY_BLOCK):
         stop = min(start + _KEY_BLOCK, len(keys))

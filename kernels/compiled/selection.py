@@ -12,7 +12,7 @@ from numba.np.numpy_support import as_dtype
 from ..interface import ALL, NONE, SOME, Column, Int64Array, Uint8Array, Uint32Array, Words
 from ..plain import selection as plain
 from .bits import count_bits, either
-from .compile import KernelByDtype, array_type, instruction, kernel
+from .compile import KernelByDtype, array_type, instruction, part
 
 _EVERY_BIT = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1)
@@ -70,7 +70,7 @@ def _in_all_lanes(builder: Any, value: Any, lanes: Any) -> Any:
     return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(index, lanes.count), None))
 
 
-@kernel
+@part
 def _first_from(values: Column, key: Any) -> int:
     """First entry that is not before key; branch-free binary search."""
     first = 0
@@ -108,7 +108,7 @@ def _prune(
     return some, every
 
 
-@kernel
+@part
 def _compare(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
     """Write which rows from `row` on are in one of a few ranges. A loop over words for each range."""
     words[:] = 0
@@ -118,7 +118,7 @@ def _compare(column: Column, row: int, lows: Column, highs: Column, words: Words
             words[index] |= _are_within(column, row + 64 * index, low, high)
 
 
-@kernel
+@part
 def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> np.uint64:
     """Which of at most 64 rows are in one of many ranges: binary searches in step, so that their loads overlap.
 
@@ -141,7 +141,7 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
     return word
 
 
-@kernel
+@part
 def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
     """Write which rows from `row` on are in one of the ranges; bits beyond the column are 0."""
     places = np.empty(64, dtype=np.int64)
@@ -156,7 +156,7 @@ def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) 
             words[index] = _search(column[first : first + 64], lows, highs, places)
 
 
-@kernel
+@part
 def _clip(words: Words, start: int, stop: int, flipped: np.uint64) -> Any:
     """Flip all bits or none, and clear those before `start` and from `stop` on; gives how many are set."""
     for index in range(len(words)):
@@ -202,7 +202,7 @@ def _scan(
     return count
 
 
-@kernel
+@part
 def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array) -> None:
     """First entry that is not before each of some ascending keys.
 
@@ -224,7 +224,7 @@ def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array) -
         bounds[place] = bound
 
 
-@kernel
+@part
 def index_entries(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> Any:
     """Write the entries in each range; gives their number, and whether a range reaches into the values' span."""
     _bounds(values, lows, False, starts)
@@ -241,7 +241,7 @@ def _index_bounds(values: Column, lows: Column, highs: Column, starts: Int64Arra
     return index_entries(values, lows, highs, starts, stops)[0]
 
 
-@kernel
+@part
 def set_bits(rows: Uint32Array, start: int, stop: int, words: Words) -> None:
     """Set the bits of these rows, as far as they lie between `start` and `stop`.
 

@@ -7,7 +7,7 @@ from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import sequence as plain
-from .compile import KernelByDtype, array_type, kernel
+from .compile import KernelByDtype, array_type, part
 
 # Values compared between two looks at the flag: they fill the first-level cache.
 _STRIDE = 4_096
@@ -15,7 +15,7 @@ _ONE = np.uint64(1)
 _OUT_INT64S = array_type(types.int64, readonly=False)
 
 
-@kernel
+@part
 def _counts_up(earlier: Column, later: Column) -> bool:
     # No early exit, so that the loop becomes vector instructions. Unsigned, because LLVM assumes that differences of
     # signed numbers never wrap around; from the greatest value to the least one they are 1.
@@ -25,7 +25,7 @@ def _counts_up(earlier: Column, later: Column) -> bool:
     return not breaks
 
 
-@kernel
+@part
 def _note(counts: Int64Array, kind: int, rows: Int64Array, row: int) -> None:
     if counts[kind] < len(rows):
         rows[counts[kind]] = row

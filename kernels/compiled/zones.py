@@ -11,13 +11,13 @@ from numba.extending import overload, register_jitable
 from numba.np.numpy_support import as_dtype
 
 from ..interface import Column, Uint8Array
-from .compile import kernel
+from .compile import kernel, part
 
 Extremes: TypeAlias = tuple[Any, Any, bool]
 """Least value, greatest value, and whether the block holds a NaN."""
 
 
-@kernel
+@part
 def _integer_extremes(block: Column) -> Extremes:
     least = block[0]
     greatest = least
@@ -28,7 +28,7 @@ def _integer_extremes(block: Column) -> Extremes:
     return least, greatest, False
 
 
-@kernel
+@part
 def _extremes_beside_nan(block: Column) -> Extremes:
     first = 0
     while first < len(block) - 1 and np.isnan(block[first]):

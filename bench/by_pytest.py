@@ -23,8 +23,8 @@ def parametrize(names: Iterable[str], contenders: Iterable[str] = tuple(CONTENDE
 def run(benchmark: Any, build: Callable[[Market, int], Workload], market: Market, contender: str, rounds: int) -> None:
     """Check the answers, then let pytest-benchmark time one contender; a round is one batch."""
     mode = CONTENDERS[contender]
-    use_kernels(NEVER if mode == BASELINE else mode)
     workload = build(market, rounds)
+    use_kernels(workload.modes[0] if mode == BASELINE else mode)
     if mode == BASELINE and workload.baseline is None:
         pytest.skip("nothing stands beside it")
     workload.check()

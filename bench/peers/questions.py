@@ -140,7 +140,8 @@ def replay(store: Any, query: Query) -> Any:
 
 
 def almost_same(found: Any, expected: Any) -> None:
-    """Up to the last bit: polars multiplies by a reciprocal where the others divide."""
+    """Up to the last bit: polars multiplies by a reciprocal where the others divide. Row by row in memory."""
+    assert found.flags.c_contiguous
     np.testing.assert_allclose(found, expected, rtol=4e-16, atol=0)
 
 

@@ -323,6 +323,8 @@ WRITES = [
              rounds=5),
     Question("append 64 rows, durable", "bars", "append", next_bars(), append, growing, appended, rounds=60),
     Question("merge of a month in 30 pieces", "bars", "merge", days, merge, thirty_days, merged, rounds=5),
+    Question("scalars, with indexes where there are any, durable", "values", "write",
+             lambda tables, rng: (tables.values,), write, fresh, written, rounds=5),
 ]  # fmt: skip
 
 GROUPS = {

@@ -228,6 +228,54 @@ class ColumnFiles(Contestant):
         return merged_by_sort([self._times(table) for table in tables], [self._whole(table, name) for table in tables])
 
 
+class ColumnHandles(ColumnFiles):
+    """Those that open each column by itself, when it is first asked for: npy, HDF5, Zarr."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._handles: dict[tuple[str, str], Any] = {}
+        self._named: dict[str, Sequence[str]] = {}
+
+    def _opened(self, table: str, name: str) -> Any:
+        """A column as its library has it."""
+        raise NotImplementedError
+
+    def _stored_names(self, table: str) -> Sequence[str]:
+        """The columns of a table, from its files."""
+        raise NotImplementedError
+
+    def _handle(self, table: str, name: str) -> Any:
+        if (table, name) not in self._handles:
+            self._handles[table, name] = self._opened(table, name)
+        return self._handles[table, name]
+
+    def _load(self, table: str) -> Int64:
+        times: Int64 = self._opened(table, "ts")[:]
+        self._handles[table, "ts"] = times
+        return times
+
+    def _names(self, table: str) -> Sequence[str]:
+        if table not in self._named:
+            self._named[table] = self._stored_names(table)
+        return self._named[table]
+
+    def _slice(self, table: str, name: str, low: int, high: int) -> Int64:
+        column = self._handles.get((table, name))
+        values: Int64 = (self._handle(table, name) if column is None else column)[low:high]
+        return values
+
+    def count(self, table: str) -> int:
+        return int(self._handle(table, "ts").shape[0])
+
+    def open(self) -> None:
+        super().open()
+        self._handles, self._named = {}, {}
+
+    def close(self) -> None:
+        super().close()
+        self._handles, self._named = {}, {}
+
+
 def filled_matrix(rows: int, width: int, columns: Iterable[Int64]) -> NDArray[np.float64]:
     """A matrix made once, each column divided into its place."""
     out = np.empty((rows, width))

@@ -58,6 +58,11 @@ class Lance(ColumnFiles):
         super().close()
         self._sets = {}
 
+    def count(self, table: str) -> int:
+        import lance
+
+        return int(lance.dataset(self.path(table)).count_rows())
+
     def _load(self, table: str) -> Int64:
         import lance
 

@@ -6,6 +6,7 @@ operation are timed by doing it up to each of them, or by a clock around them; "
 
 from __future__ import annotations
 
+import argparse
 import mmap
 import os
 import statistics
@@ -52,6 +53,7 @@ class Part(NamedTuple):
 
 def main() -> None:
     """Measure, print, keep."""
+    argparse.ArgumentParser(prog="python -m bench.floors", description=__doc__).parse_args()
     with temporary_market(1) as market:
         tables = measure_parts(market)
     facts = {

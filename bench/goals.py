@@ -123,6 +123,10 @@ GOALS = {
         )
     },
     "attach, 10,000 chunks": absolute(1_000, "us", "10,000 chunks attach in about a millisecond."),
+    **{
+        name: beside(1.2, "A program that imports FastK should not start later than one that imports numpy.")
+        for name in ("import fastk", "import fastk and its store")
+    },
     "fresh process to the first 1,024 rows": beside(
         1.35, "Most of it is the import of numpy, which both pay; the engine may add about 30 ms."
     ),

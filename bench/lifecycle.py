@@ -12,7 +12,7 @@ import numpy as np
 
 import fastk
 from bench.data import MINUTE, TIMEFRAME, Columns, Market
-from bench.measure import Workload
+from bench.measure import LOADED, Workload
 from bench.writes import APPENDED, Appender, Build, FreshFolder, bars_from, monthly_appender
 
 DAYS, DAY_ROWS = 30, 1_440
@@ -144,6 +144,7 @@ def read_of_minutes(name: str, minutes: Minutes, what: str) -> Build:
             times.tolist(),
             calls=calls,
             baseline_name=MERGED,
+            modes=(LOADED,),
         )
 
     return build
@@ -170,6 +171,7 @@ def put_beside_append(market: Market, rounds: int) -> Workload:
         range(min(rounds, 20)),
         calls=16,
         baseline_name="append",
+        modes=(LOADED,),
         prepare_fastk=prepare_put,
         prepare_baseline=prepare_append,
     )
@@ -187,6 +189,7 @@ def batch_beside_puts(market: Market, rounds: int) -> Workload:
         stores[1].put_all,
         range(min(rounds, 20)),
         baseline_name="50 puts",
+        modes=(LOADED,),
         prepare_fastk=stores[0].bars,
         prepare_baseline=stores[1].bars,
     )
@@ -254,6 +257,7 @@ def merge_of_a_month(market: Market, rounds: int) -> Workload:
         put_of_a_month(market),
         range(min(rounds, 11)),
         baseline_name="put of it",
+        modes=(LOADED,),
         prepare_fastk=thirty_days,
         prepare_baseline=fresh_series(market, "put-beside-merge"),
     )
@@ -276,6 +280,7 @@ def put_again(market: Market, rounds: int) -> Workload:
         put_of_a_month(market),
         range(min(rounds, 11)),
         baseline_name="put of it",
+        modes=(LOADED,),
         prepare_baseline=fresh_series(market, "put-beside-again"),
     )
 

@@ -61,16 +61,18 @@ def feature_key(symbol: str, name: str) -> fastk.ScalarSeriesKey:
     return fastk.feature_series_key(symbol, TIMEFRAME, name)
 
 
-def raw_matrix(ts: list[Int64], columns: list[list[Int64]], start: int, end: int) -> Any:
-    """Columns that have the same times, side by side: every one is divided into its place."""
+def raw_matrix(ts: list[Int64], columns: list[list[Int64]], start: int, end: int, by_column: bool = False) -> Any:
+    """Columns that have the same times: every one is divided into its place.
+
+    ``by_column``: each column in one piece, the layout that numpy fills fastest; otherwise rows are.
+    """
     bounds = [(np.searchsorted(each, start), np.searchsorted(each, end, side="right")) for each in ts]
-    rows = int(bounds[0][1] - bounds[0][0])
-    out = np.empty((rows, sum(map(len, columns))))
-    place = 0
+    rows, width = int(bounds[0][1] - bounds[0][0]), sum(map(len, columns))
+    out = np.empty((width, rows) if by_column else (rows, width))
+    places = iter(out if by_column else out.T)
     for (low, high), features in zip(bounds, columns, strict=True):
         for values in features:
-            np.divide(values[low:high], SCALE, out=out[:, place])
-            place += 1
+            np.divide(values[low:high], SCALE, out=next(places))
     return out
 
 
@@ -89,14 +91,16 @@ def raw_union(ts: list[Int64], columns: list[list[Int64]], start: int, end: int)
     return out
 
 
-def matrix(name: str, times: str, months: int, raw: Callable[..., Any], market: Market, rounds: int) -> Workload:
+def matrix(
+    name: str, times: str, months: int, raw: Callable[..., Any], layout: str, market: Market, rounds: int
+) -> Workload:
     """All features of all symbols over some months."""
     features = Features(market, times)
     start = int(min(each[0] for each in features.ts))
     end = int((np.datetime64(MONTHS[0]) + months).astype("M8[ms]").astype(np.int64)) - 1
 
     def fastk_read(batch: Any) -> Any:
-        return features.store.feature_matrix(features.keys, start=start, end=end).values
+        return features.store.feature_matrix(features.keys, start=start, end=end, layout=layout).values
 
     def raw_read(batch: Any) -> Any:
         return raw(features.ts, features.raw, start, end)
@@ -110,11 +114,12 @@ def assert_same_bits(found: Any, expected: Any) -> None:
 
 ONE_MONTH, ALL_MONTHS = "feature matrix, 8 x 20 features, one month", "feature matrix, 8 x 20 features, all months"
 MATRICES: dict[str, Build] = {
-    name: partial(matrix, name, times, months, raw)
-    for name, times, months, raw in (
-        (ONE_MONTH, SAME, 1, raw_matrix),
-        (ALL_MONTHS, SAME, len(MONTHS), raw_matrix),
-        ("feature matrix with gaps, union of 8 grids, one month", OWN, 1, raw_union),
+    name: partial(matrix, name, times, months, raw, layout)
+    for name, times, months, raw, layout in (
+        (ONE_MONTH, SAME, 1, raw_matrix, "TF"),
+        (ALL_MONTHS, SAME, len(MONTHS), raw_matrix, "TF"),
+        ("feature matrix, each column in one piece, one month", SAME, 1, partial(raw_matrix, by_column=True), "FT"),
+        ("feature matrix with gaps, union of 8 grids, one month", OWN, 1, raw_union, "TF"),
     )
 }
 

@@ -31,10 +31,12 @@ print(int(close.sum()))
 """
 _OPEN_STORE = """
 import fastk
-rows = fastk.open("{root}", "r").kline("{symbol}", "{timeframe}").range({start}, {end})
+series = fastk.open("{root}", "r").kline("{symbol}", "{timeframe}")
+rows = series.range({start}, {end})
 print(int({answer}))
 """
 _SUM, _SUM_OF_SEGMENTS = "rows.close.sum()", "sum(piece.close.sum() for piece in rows.segments)"
+_SUM_OF_POINTS = "series.at_many(rows.ts)[0].close.sum()"
 # The high-water mark of this program alone: ru_maxrss would count the parent's memory at the time of its fork.
 PRINT_PEAK = """
 try:
@@ -113,6 +115,13 @@ def cold_start(market: Market, rounds: int) -> Workload:
     span = first_span(market, FIRST_ROWS)
     name = "fresh process to the first 1,024 rows"
     return programs(name, fastk_code(market, *span), raw_code(market, *span), "raw npy", rounds)
+
+
+def cold_batch(market: Market, rounds: int) -> Workload:
+    """The same rows by a batch call, which loads the kernels; they were compiled before."""
+    span = first_span(market, FIRST_ROWS)
+    name = "fresh process to the first batch of 1,024 points"
+    return programs(name, fastk_code(market, *span, _SUM_OF_POINTS), raw_code(market, *span), "raw npy", rounds)
 
 
 def cold_start_beside_numpy(market: Market, rounds: int) -> Workload:
@@ -236,6 +245,7 @@ PROCESSES: dict[str, Build] = {
     "import fastk": import_time,
     "import fastk and its store": import_store,
     "fresh process to the first 1,024 rows": cold_start,
+    "fresh process to the first batch of 1,024 points": cold_batch,
     "fresh process to the first 1,024 rows, beside bare numpy": cold_start_beside_numpy,
     "bridge, 1,000 bars": partial(bridge_read, BRIDGE_ROWS),
     "bridge, 41,667 bars": partial(bridge_read, None),

@@ -129,7 +129,7 @@ def across_segments(name: str, rows: int, market: Market, rounds: int) -> Worklo
             sum(piece.close.sum() for piece in series[place].range(start, end).segments) for place, start, end in batch
         ]
 
-    return Workload(name, fastk_read, plain.baseline, plain.batches, CALLS, proofs=plain.proofs)
+    return Workload(name, fastk_read, plain.baseline, plain.batches, CALLS)
 
 
 # Whole series

@@ -107,12 +107,26 @@ def parse_options() -> argparse.Namespace:
     if unknown := set(options.workloads) - set(WORDS):
         parser.error(f"no workload is called {', '.join(sorted(unknown))}; there are {', '.join(WORDS)}")
     options.peers = registry.chosen(options.peers)
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds must be 1 or more")
+    if options.only and not any(options.only in name for name in named_workloads(options)):
+        parser.error(f"no workload's name contains {options.only!r}: they are those of bench/results/latest.md")
     return options
+
+
+def named_workloads(options: argparse.Namespace) -> Iterator[str]:
+    """The names that ``--only`` is looked for in."""
+    for section in SECTIONS:
+        if section.word in options.workloads:
+            yield from section.workloads
+    if "plans" in options.workloads:
+        yield table.PLANS_TITLE
 
 
 def is_whole(options: argparse.Namespace) -> bool:
     """Whether the results are worth keeping: no part was left out."""
-    return not options.only and options.workloads == list(WORDS) and options.peers == list(registry.PEERS)
+    chosen = options.only, options.rounds, options.kernels, options.workloads, options.peers
+    return chosen == (None, None, "both", list(WORDS), list(registry.PEERS))
 
 
 # Running

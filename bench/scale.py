@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from bench.growth import CHUNKS, ROWS, SERIES, Axis, Grown, measure_axis
+from bench.growth import CHUNKS, LINEAR, ROWS, SERIES, Axis, Grown, measure_axis
 from bench.measure import LOADED, use_kernels
 from bench.run import keep, processor
 from bench.table import aligned, figure
@@ -60,7 +60,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--size", choices=tuple(SIZES), default="full", help="(default %(default)s)")
     parser.add_argument("--axes", default=",".join(AXES), help="what grows (default %(default)s)")
     parser.add_argument("--folder", help="where the stores are built (default: the system's temporary folder)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if unknown := set(options.axes.split(",")) - set(AXES):
+        parser.error(f"nothing that grows is called {', '.join(sorted(unknown))}; there are {', '.join(AXES)}")
+    return options
 
 
 def fitting(unit: str, sizes: Sequence[int], folder: str) -> tuple[list[int], list[str]]:
@@ -99,7 +102,18 @@ def verdicts(found: Sequence[Grown]) -> list[str]:
     said = (
         f"Flat within {FLAT_WITHIN} from the least to the greatest size: {len(flat) - len(over)} of {len(flat)} costs."
     )
-    return [said, *(["", "Not so:", "", *over] if over else [])]
+    return [said, *linear_verdicts(found), *(["", "Not so:", "", *over] if over else [])]
+
+
+def linear_verdicts(found: Sequence[Grown]) -> list[str]:
+    """Whether what should be linear is: the last step's factor beside that of the size."""
+    steep = [f"{each.cost} ({steepness(each):.2f})" for each in found if each.expected == LINEAR]
+    return ["", f"Growth of the last step beside that of the size, 1 if linear: {', '.join(steep)}."] if steep else []
+
+
+def steepness(each: Grown) -> float:
+    *_, before, last = sorted(each.figures)
+    return each.figures[last] / each.figures[before] / (last / before)
 
 
 def spread(each: Grown) -> float:

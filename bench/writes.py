@@ -24,7 +24,7 @@ from bench.data import (
     save_all,
     sync_folder,
 )
-from bench.measure import Workload
+from bench.measure import LOADED, Workload
 
 APPENDED = 64
 HOUR_ROWS = 60
@@ -283,6 +283,7 @@ def append_at_many_chunks(market: Market, rounds: int) -> Workload:
         baseline_name="at 10 chunks",
         prepare_fastk=many.bars,
         prepare_baseline=few.bars,
+        modes=(LOADED,),
     )
 
 

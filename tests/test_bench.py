@@ -1,5 +1,6 @@
 """The figures in the documentation are those that the benchmark kept, and its workloads give right answers."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,37 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_documentation_shows_the_results_that_were_kept():
     checked = run("bench.docs", "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_guarded_workload_has_a_ratio_to_be_compared_with():
+    from bench.measure import LOADED, NEVER
+    from bench.test_regression import GUARDED
+
+    results = json.loads((CHECKOUT / "bench" / "results" / "latest.json").read_text())["sections"]
+    ratios = {each["workload"]: each["ratio"] for listed in results.values() for each in listed}
+    assert len(GUARDED) >= 20
+    for name in GUARDED:
+        assert set(ratios[name]) == {NEVER, LOADED}
+
+
+def test_a_baseline_that_is_fastk_has_the_kernels_of_what_stands_beside_it(monkeypatch):
+    from bench import measure
+
+    seen = []
+    monkeypatch.setattr(measure, "use_kernels", seen.append)
+    workload = measure.Workload("both are FastK", lambda batch: 1, lambda batch: 1, [0], modes=(measure.LOADED,))
+    measure.measure(workload, [measure.NEVER, measure.LOADED])
+    assert set(seen) == {measure.LOADED}
+
+
+@pytest.mark.parametrize(
+    ("options", "whole"), [([], True), (["--kernels", "loaded"], False), (["--rounds", "2"], False)]
+)
+def test_only_a_run_that_leaves_nothing_out_is_kept(options, whole, monkeypatch):
+    from bench import run as command
+
+    monkeypatch.setattr(sys, "argv", ["bench", *options])
+    assert command.is_whole(command.parse_options()) is whole
 
 
 @pytest.mark.slow
@@ -59,8 +91,20 @@ def test_the_contest_runs_with_what_is_always_there():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("option", [["--workloads", "reads,dreams"], ["--peers", "oracle"]])
-def test_what_is_not_there_is_told(option):
-    refused = run("bench", *option)
+@pytest.mark.parametrize(
+    ("module", "option", "told"),
+    [
+        ("bench", ["--workloads", "reads,dreams"], "there are"),
+        ("bench", ["--peers", "oracle"], "there are"),
+        ("bench", ["--peers", "sqlite,"], "there are"),
+        ("bench", ["--only", "dreams"], "no workload's name contains 'dreams'"),
+        ("bench", ["--rounds", "0"], "--rounds must be 1 or more"),
+        ("bench.scale", ["--axes", "dreams"], "there are"),
+        ("bench.floors", ["--size", "small"], "unrecognized arguments"),
+    ],
+)
+def test_what_is_not_there_is_told(module, option, told):
+    refused = run(module, *option)
     assert refused.returncode != 0
-    assert "there are" in refused.stderr
+    assert told in refused.stderr
+    assert "Traceback" not in refused.stderr

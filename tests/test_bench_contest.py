@@ -81,7 +81,7 @@ def test_a_library_that_cannot_take_the_tables_is_named(tmp_path, tables, monkey
         pass
 
 
-@pytest.mark.parametrize("peer", ["sqlite", "parquet-pyarrow", "ipc"])
+@pytest.mark.parametrize("peer", ["sqlite", "parquet-pyarrow", "parquet-polars", "ipc", "duckdb"])
 @pytest.mark.parametrize(
     "group", [word for word in GROUPS if word != "cold"]
 )  # which waits for the disk, again and again

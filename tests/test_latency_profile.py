@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,29 @@ def test_a_damaged_series_is_passed_over_and_named(root):
     assert "BTC/kline/1m" in profile.skipped[0]
 
 
+def test_a_damaged_chunk_is_passed_over_and_named_as_well(root):
+    (chunk,) = Path(root, "series", "BTC", "kline", "1m", "chunks").glob("*.chunk")
+    with chunk.open("r+b") as file:
+        file.seek(chunk.stat().st_size // 2)
+        file.write(b"\xff" * 8)
+    profile = fastk.latency_profile(root, seconds=0.002)
+    assert len(profile.sampled) == 2
+    assert "BTC/kline/1m" in profile.skipped[0]
+    assert "damaged" in profile.skipped[0]
+    assert profile.rows == 1_000
+
+
+@pytest.mark.parametrize("step", [1, 20])
+def test_values_that_are_no_number_are_left_out_of_the_order(tmp_path, step):
+    prices = np.arange(500.0)
+    prices[::step] = np.nan
+    with fastk.open(tmp_path / "store") as store:
+        series = store.register_series(("BTC", "mark", "x"), fastk.Schema("mark", [("ts", "i8"), ("price", "f8")]))
+        series.put({"ts": START + MINUTE * np.arange(500), "price": prices})
+    rows = {each.operation: each.rows for each in fastk.latency_profile(tmp_path / "store", seconds=0.002).operations}
+    assert rows["predicate, top 1%"] == np.isfinite(prices).sum() // 100 + (step > 1)
+
+
 def test_a_store_without_rows_is_refused(tmp_path):
     with fastk.open(tmp_path / "store") as store:
         store.register_kline_series("BTC", "1m", MINUTE)
@@ -95,7 +119,12 @@ def test_a_store_without_rows_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [({"series": 0}, "series must be an int"), ({"series": 2.0}, "series must"), ({"seconds": 0}, "seconds must be")],
+    [
+        ({"series": 0}, "series must be an int"),
+        ({"series": 2.0}, "series must"),
+        ({"seconds": 0}, "seconds must be"),
+        ({"seed": -1}, "seed must be"),
+    ],
 )
 def test_wrong_options_are_refused(root, options, problem):
     with pytest.raises(fastk.InvalidInput, match=problem):
@@ -125,7 +154,9 @@ def test_without_a_store_the_command_makes_one_and_removes_it(capsys, monkeypatc
     assert not os.listdir(tmp_path)
 
 
-@pytest.mark.parametrize("arguments", [["missing"], [".", "--series", "0"], [".", "--seconds", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["missing"], [".", "--series", "0"], [".", "--seconds", "-1"], [".", "--seed", "-1"]]
+)
 def test_the_command_fails_in_one_line(arguments, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert main(["bench", *arguments]) == 1

@@ -159,6 +159,10 @@ class ColumnFiles(Contestant):
         """Rows [low, high) of a column of a table that is loaded."""
         raise NotImplementedError
 
+    def _decoded(self, table: str, names: Sequence[str], low: int, high: int) -> Iterable[Int64]:
+        """The same of some columns, for libraries that read several at once."""
+        return (self._slice(table, name, low, high) for name in names)
+
     def _times(self, table: str) -> Int64:
         try:
             return self._ts[table]
@@ -213,15 +217,63 @@ class ColumnFiles(Contestant):
         return [ts[mask], values[mask]]
 
     def matrix(self, tables: Sequence[str], names: Sequence[str], start: int, end: int) -> NDArray[np.float64]:
-        """Columns of tables with the same ts side by side, each value divided by SCALE."""
+        """Columns of tables with the same ts side by side, each value divided by SCALE; row by row in memory."""
         bounds = {table: self._bounds(table, start, end) for table in tables}
         low, high = bounds[tables[0]]
-        columns = (self._slice(table, name, *bounds[table]) for table in tables for name in names)
+        columns = (values for table in tables for values in self._decoded(table, names, *bounds[table]))
         return filled_matrix(high - low, len(tables) * len(names), columns)
 
     def replay(self, tables: Sequence[str], name: str) -> Sequence[Int64]:
         """``source`` (place of the table), ``ts`` and a column of all tables, merged by ts and then by source."""
         return merged_by_sort([self._times(table) for table in tables], [self._whole(table, name) for table in tables])
+
+
+class ColumnHandles(ColumnFiles):
+    """Those that open each column by itself, when it is first asked for: npy, HDF5, Zarr."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(folder)
+        self._handles: dict[tuple[str, str], Any] = {}
+        self._named: dict[str, Sequence[str]] = {}
+
+    def _opened(self, table: str, name: str) -> Any:
+        """A column as its library has it."""
+        raise NotImplementedError
+
+    def _stored_names(self, table: str) -> Sequence[str]:
+        """The columns of a table, from its files."""
+        raise NotImplementedError
+
+    def _handle(self, table: str, name: str) -> Any:
+        if (table, name) not in self._handles:
+            self._handles[table, name] = self._opened(table, name)
+        return self._handles[table, name]
+
+    def _load(self, table: str) -> Int64:
+        times: Int64 = self._opened(table, "ts")[:]
+        self._handles[table, "ts"] = times
+        return times
+
+    def _names(self, table: str) -> Sequence[str]:
+        if table not in self._named:
+            self._named[table] = self._stored_names(table)
+        return self._named[table]
+
+    def _slice(self, table: str, name: str, low: int, high: int) -> Int64:
+        column = self._handles.get((table, name))
+        values: Int64 = (self._handle(table, name) if column is None else column)[low:high]
+        return values
+
+    def count(self, table: str) -> int:
+        return int(self._handle(table, "ts").shape[0])
+
+    def open(self) -> None:
+        super().open()
+        self._handles, self._named = {}, {}
+
+    def close(self) -> None:
+        super().close()
+        self._handles, self._named = {}, {}
 
 
 def filled_matrix(rows: int, width: int, columns: Iterable[Int64]) -> NDArray[np.float64]:

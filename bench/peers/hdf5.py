@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bench.peers.base import ColumnFiles, Int64, Table, sync_file
+from bench.peers.base import ColumnHandles, Table, sync_file
 
 CHUNK_ROWS = 16_384
 
 
-class HDF5(ColumnFiles):
+class HDF5(ColumnHandles):
     """A group a table, a dataset a column; ``ts`` is read into memory once."""
 
     name: ClassVar[str] = "HDF5"
@@ -22,15 +22,14 @@ class HDF5(ColumnFiles):
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
         self._file: Any = None
-        self._sets: dict[str, dict[str, Any]] = {}
 
-    def _opened(self, mode: str) -> Any:
+    def _open_file(self, mode: str) -> Any:
         import h5py
 
         return h5py.File(self.path("base.h5"), mode, libver="latest", rdcc_nbytes=64 << 20)
 
     def write(self, tables: Mapping[str, Table]) -> None:
-        with self._opened("w") as file:
+        with self._open_file("w") as file:
             for table, columns in tables.items():
                 group = file.create_group(table, track_order=True)
                 for name, values in columns.items():
@@ -41,7 +40,7 @@ class HDF5(ColumnFiles):
         """In place, flushed and synced; a crash may tear the file."""
         if self._file is None or self._file.mode == "r":
             self.close()
-            self._file = self._opened("r+")
+            self._file = self._open_file("r+")
         for name, values in columns.items():
             dataset = self._file[table][name]
             rows = len(dataset)
@@ -56,36 +55,27 @@ class HDF5(ColumnFiles):
 
     def open(self) -> None:
         super().open()
-        self._file = self._opened("r")
+        self._file = self._open_file("r")
 
     def close(self) -> None:
         super().close()
-        self._sets = {}
         if self._file is not None:
             self._file.close()
         self._file = None
 
-    def _load(self, table: str) -> Int64:
-        self._sets[table] = dict(self._file[table].items())
-        times: Int64 = self._sets[table]["ts"][:]
-        return times
+    def _opened(self, table: str, name: str) -> Any:
+        return self._file[table][name]
 
-    def _names(self, table: str) -> Sequence[str]:
-        return list(self._sets[table])
-
-    def _slice(self, table: str, name: str, low: int, high: int) -> Int64:
-        if name == "ts":
-            return self._ts[table][low:high]
-        values: Int64 = self._sets[table][name][low:high]
-        return values
+    def _stored_names(self, table: str) -> Sequence[str]:
+        return list(self._file[table])
 
     def total(self, tables: Any, name: str) -> int:
         """Each column into the same memory: fresh memory costs page faults."""
         found = 0
         buffer = np.empty(0, np.int64)
         for table in tables:
-            rows = len(self._times(table))
+            rows = self.count(table)
             buffer = buffer if len(buffer) == rows else np.empty(rows, np.int64)
-            self._sets[table][name].read_direct(buffer)
+            self._handle(table, name).read_direct(buffer)
             found += int(buffer.sum())
         return found

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bench.peers.base import ColumnFiles, Condition, Int64, Table, files_below, filled_matrix, sync_tree
+from bench.peers.base import ColumnFiles, Condition, Int64, Table, files_below, sync_tree
 
 FEW_ROWS = 4_096  # up to here `take` is faster than a scan
 
@@ -59,6 +58,11 @@ class Lance(ColumnFiles):
         super().close()
         self._sets = {}
 
+    def count(self, table: str) -> int:
+        import lance
+
+        return int(lance.dataset(self.path(table)).count_rows())
+
     def _load(self, table: str) -> Int64:
         import lance
 
@@ -95,10 +99,3 @@ class Lance(ColumnFiles):
         self._times(table)
         found = self._sets[table].to_table(columns=["ts", "value"], filter=condition.sql())
         return [found["ts"].to_numpy(), found["value"].to_numpy()]
-
-    def matrix(self, tables: Sequence[str], names: Sequence[str], start: int, end: int) -> NDArray[np.float64]:
-        """One scan a table."""
-        bounds = [self._bounds(table, start, end) for table in tables]
-        blocks = (self._decoded(table, names, *each) for table, each in zip(tables, bounds, strict=True))
-        rows = bounds[0][1] - bounds[0][0]
-        return filled_matrix(rows, len(tables) * len(names), (each for block in blocks for each in block))

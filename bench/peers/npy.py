@@ -8,18 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from bench.peers.base import ColumnFiles, Int64, Table, sync_file
+from bench.peers.base import ColumnHandles, Int64, Table, sync_file
 
 
-class Npy(ColumnFiles):
+class Npy(ColumnHandles):
     """No checksums, no metadata, no commits."""
 
     name: ClassVar[str] = "raw npy"
     how: ClassVar[str] = "one mapped .npy file a column, np.searchsorted, plain ndarray views"
-
-    def __init__(self, folder: str) -> None:
-        super().__init__(folder)
-        self._columns: dict[str, dict[str, Int64]] = {}
 
     def write(self, tables: Mapping[str, Table]) -> None:
         for table, columns in tables.items():
@@ -49,22 +45,12 @@ class Npy(ColumnFiles):
                 file.flush()
                 os.fsync(file.fileno())
 
-    def _load(self, table: str) -> Int64:
-        with open(self._file(table, "names").removesuffix(".npy")) as file:
-            names = file.read().split()
-        files = {name: np.load(self._file(table, name), mmap_mode="r") for name in names}
-        self._columns[table] = {name: np.asarray(values) for name, values in files.items()}  # memmaps slice slowly
-        return self._columns[table]["ts"]
+    def _opened(self, table: str, name: str) -> Int64:
+        return np.asarray(np.load(self._file(table, name), mmap_mode="r"))  # memmaps slice slowly
 
-    def close(self) -> None:
-        super().close()
-        self._columns = {}
+    def _stored_names(self, table: str) -> Sequence[str]:
+        with open(self._file(table, "names").removesuffix(".npy")) as file:
+            return file.read().split()
 
     def _file(self, table: str, name: str) -> str:
         return os.path.join(self.folder, table, f"{name}.npy")
-
-    def _names(self, table: str) -> Sequence[str]:
-        return list(self._columns[table])
-
-    def _slice(self, table: str, name: str, low: int, high: int) -> Int64:
-        return self._columns[table][name][low:high]

@@ -140,7 +140,8 @@ def replay(store: Any, query: Query) -> Any:
 
 
 def almost_same(found: Any, expected: Any) -> None:
-    """Up to the last bit: polars multiplies by a reciprocal where the others divide."""
+    """Up to the last bit: polars multiplies by a reciprocal where the others divide. Row by row in memory."""
+    assert found.flags.c_contiguous
     np.testing.assert_allclose(found, expected, rtol=4e-16, atol=0)
 
 
@@ -322,6 +323,8 @@ WRITES = [
              rounds=5),
     Question("append 64 rows, durable", "bars", "append", next_bars(), append, growing, appended, rounds=60),
     Question("merge of a month in 30 pieces", "bars", "merge", days, merge, thirty_days, merged, rounds=5),
+    Question("scalars, with indexes where there are any, durable", "values", "write",
+             lambda tables, rng: (tables.values,), write, fresh, written, rounds=5),
 ]  # fmt: skip
 
 GROUPS = {

@@ -39,7 +39,7 @@ def chosen(text: str) -> list[str]:
     if text in ("all", "none"):
         return list(PEERS) if text == "all" else []
     words = text.split(",")
-    unknown = [word for word in words if not any(peer.startswith(word) for peer in PEERS)]
+    unknown = [word for word in words if not word or not any(peer.startswith(word) for peer in PEERS)]
     if unknown:
         raise SystemExit(f"no peer is called {unknown[0]!r}; there are {', '.join(PEERS)}")
     return [peer for peer in PEERS if any(peer.startswith(word) for word in words)]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from bench.peers.base import ColumnFiles, Int64, Table, sync_tree
+from bench.peers.base import ColumnHandles, Table, sync_tree
 
 CHUNK_ROWS = 16_384
 
 
-class Zarr(ColumnFiles):
+class Zarr(ColumnHandles):
     """Format 3 on the local disk; what it wrote is synced from outside."""
 
     name: ClassVar[str] = "Zarr"
@@ -19,7 +19,7 @@ class Zarr(ColumnFiles):
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
-        self._arrays: dict[str, dict[str, Any]] = {}
+        self._root: Any = None
 
     def write(self, tables: Mapping[str, Table]) -> None:
         import zarr
@@ -41,26 +41,18 @@ class Zarr(ColumnFiles):
         sync_tree(self.path(f"base.zarr/{table}"))
 
     def open(self) -> None:
+        import zarr
+
         super().open()
-        self._arrays = {}
+        self._root = zarr.open_group(self.path("base.zarr"), mode="r")
 
     def close(self) -> None:
         super().close()
-        self._arrays = {}
+        self._root = None
 
-    def _load(self, table: str) -> Int64:
-        import zarr
+    def _opened(self, table: str, name: str) -> Any:
+        return self._root[f"{table}/{name}"]
 
-        root = zarr.open_group(self.path("base.zarr"), mode="r")
-        self._arrays[table] = {name: root[f"{table}/{name}"] for name in root.attrs[table]}
-        times: Int64 = self._arrays[table]["ts"][:]
-        return times
-
-    def _names(self, table: str) -> Sequence[str]:
-        return list(self._arrays[table])
-
-    def _slice(self, table: str, name: str, low: int, high: int) -> Int64:
-        if name == "ts":
-            return self._ts[table][low:high]
-        values: Int64 = self._arrays[table][name][low:high]
-        return values
+    def _stored_names(self, table: str) -> Sequence[str]:
+        names: Sequence[str] = self._root.attrs[table]
+        return names

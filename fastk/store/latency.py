@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -75,30 +75,33 @@ def latency_profile(
         raise InvalidInput(f"series must be an int of 1 or more, not {series!r}")
     if not 0 < seconds < 3_600:
         raise InvalidInput(f"seconds must be between 0 and 3,600, not {seconds!r}")
+    if type(seed) is not int or seed < 0:
+        raise InvalidInput(f"seed must be an int of 0 or more, not {seed!r}")
     with FastKStore.open(root, "r") as store:
         entries = store.list_series()
         rng = np.random.default_rng(seed)
         found, skipped = _sample(store, entries, series, rng)
         if not found:
             raise NotFound(f"no readable series of {store.root} has rows; there is nothing to measure")
+        operations = tuple(_measure(each, store.root, found, skipped, rng, seconds) for each in _OPERATIONS)
         return LatencyProfile(
             root=store.root,
             series_count=len(entries),
             sampled=tuple(str(each.key) for each in found),
             skipped=tuple(skipped),
             rows=sum(map(len, found)),
-            operations=tuple(_measure(each, store.root, found, rng, seconds) for each in _OPERATIONS),
+            operations=operations,
         )
 
 
 def _sample(
-    store: FastKStore, entries: Sequence[Any], count: int, rng: np.random.Generator
+    store: FastKStore, entries: Sequence[Any], wanted: int, rng: np.random.Generator
 ) -> tuple[list[Series], list[str]]:
     """Series that can be read, drawn without repetition; and those that cannot."""
     found: list[Series] = []
     skipped: list[str] = []
     for place in rng.permutation(len(entries)).tolist():
-        if len(found) == count:
+        if len(found) == wanted:
             break
         entry = entries[place]
         series = store.series((entry.symbol, entry.category, entry.name))
@@ -112,22 +115,41 @@ def _sample(
 
 
 def _measure(
-    operation: _Operation, root: str, found: Sequence[Series], rng: np.random.Generator, seconds: float
+    operation: _Operation,
+    root: str,
+    found: list[Series],
+    skipped: list[str],
+    rng: np.random.Generator,
+    seconds: float,
 ) -> OperationLatency:
-    """One operation on the series by turns, until the time is over."""
+    """One operation on the series by turns, until the time is over. One that turns out to be damaged leaves them."""
     times: list[int] = []
     rows: list[int] = []
     warm = _WARM_CALLS if operation.is_warm else 0
     end = time.perf_counter() + seconds
-    for series in cycle(found):
-        call = operation.make(root, series, rng)
-        begin = time.perf_counter_ns()
-        answer = call()
-        times.append(time.perf_counter_ns() - begin)
-        rows.append(operation.rows(answer))
+    for turn in count():
+        series = found[turn % len(found)]
+        try:
+            elapsed, read = _timed(operation, operation.make(root, series, rng))
+        except FastKError as error:
+            found.remove(series)
+            skipped.append(f"{series.key}: {error}")
+            if not found:
+                raise
+            continue
+        times.append(elapsed)
+        rows.append(read)
         if len(times) == MOST_CALLS + warm or (len(times) >= LEAST_CALLS + warm and time.perf_counter() > end):
             break
     return _percentiles(operation, np.array(times[warm:]) / 1e3 / operation.items, int(np.median(rows)))
+
+
+def _timed(operation: _Operation, call: Call) -> tuple[int, int]:
+    """Nanoseconds of a call, and the rows that it read."""
+    begin = time.perf_counter_ns()
+    answer = call()
+    elapsed = time.perf_counter_ns() - begin
+    return elapsed, operation.rows(answer)
 
 
 def _percentiles(operation: _Operation, figures: NDArray[np.float64], rows: int) -> OperationLatency:
@@ -209,8 +231,9 @@ def _many(root: str, series: Series, rng: np.random.Generator) -> Call:
 def _predicate(root: str, series: Series, rng: np.random.Generator) -> Call:
     """The highest 1% of values, as a sample tells it."""
     column = _column(series)
-    values: NDArray[Any] = np.sort(_some_piece(series, rng)[column][:_SAMPLED_VALUES])
-    bound = values[-1 - len(values) // 100].item()
+    values: NDArray[Any] = _some_piece(series, rng)[column][:_SAMPLED_VALUES]
+    numbers = np.sort(values[values == values])  # NaN has no place in an order
+    bound = numbers[-1 - len(numbers) // 100].item() if len(numbers) else 0
     return lambda: series.where(column, Gte(bound)).rows.ts
 
 

@@ -45,6 +45,7 @@ def chunk_items(spans, first_id):
     for place, (start, end) in enumerate(spans):
         items[place]["chunk_id"] = first_id + place
         items[place]["start_ts"], items[place]["end_ts"], items[place]["rows"] = start, end, end - start + 1
+    items["file_length"] = 8 * items["rows"]
     return items
 
 

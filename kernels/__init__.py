@@ -3,8 +3,8 @@
 `active` is the implementation in force: numpy's twins until `load()` has brought in the compiled kernels. Hot code
 calls `kernels.active.bounds(...)` and reads the attribute anew each time. Importing this package imports no numba.
 
-The environment variable FASTK_KERNELS decides: `lazy` (the default) loads compiled kernels at the first `load()`,
-`eager` at import, `never` not at all.
+The environment variable FASTK_KERNELS decides: `lazy` (the default) loads compiled kernels at `load()`, or once they
+are worth it; `eager` at import; `never` not at all.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from . import plain
 from .interface import Kernels
 from .plain.checksum import crc32c
 
-__all__ = ["Kernels", "active", "crc32c", "current", "load", "loaded", "warmup"]
+__all__ = ["Kernels", "active", "crc32c", "current", "load", "load_when_worth", "loaded", "warmup"]
 
 _POLICIES = ("eager", "lazy", "never")
+_LOADING = 0.5  # seconds, from a filled cache
 
 active: Kernels = plain
 _lock = threading.Lock()
 _failed = False
+_missed = 0.0  # seconds that the kernels would have saved so far
 
 
 def current() -> Kernels:
@@ -58,6 +60,20 @@ def load() -> Kernels:
             return active
     warnings.warn(problem, RuntimeWarning, stacklevel=2)
     return active
+
+
+def load_when_worth(saving: float) -> Kernels:
+    """Load the compiled kernels once what they would have saved adds up to what loading takes.
+
+    `saving` estimates by how many seconds numpy takes longer for what comes now. So a short script does without, and a
+    long one loses half a second: a process never spends more than twice what the better choice would have cost it (ski
+    rental; Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching, 1988).
+    """
+    global _missed
+    if active is not plain:
+        return active
+    _missed += saving
+    return load() if _missed >= _LOADING else active
 
 
 def warmup() -> dict[str, float]:

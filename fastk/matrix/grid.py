@@ -38,7 +38,6 @@ def given_grid(grid: Any, unit: TimeUnit, start: int, end: int) -> Int64 | None:
     if isinstance(grid, str) or is_step(grid):
         return None
     ts = read_only(to_ts_array(grid, unit, zoneless_is_utc=True))
-    kernels.load()
     row = kernels.active.first_disorder(ts, True)
     if row >= 0:
         raise InvalidInput(

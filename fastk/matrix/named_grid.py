@@ -27,11 +27,12 @@ WAY_OUT = (
 # About so many rows of all series together are united at a time; each series adds up to a sample more.
 WINDOW_ROWS = 1 << 19
 SAMPLE_ROWS = 1 << 10
+_SAVED_A_ROW = 2e-8  # seconds, by the compiled kernels
 
 
 def named_grid(name: str, timelines: list[Timeline]) -> Int64:
     """The times that the series have: those of all, those that they share, or those of the first."""
-    kernels.load()
+    kernels.load_when_worth(_SAVED_A_ROW * sum(timeline.rows for timeline in timelines))
     if name == "intersection":
         return _intersection(timelines)
     return _own(timelines[0]) if name == "first" or len(timelines) == 1 else _union(timelines)

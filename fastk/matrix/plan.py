@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
+    from fastk.kernels.interface import Kernels
     from fastk.matrix.request import Source
     from fastk.matrix.same_times import SameTimes
 
@@ -44,6 +45,7 @@ _SHARED_ROWS = 4_096
 _OWN_ROWS = 65_536
 # Rows looked at in one step on the way back to a value that is carried on.
 _STEP_BACK = 4_096
+_SAVED_A_BYTE = 5e-10  # seconds, by the compiled kernels
 
 
 class Target:
@@ -81,22 +83,22 @@ class Aligned:
         self.places = read_only(places - first)
         self.divisors = read_only(divisors[places])
         self._keeps = keeps
-        self._bundles: dict[int, Any] = {}
+        self._bundles: dict[tuple[Kernels, int], Any] = {}
         self.is_first = columns[0] is self.timeline.columns[0]
 
     def chunks(self, piece: int) -> list[MappedChunk]:
         """The chunk of each column, mapped."""
         return [column.places[piece].open() for column in self.columns]
 
-    def bundle(self, piece: int) -> Any:
-        """The columns of a piece, verified and packed for the kernels."""
-        bundle = self._bundles.get(piece)
+    def bundle(self, piece: int, implementation: Kernels) -> Any:
+        """The columns of a piece, verified and packed for kernels; each implementation packs for itself."""
+        bundle = self._bundles.get((implementation, piece))
         if bundle is None:
             _, low, high = self.timeline.pieces[piece]
             chunks = zip(self.chunks(piece), self.columns, strict=True)
-            bundle = kernels.active.bundle([chunk.ensure_dense(each.field, low, high) for chunk, each in chunks])
+            bundle = implementation.bundle([chunk.ensure_dense(each.field, low, high) for chunk, each in chunks])
             if self._keeps:
-                self._bundles[piece] = bundle
+                self._bundles[implementation, piece] = bundle
         return bundle
 
     def drop_pages(self, start: int, stop: int) -> None:
@@ -161,7 +163,6 @@ class Plan:
     """All that decides a matrix, over pinned snapshots. Filling changes nothing, and threads may share a plan."""
 
     def __init__(self, request: Request, sources: list[Source], known: SameTimes, threads: int) -> None:
-        kernels.load()
         self.request = request
         self.sources = sources
         self.unit = sources[0].snapshot.settings.time_unit
@@ -170,6 +171,7 @@ class Plan:
         self.filling = self._filling()
         window, given = self._window(reach)
         self.timelines = timelines_of(self.sources, window, known, threads)
+        kernels.load_when_worth(_SAVED_A_BYTE * self._input_bytes())
         self.grid = self._grid(window, given)
         self._divisors = flat_divisors(request, self.sources)
         self._besides = [Beside(timeline, self.grid, reach) for timeline in self.timelines]
@@ -274,7 +276,7 @@ class Plan:
         if self.dtype.kind == "i":
             for chunk, field in found:
                 _check_unsigned(chunk, field, low, high)
-        aligned.bundle(piece)
+        aligned.bundle(piece, kernels.active)
 
     def fill(self, start: int, stop: int, target: Target, mask: NDArray[np.bool_] | None = None) -> None:
         """Write grid rows ``start`` to ``stop`` to rows 0 on of a target."""
@@ -328,8 +330,9 @@ class Plan:
             last = min(stop, timeline.bases[piece + 1])
             row = first - timeline.bases[piece] + timeline.pieces[piece].low
             out = target.flat[(first - start) * target.row_step :]
-            kernels.active.spread(
-                aligned.bundle(piece), row, last - first, aligned.divisors, places, target.row_step, out
+            implementation = kernels.active  # which may change in a process
+            implementation.spread(
+                aligned.bundle(piece, implementation), row, last - first, aligned.divisors, places, target.row_step, out
             )
             first = last
         if mask is not None:
@@ -342,9 +345,10 @@ class Plan:
         for piece, stop in _cuts(timeline, rows):
             base = timeline.bases[piece] - timeline.pieces[piece].low
             out = target.flat[begin * target.row_step :]
-            kernels.active.gather(
-                aligned.bundle(piece), base, rows[begin:stop], aligned.divisors, self.filling.value, places,
-                target.row_step, out,
+            implementation = kernels.active
+            implementation.gather(
+                aligned.bundle(piece, implementation), base, rows[begin:stop], aligned.divisors, self.filling.value,
+                places, target.row_step, out,
             )  # fmt: skip
             begin = stop
         target.table[begin : rows.size, aligned.places] = self.filling.value

@@ -10,7 +10,7 @@ from fastk import kernels
 from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.query.chunk_search import Task
 from fastk.query.planner import COMPILED, NUMPY
-from fastk.query.search import answer, window
+from fastk.query.search import answer, load_kernels, window
 from fastk.query.selection import Selection
 from fastk.query.values import value_set
 
@@ -37,6 +37,8 @@ def candidates(
     them. A chunk is mapped and searched when its rows are asked for, and kept mapped by them alone. Its conditions are
     tried in the order given, until one of them has no match.
     """
+    if conditions:
+        load_kernels(snapshot, start, end)
     tasks = _tasks(snapshot, conditions)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
         chunk, low, high = window(snapshot, ref, start, end)
@@ -51,8 +53,6 @@ def candidates(
 
 
 def _tasks(snapshot: Snapshot, conditions: Sequence[tuple[int, ScalarPredicateExpr]]) -> list[Task]:
-    if conditions:
-        kernels.load()
     costs, sidecars = COMPILED if kernels.loaded() else NUMPY, snapshot.chunks.sidecars
     return [
         Task(column, value_set(predicate, snapshot.settings, column), "auto", costs, sidecars)

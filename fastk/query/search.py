@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fastk.query.planner import PlanName
     from fastk.query.stats import Tally
 
+_SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 2e-9  # seconds, by the compiled kernels
+
 
 def search(
     snapshot: Snapshot, column: int, predicate: ScalarPredicateExpr, start: int, end: int, plan: PlanName = "auto"
@@ -31,7 +33,7 @@ def search(
     No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
-    kernels.load()
+    load_kernels(snapshot, start, end)
     costs = COMPILED if kernels.loaded() else NUMPY
     found = find_at_once(snapshot, column, values, start, end, costs) if plan == "auto" and start <= end else None
     if found is not None:
@@ -44,6 +46,13 @@ def search(
         if count:
             selection.add(ref, chunk, low, high, count, words)
     return selection, task.tally
+
+
+def load_kernels(snapshot: Snapshot, start: int, end: int) -> None:
+    """Load the compiled kernels, once the queries of the process are worth it."""
+    if not kernels.loaded():
+        rows = [ref.rows for ref in snapshot.overlapping(start, end)]
+        kernels.load_when_worth(_SAVED_A_CHUNK * len(rows) + _SAVED_A_ROW * sum(rows))
 
 
 def window(snapshot: Snapshot, ref: ChunkRef, start: int, end: int) -> tuple[MappedChunk, int, int]:

@@ -35,6 +35,7 @@ PRIORITY = tuple(
 _BUFFERED_TS = 1 << 22
 _LEAST_BLOCK, _GREATEST_BLOCK = 256, 8_192
 _MOST_SHORT_LABELS = 1 << 16
+_SAVED_AN_EVENT = 1e-7  # seconds, by the compiled merge
 
 
 class MergedReplay:
@@ -148,7 +149,7 @@ class _Runs:
     """The sources in order of rank as runs of the merge kernel: a block of ts each, in one buffer."""
 
     def __init__(self, sources: list[Source], labels: list[int], block: int) -> None:
-        kernels.load()
+        kernels.load_when_worth(_SAVED_AN_EVENT * sum(map(len, sources)))
         count = len(sources)
         self.labels = read_only(np.array(labels, np.uint16 if count <= _MOST_SHORT_LABELS else np.uint32))
         self._sources = sources

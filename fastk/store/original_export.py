@@ -11,6 +11,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.engine.files import remove_tree
+from fastk.engine.original.mapped import SAVED_A_BYTE
 from fastk.errors import InvalidData, InvalidInput, NotFound
 from fastk.format import names
 from fastk.interop.original import ExportedSeries, check_exportable, write_series
@@ -98,7 +99,7 @@ class _Export:
 
     def run(self) -> OriginalExport:
         """Write and compare all, and give it its name."""
-        kernels.load()
+        kernels.load_when_worth(SAVED_A_BYTE * self._total)
         building = self._target + EXPORTING_SUFFIX
         with alone(self._disk, building):
             _clear(self._disk, building)

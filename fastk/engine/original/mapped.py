@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from fastk.format.original.manifest import OriginalChunk
     from fastk.schema.settings import SeriesSettings
 
-# Behind so many bytes of a process, loading the compiled kernels costs less than their checksum saves.
-_MANY = 32 << 20
-_summed = 0
+SAVED_A_BYTE = 4e-9
+"""Seconds, by the compiled checksum."""
 
 
 class OriginalMapped(MappedChunk):
@@ -144,12 +143,8 @@ class OriginalMapped(MappedChunk):
 
 
 def _checksum(data: NDArray[np.uint8]) -> int:
-    """FNV-1a of a file; the compiled kernels are loaded for it where there is much to sum up."""
-    global _summed
-    _summed += data.size
-    if _summed > _MANY:
-        kernels.load()
-    return kernels.active.fnv1a(data)
+    """FNV-1a of a file."""
+    return kernels.load_when_worth(SAVED_A_BYTE * data.size).fnv1a(data)
 
 
 def check_header(

@@ -31,9 +31,8 @@ def as_lines(results: dict[str, list[Result]], plans: list[PlanResult], modes: S
 
 def explanation(modes: Sequence[str]) -> str:
     parts = {
-        NEVER: "`numpy` is FastK without its compiled kernels (plain reads never load them; batch calls do, "
-        "unless FASTK_KERNELS=never as here)",
-        LOADED: "`kernels` is FastK with them loaded (`fastk.warmup()`, or the first batch call)",
+        NEVER: "`numpy` is FastK without its compiled kernels (FASTK_KERNELS=never)",
+        LOADED: "`kernels` is FastK with them loaded (`fastk.warmup()`, or once they are worth it)",
     }
     return "; ".join(parts[mode] for mode in modes) + (
         "; a ratio is FastK's time divided by the baseline's; `original` is that ratio of the Rust engine, called from "

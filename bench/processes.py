@@ -118,7 +118,7 @@ def cold_start(market: Market, rounds: int) -> Workload:
 
 
 def cold_batch(market: Market, rounds: int) -> Workload:
-    """The same rows by a batch call, which loads the kernels; they were compiled before."""
+    """The same rows by a batch call, which is too little to load the kernels for."""
     span = first_span(market, FIRST_ROWS)
     name = "fresh process to the first batch of 1,024 points"
     return programs(name, fastk_code(market, *span, _SUM_OF_POINTS), raw_code(market, *span), "raw npy", rounds)

@@ -30,7 +30,7 @@ SYMBOLS, ROWS = 4, 130_000
 
 def run(options: argparse.Namespace) -> int:
     """Measure and show."""
-    kernels.load()  # a process that stays has them from its first batch read or query on
+    kernels.load()  # a process that stays has them sooner or later
     with _root(options.store) as root:
         profile = latency_profile(root, series=options.series, seconds=options.seconds, seed=options.seed)
     if options.json:

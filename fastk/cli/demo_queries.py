@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastk import Between, Gt, InvalidData, ScalarIndexKind
+from fastk import Between, Gt, InvalidData, ScalarIndexKind, kernels
 from fastk.cli.demo_measure import feature_key, feature_name, median_seconds
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class Asked:
 
 
 def ask(store: FastKStore, every: Sequence[Bars]) -> tuple[Bars, list[Asked]]:
-    """Rare, clustered and frequent values of the longest series; numpy compares a column that lies in memory."""
+    """Rare, clustered and frequent values of the longest series; numpy compares a column in memory. By kernels."""
+    kernels.load()
     bars = max(every, key=len)
     klines, average = store.kline(bars.symbol, bars.timeframe), store.scalar(feature_key(bars))
     return bars, [

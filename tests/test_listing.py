@@ -1,5 +1,7 @@
 """What is in the store: series by pattern, their chunks and months, sums; and taking a series out again."""
 
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,29 @@ def test_sums_over_the_store(filled):
         sidecar_count=2 * 2,
         active_delta_count=2,
     )
+
+
+def told(work):
+    """The answer of a long work, and what its progress was."""
+    steps = []
+    return work(progress=lambda done, total: steps.append((done, total))), steps
+
+
+def test_progress_counts_the_series_that_are_listed(filled):
+    assert told(filled.list_series) == (filled.list_series(), [(done, 10) for done in range(11)])
+    assert told(filled.store_stats) == (filled.store_stats(), [(done, 10) for done in range(11)])
+    entries, steps = told(partial(filled.list_series, "BTC", name="1m"))
+    assert (keys(entries), steps) == ([KEY], [(0, 1), (1, 1)])
+
+
+def test_progress_counts_series_that_are_unreadable_or_were_never_finished(filled):
+    with open(f"{filled.root}/series/BTC/kline/1m/series.meta", "r+b") as file:
+        file.truncate(50)
+    os.remove(f"{filled.root}/series/ETH/indicator/1m@@rsi_14/series.meta")
+    with fastk.open(filled.root, "r") as reader:
+        entries, steps = told(reader.list_series)
+        assert (len(entries), steps) == (9, [(done, 10) for done in range(11)])
+        assert told(reader.store_stats)[0].series_count == 8
 
 
 def test_an_empty_store(store):

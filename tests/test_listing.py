@@ -1,5 +1,6 @@
 """What is in the store: series by pattern, their chunks and months, sums; and taking a series out again."""
 
+import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from support.disks import UnlistedDisk
 
 import fastk
 from fastk import ChunkState, InvalidInput, NotFound, SnapshotExpired, StoreStats
+from fastk.engine.reader import SeriesReader
 
 KEY = ("BTC", "kline", "1m")
 
@@ -170,6 +172,21 @@ def test_a_listing_is_of_the_newest_state_and_moves_no_snapshot(store):
         assert reader.list_series()[0].record_count == 5
         assert reader.store_stats().record_count == 5
         assert len(pinned) == 0
+
+
+def test_a_listing_keeps_nothing_of_the_series_that_it_looked_at(filled):
+    def readers():
+        every = (each for each in gc.get_objects() if isinstance(each, SeriesReader))
+        return [each.files.key for each in every if each.files.folder.startswith(str(filled.root))]
+
+    filled.close()
+    with fastk.open(filled.root, "r") as reader:
+        reader.series(KEY).range()
+        before = sorted(readers())
+        assert len(reader.list_series()) == 10
+        assert reader.store_stats().series_count == 10
+        assert sorted(readers()) == before
+        assert KEY in before
 
 
 def test_one_unreadable_manifest_hides_nothing_else(filled):

@@ -279,13 +279,12 @@ class FastKStore(
     def _reader_of(self, key: SeriesKey) -> SeriesReader:
         """Which state of a series this store object sees; of any key, whether there is such a series or not."""
         self._check_open()
-        reader = self._readers.get(key)
-        if reader is None:
-            layout, dropped = self._layout, os.path.join(self.root, names.DROPPED_FOLDER)
-            files = layout.files(self.root, key)
-            reader = SeriesReader(self._disk, files, dropped, self._maps, self._verify, layout.chunks)
-            reader = self._readers.setdefault(key, reader)
-        return reader
+        return self._readers.get(key) or self._readers.setdefault(key, self._new_reader(key))
+
+    def _new_reader(self, key: SeriesKey) -> SeriesReader:
+        layout, dropped = self._layout, os.path.join(self.root, names.DROPPED_FOLDER)
+        files = layout.files(self.root, key)
+        return SeriesReader(self._disk, files, dropped, self._maps, self._verify, layout.chunks)
 
     def register_series(
         self,
@@ -376,14 +375,18 @@ class FastKStore(
         return sorted(entries, key=lambda entry: (entry.symbol, entry.category, entry.name))
 
     def _inventory_entry(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
-        """The newest state of a series; None for a folder whose registration was never finished."""
+        """The newest state of a series; None for a folder whose registration was never finished.
+
+        A reader that is made for it goes at once: kept for 10,000 series, they cost XXX.
+        """
         from fastk.store import reports
 
+        self._check_open()
+        reader = self._readers.get(key) or self._new_reader(key)
         try:
-            self.series(key)
-            return reports.inventory_entry(self._readers[key].newest())
+            return reports.inventory_entry(reader.newest())
         except NotFound:
-            return self._entry_without_manifest(key)
+            return self._entry_without_manifest(reader.files)
         except (FastKError, OSError) as error:
             return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
 
@@ -402,13 +405,13 @@ class FastKStore(
         symbol, category, name = (*parts, "?", "?")[:3]
         return reports.SeriesInventoryEntry(symbol, category, name, "?", 0, 0, 0, 0, 0, problem=str(error))
 
-    def _entry_without_manifest(self, key: SeriesKey) -> reports.SeriesInventoryEntry | None:
+    def _entry_without_manifest(self, files: SeriesFiles) -> reports.SeriesInventoryEntry | None:
         from fastk.store import reports
 
         try:
-            self._readers[key].files.check_not_lost(self._disk)
+            files.check_not_lost(self._disk)
         except InvalidData as error:
-            return reports.SeriesInventoryEntry(*key, "?", 0, 0, 0, 0, 0, problem=str(error))
+            return reports.SeriesInventoryEntry(*files.key, "?", 0, 0, 0, 0, 0, problem=str(error))
         return None
 
     def _series_folders(self, unlisted: Unlisted = refuse) -> Iterator[tuple[SeriesKey, str]]:

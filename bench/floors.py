@@ -2,19 +2,25 @@
 
 The bricks are what no Python program can go below: a call, a slice, a kernel, a page, a sync. The steps of an
 operation are timed by doing it up to each of them, or by a clock around them; "the rest" is what remains of the whole.
+What kernels cost before they are in use is timed in new processes, with nothing compiled and with everything.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import mmap
 import os
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from timeit import Timer
 from typing import Any, NamedTuple
 
@@ -23,6 +29,7 @@ import numpy as np
 import fastk
 from bench.data import CLOSE, MINUTE, TIMEFRAME, Market, temporary_market
 from bench.measure import LOADED, take_turns, use_kernels
+from bench.processes import usual_environment
 from bench.queries import Values
 from bench.run import keep, processor
 from bench.signals import mixed
@@ -40,6 +47,7 @@ ROUNDS = 41
 APPENDS = 400
 CALLS = 1_000
 PAGES = 4_096
+PROCESSES = 7
 TITLE = "Where the time goes"
 Step = Callable[[], Any]
 
@@ -55,7 +63,7 @@ def main() -> None:
     """Measure, print, keep."""
     argparse.ArgumentParser(prog="python -m bench.floors", description=__doc__).parse_args()
     with temporary_market(1) as market:
-        tables = measure_parts(market)
+        tables = measure_parts(market) | {"Kernels, first used in new processes": kernel_parts(market.folder)}
     facts = {
         "machine": f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
         "run": f"{time.strftime('%Y-%m-%d %H:%M')}; medians, kernels loaded, in tight loops with warm caches",
@@ -306,6 +314,68 @@ def append_parts(market: Market) -> list[Part]:
     rest = whole - sum(part.microseconds for part in parts)
     plan = "the rest: the plan of the commit, names, looks at folders and links, the next snapshot"
     return [*parts, Part(plan, rest), Part("together", whole)]
+
+
+# Kernels, before they are in use
+
+
+FIRST_USES = """
+import json, time
+import fastk
+from fastk import kernels
+from fastk.kernels.samples import sample_calls
+assert fastk.__file__.startswith({place!r}), fastk.__file__
+names, times = ["load"], [time.perf_counter()]
+active = kernels.load()
+assert kernels.loaded()
+times.append(time.perf_counter())
+for name, arguments in sample_calls():
+    getattr(active, name)(*arguments)
+    names.append(name)
+    times.append(time.perf_counter())
+print(json.dumps([names, times]))
+"""
+
+
+def kernel_parts(folder: str) -> list[Part]:
+    """The first process compiles; those after it take what it kept, and their medians count.
+
+    They run a copy of the package that has no ``__pycache__``: code kept beside the sources would be taken.
+    """
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        place = os.path.realpath(name)
+        package = os.path.join(place, "fastk")
+        shutil.copytree(os.path.dirname(fastk.__file__), package, ignore=shutil.ignore_patterns("__pycache__"))
+        empty = first_use_parts("an empty cache", [first_uses(place)])
+        filled = first_use_parts("a filled cache", [first_uses(place) for _ in range(PROCESSES)])
+    return [*filled, *empty]
+
+
+def first_uses(place: str) -> list[Part]:
+    """What loading the kernels and the first call of each for each dtype take a new process.
+
+    It runs the package that lies in a folder, and keeps its compiled code there.
+    """
+    environment = usual_environment() | {"NUMBA_CACHE_DIR": os.path.join(place, "cache")}
+    command = [sys.executable, "-c", FIRST_USES.format(place=place)]
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=True)
+    names, times = json.loads(done.stdout)
+    spent = ((end - begin) * 1e6 for begin, end in pairwise(times))
+    return [Part(*each) for each in zip(names, spent, strict=True)]
+
+
+def first_use_parts(cache: str, processes: list[list[Part]]) -> list[Part]:
+    """Loading, all first uses, and the slowest of them."""
+    loading, *uses = (
+        Part(same[0].name, statistics.median(part.microseconds for part in same))
+        for same in zip(*processes, strict=True)
+    )
+    slowest = max(uses, key=lambda use: use.microseconds)
+    return [
+        Part(f"{cache}: numba imported, the kernels bound", loading.microseconds),
+        Part(f"{cache}: the first use of all {len(uses)} kernels and dtypes", sum(use.microseconds for use in uses)),
+        Part(f"{cache}: the slowest of them, `{slowest.name}`", slowest.microseconds),
+    ]
 
 
 # The report

@@ -197,6 +197,26 @@ def test_the_steps_of_an_operation_make_up_the_whole(tmp_path, monkeypatch):
         assert sum(part.microseconds for part in parts[:-1]) == pytest.approx(parts[-1].microseconds)
 
 
+@pytest.mark.slow
+def test_first_uses_of_kernels_are_measured_without_and_with_code_that_was_kept(tmp_path, monkeypatch):
+    few = floors.FIRST_USES.replace("in sample_calls()", "in list(sample_calls())[:3]")
+    assert few != floors.FIRST_USES
+    monkeypatch.setattr(floors, "FIRST_USES", few)
+    monkeypatch.setattr(floors, "PROCESSES", 2)
+    parts = floors.kernel_parts(str(tmp_path))
+    assert [part.name.partition(":")[0] for part in parts] == ["a filled cache"] * 3 + ["an empty cache"] * 3
+    assert all(part.microseconds > 0 for part in parts)
+    assert any("all 3 kernels" in part.name for part in parts)
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_slowest_first_use_is_that_of_the_greatest_median():
+    times = [{"load": 9, "one": 5, "other": 3}, {"load": 7, "one": 1, "other": 3}, {"load": 8, "one": 1, "other": 4}]
+    parts = floors.first_use_parts("a cache", [[floors.Part(*each) for each in spent.items()] for spent in times])
+    assert [part.microseconds for part in parts] == [8, 4, 3]
+    assert parts[-1].name.endswith("`other`")
+
+
 def test_sizes_differ_in_data_and_patience():
     assert SIZES["small"].storage_rows < SIZES["full"].storage_rows
     assert SIZES["small"].seconds < SIZES["full"].seconds

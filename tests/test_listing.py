@@ -1,5 +1,8 @@
 """What is in the store: series by pattern, their chunks and months, sums; and taking a series out again."""
 
+import gc
+import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,7 @@ from support.disks import UnlistedDisk
 
 import fastk
 from fastk import ChunkState, InvalidInput, NotFound, SnapshotExpired, StoreStats
+from fastk.engine.reader import SeriesReader
 
 KEY = ("BTC", "kline", "1m")
 
@@ -131,6 +135,29 @@ def test_sums_over_the_store(filled):
     )
 
 
+def told(work):
+    """The answer of a long work, and what its progress was."""
+    steps = []
+    return work(progress=lambda done, total: steps.append((done, total))), steps
+
+
+def test_progress_counts_the_series_that_are_listed(filled):
+    assert told(filled.list_series) == (filled.list_series(), [(done, 10) for done in range(11)])
+    assert told(filled.store_stats) == (filled.store_stats(), [(done, 10) for done in range(11)])
+    entries, steps = told(partial(filled.list_series, "BTC", name="1m"))
+    assert (keys(entries), steps) == ([KEY], [(0, 1), (1, 1)])
+
+
+def test_progress_counts_series_that_are_unreadable_or_were_never_finished(filled):
+    with open(f"{filled.root}/series/BTC/kline/1m/series.meta", "r+b") as file:
+        file.truncate(50)
+    os.remove(f"{filled.root}/series/ETH/indicator/1m@@rsi_14/series.meta")
+    with fastk.open(filled.root, "r") as reader:
+        entries, steps = told(reader.list_series)
+        assert (len(entries), steps) == (9, [(done, 10) for done in range(11)])
+        assert told(reader.store_stats)[0].series_count == 8
+
+
 def test_an_empty_store(store):
     assert store.list_series() == store.list_indicators() == store.list_kline_series() == []
     assert store.store_stats() == StoreStats(0, 0, 0, 0, 0, 0, 0)
@@ -145,6 +172,21 @@ def test_a_listing_is_of_the_newest_state_and_moves_no_snapshot(store):
         assert reader.list_series()[0].record_count == 5
         assert reader.store_stats().record_count == 5
         assert len(pinned) == 0
+
+
+def test_a_listing_keeps_nothing_of_the_series_that_it_looked_at(filled):
+    def readers():
+        every = (each for each in gc.get_objects() if isinstance(each, SeriesReader))
+        return [each.files.key for each in every if each.files.folder.startswith(str(filled.root))]
+
+    filled.close()
+    with fastk.open(filled.root, "r") as reader:
+        reader.series(KEY).range()
+        before = sorted(readers())
+        assert len(reader.list_series()) == 10
+        assert reader.store_stats().series_count == 10
+        assert sorted(readers()) == before
+        assert KEY in before
 
 
 def test_one_unreadable_manifest_hides_nothing_else(filled):

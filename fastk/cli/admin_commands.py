@@ -133,9 +133,15 @@ def open_for_reading(root: str) -> FastKStore:
 
 
 def _list_series(options: argparse.Namespace) -> Answer:
-    with open_for_reading(options.root) as store:
-        entries = store.list_series()
+    entries = _listed(options.root)
     return Answer(entries, _unreadable(entries))
+
+
+def _listed(root: str) -> list[SeriesInventoryEntry]:
+    from fastk.cli.admin_progress import counting
+
+    with open_for_reading(root) as store, counting("listing series") as tell:
+        return store.list_series(progress=tell)
 
 
 def _unreadable(entries: list[SeriesInventoryEntry]) -> str | None:
@@ -144,8 +150,10 @@ def _unreadable(entries: list[SeriesInventoryEntry]) -> str | None:
 
 
 def _stats(options: argparse.Namespace) -> Answer:
-    with open_for_reading(options.root) as store:
-        return Answer(store.store_stats(), _unreadable(store.list_series()))
+    from fastk.store import reports
+
+    entries = _listed(options.root)
+    return Answer(reports.store_stats(entries), _unreadable(entries))
 
 
 def _inventory(options: argparse.Namespace) -> Answer:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastk.format.tables import ChunkState
+from fastk.schema.schema import RecordType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastk.engine.snapshot import Snapshot
 
 
@@ -148,4 +151,18 @@ def inventory_entry(snapshot: Snapshot) -> SeriesInventoryEntry:
         int(table["rows"].sum()),
         sidecars,
         active,
+    )
+
+
+def store_stats(entries: Sequence[SeriesInventoryEntry]) -> StoreStats:
+    """Sums over those that could be read."""
+    readable = [entry for entry in entries if entry.problem is None]
+    return StoreStats(
+        series_count=len(readable),
+        kline_series_count=sum(entry.record_type == RecordType.KLINE.name.lower() for entry in readable),
+        scalar_series_count=sum(entry.record_type == RecordType.SCALAR.name.lower() for entry in readable),
+        chunk_count=sum(entry.chunk_count for entry in readable),
+        record_count=sum(entry.record_count for entry in readable),
+        sidecar_count=sum(entry.sidecar_count for entry in readable),
+        active_delta_count=sum(entry.active_delta_count for entry in readable),
     )

@@ -495,6 +495,18 @@ class TestOnATerminal:
         assert admin.main(["merge", "--root", str(sound)]) == 0
         assert "merging series" in capsys.readouterr().err
 
+    @pytest.mark.parametrize("command", ["list-series", "stats"])
+    def test_a_bar_counts_the_series_that_are_listed(self, sound, monkeypatch, capsys, command):
+        monkeypatch.setattr(admin_progress, "LONG_SECONDS", 0)
+        assert admin.main([command, "--root", str(sound)]) == 0
+        piped = capsys.readouterr()
+        assert piped.err == ""
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        assert admin.main([command, "--root", str(sound)]) == 0
+        shown = capsys.readouterr()
+        assert "listing series" in shown.err
+        assert shown.out == piped.out
+
 
 class TestDoctor:
     def test_tells_the_system(self, sound, call):

@@ -186,7 +186,7 @@ def machine_facts(options: argparse.Namespace, seconds: float) -> dict[str, str]
     symbols = SYMBOLS if options.size == "full" else SMALL_SYMBOLS
     return {
         "processor": f"{processor()}, {os.cpu_count()} cores",
-        "system": f"{platform.system()} {platform.release()}, load {os.getloadavg()[0]:.1f} at the end",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}, load {os.getloadavg()[0]:.1f} at the end",
         "versions": f"Python {platform.python_version()}, {versions}",
         "data": f"{symbols} symbols x {len(MONTHS)} UTC months x 41,667 random minutes, int64 klines",
         "state": "files warm in the page cache, every checksum compared before (except where a workload opens)",

@@ -21,7 +21,7 @@ from .plain.checksum import crc32c
 __all__ = ["Kernels", "active", "crc32c", "current", "load", "load_when_worth", "loaded", "warmup"]
 
 _POLICIES = ("eager", "lazy", "never")
-_LOADING = 0.5  # seconds, from a filled cache
+_LOADING = 0.5  # seconds from a filled cache, 0.4 to 0.7
 
 active: Kernels = plain
 _lock = threading.Lock()
@@ -42,7 +42,7 @@ def loaded() -> bool:
 def load() -> Kernels:
     """Bring in the compiled kernels, unless FASTK_KERNELS=never, and give the implementation then in force.
 
-    Takes about 0.3 s of a process once. Where numba cannot be used, warns once and stays with numpy.
+    Takes about half a second of a process once. Where numba cannot be used, warns once and stays with numpy.
     """
     global active, _failed
     if active is not plain or _policy() == "never":
@@ -66,7 +66,7 @@ def load_when_worth(saving: float) -> Kernels:
     """Load the compiled kernels once what they would have saved adds up to what loading takes.
 
     `saving` estimates by how many seconds numpy takes longer for what comes now. So a short script does without, and a
-    long one loses half a second: a process never spends more than twice what the better choice would have cost it (ski
+    long one loses about half a second: a process spends about twice what the better choice would have cost at most (ski
     rental; Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching, 1988).
     """
     global _missed

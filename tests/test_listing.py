@@ -176,7 +176,7 @@ def test_a_listing_is_of_the_newest_state_and_moves_no_snapshot(store):
 
 def test_a_listing_keeps_nothing_of_the_series_that_it_looked_at(filled):
     def readers():
-        every = (each for each in gc.get_objects() if isinstance(each, SeriesReader))
+        every = (each for each in gc.get_objects() if type(each) is SeriesReader)
         return [each.files.key for each in every if each.files.folder.startswith(str(filled.root))]
 
     filled.close()
@@ -455,3 +455,13 @@ def test_a_series_of_a_newer_format_is_not_dropped(store):
     path.write_bytes(content)
     store.refresh()
     assert len(store.kline("BTC", "1m")) == len(bars()["ts"])
+
+
+def test_a_folder_that_cannot_be_listed_has_the_name_that_the_key_has(tmp_path):
+    with fastk.open(tmp_path / "store") as store:
+        store.register_kline_series("BTC/usdt", "1m", 60_000)
+    (folder,) = (tmp_path / "store" / "series").iterdir()
+    assert folder.name != "BTC/usdt"
+    with fastk.open(tmp_path / "store", "r", disk=UnlistedDisk(folder.name)) as reader:
+        for entries in (reader.list_series(), reader.list_series("BTC/usdt"), reader.list_series("*/usdt")):
+            assert keys(entries) == [("BTC/usdt", "?", "?")]

@@ -8,6 +8,7 @@ no reserved word, separator, dot folder or control character survives, and nothi
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import NamedTuple
 
 from fastk.errors import InvalidData, InvalidInput
@@ -88,6 +89,14 @@ def decode_component(name: str, *, upper: bool | None) -> str:
     except (ValueError, UnicodeError):
         pass
     raise InvalidData(f"the folder {name!r} is no encoded name")
+
+
+def readable_component(name: str) -> str:
+    """The part of a key that a folder name stands for; the name itself if it stands for none."""
+    for upper in (True, False):
+        with suppress(InvalidData):
+            return decode_component(name, upper=upper)
+    return name
 
 
 def _unescape(piece: str) -> bytes:

@@ -10,7 +10,7 @@ from fastk import kernels
 from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.query.chunk_search import Task
 from fastk.query.planner import COMPILED, NUMPY
-from fastk.query.search import answer, load_kernels, window
+from fastk.query.search import answer, count_towards_kernels, window
 from fastk.query.selection import Selection
 from fastk.query.values import value_set
 
@@ -37,8 +37,6 @@ def candidates(
     them. A chunk is mapped and searched when its rows are asked for, and kept mapped by them alone. Its conditions are
     tried in the order given, until one of them has no match.
     """
-    if conditions:
-        load_kernels(snapshot, start, end)
     tasks = _tasks(snapshot, conditions)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
         chunk, low, high = window(snapshot, ref, start, end)
@@ -50,6 +48,8 @@ def candidates(
             yield rows
         elif count:
             yield snapshot.chunk_rows(chunk, low, high)
+    for task in tasks:
+        count_towards_kernels(task.tally)
 
 
 def _tasks(snapshot: Snapshot, conditions: Sequence[tuple[int, ScalarPredicateExpr]]) -> list[Task]:

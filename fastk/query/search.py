@@ -33,10 +33,10 @@ def search(
     No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
-    load_kernels(snapshot, start, end)
     costs = COMPILED if kernels.loaded() else NUMPY
     found = find_at_once(snapshot, column, values, start, end, costs) if plan == "auto" and start <= end else None
     if found is not None:
+        count_towards_kernels(found[1])
         return found
     task = Task(column, values, plan, costs, snapshot.chunks.sidecars)
     selection = Selection(snapshot)
@@ -45,14 +45,13 @@ def search(
         count, words = answer(task, chunk, low, high)
         if count:
             selection.add(ref, chunk, low, high, count, words)
+    count_towards_kernels(task.tally)
     return selection, task.tally
 
 
-def load_kernels(snapshot: Snapshot, start: int, end: int) -> None:
-    """Load the compiled kernels, once the queries of the process are worth it."""
-    if not kernels.loaded():
-        rows = [ref.rows for ref in snapshot.overlapping(start, end)]
-        kernels.load_when_worth(_SAVED_A_CHUNK * len(rows) + _SAVED_A_ROW * sum(rows))
+def count_towards_kernels(tally: Tally) -> None:
+    """Load the compiled kernels for the next query, once what was searched without them is worth it."""
+    kernels.load_when_worth(_SAVED_A_CHUNK * tally.chunks + _SAVED_A_ROW * tally.rows_checked)
 
 
 def window(snapshot: Snapshot, ref: ChunkRef, start: int, end: int) -> tuple[MappedChunk, int, int]:

@@ -118,6 +118,7 @@ class MergedReplay:
     def next_batch(self, n: int | None = None) -> ReplayBatch:
         """The next ``n`` events (default: ``batch_rows``); fewer at the end, and none after it."""
         size = min(self.batch_rows if n is None else checked_batch_rows(n), self._left)
+        kernels.load_when_worth(_SAVED_AN_EVENT * size)
         begins = self._runs.places()
         source = np.empty(size, self._runs.labels.dtype)
         row, ts = np.empty((2, size), np.int64)
@@ -149,7 +150,6 @@ class _Runs:
     """The sources in order of rank as runs of the merge kernel: a block of ts each, in one buffer."""
 
     def __init__(self, sources: list[Source], labels: list[int], block: int) -> None:
-        kernels.load_when_worth(_SAVED_AN_EVENT * sum(map(len, sources)))
         count = len(sources)
         self.labels = read_only(np.array(labels, np.uint16 if count <= _MOST_SHORT_LABELS else np.uint32))
         self._sources = sources

@@ -400,7 +400,7 @@ class FastKStore(
         top = os.path.join(self.root, names.SERIES_FOLDER)
         if path == top:
             raise error
-        parts = os.path.relpath(path, top).split(os.sep)
+        parts = [names.readable_component(part) for part in os.path.relpath(path, top).split(os.sep)]
         if not all(map(matches, parts, patterns)):
             return None
         symbol, category, name = (*parts, "?", "?")[:3]

@@ -9,8 +9,9 @@ from builders import HOUR
 from query_calls import KEY, columns_of, reopened, values_schema
 
 import fastk
-from fastk import Between, Eq, Gt, InSet, InvalidData
+from fastk import Between, Eq, Gt, InSet, InvalidData, kernels
 from fastk.engine import mapped
+from fastk.kernels import compiled
 from fastk.query import at_once
 
 ROWS = 2_500  # a chunk
@@ -152,3 +153,14 @@ def test_many_matches_are_compared_instead(series, built):
     rows = series.where("value", Gt(5))
     assert rows.stats.fallback_scan
     assert len(rows) == len(expected(range(CHUNKS), 6, 10**9))
+
+
+@pytest.mark.parametrize("searches", [1, 4, 5])
+def test_many_chunks_go_some_at_a_time(series, monkeypatch, searches):
+    """One call keeps the interpreter's lock, and must not keep it for long."""
+    monkeypatch.setattr(compiled.indexed, "_MOST_SEARCHES", searches)
+    kernels.load()
+    assert found(series, Between(500, 530)) == expected(range(CHUNKS), 500, 530)
+    assert found(series, InSet([2, 507, 24_993])) == sorted(
+        row for value in (2, 507, 24_993) for row in expected(range(CHUNKS), value, value)
+    )

@@ -18,7 +18,7 @@ from . import plain
 from .interface import Kernels
 from .plain.checksum import crc32c
 
-__all__ = ["Kernels", "active", "crc32c", "current", "load", "load_when_worth", "loaded", "warmup"]
+__all__ = ["Kernels", "active", "crc32c", "current", "load", "load_when_worth", "loaded", "miss", "warmup"]
 
 _POLICIES = ("eager", "lazy", "never")
 _LOADING = 0.5  # seconds from a filled cache, 0.4 to 0.7
@@ -62,18 +62,23 @@ def load() -> Kernels:
     return active
 
 
-def load_when_worth(saving: float) -> Kernels:
+def load_when_worth(saving: float = 0.0) -> Kernels:
     """Load the compiled kernels once what they would have saved adds up to what loading takes.
 
-    `saving` estimates by how many seconds numpy takes longer for what comes now. So a short script does without, and a
+    `saving` estimates by how many seconds numpy takes longer for what comes now; `miss` takes what is known only behind
+    it. So a short script does without, and a
     long one loses about half a second: a process spends about twice what the better choice would have cost at most (ski
     rental; Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching, 1988).
     """
+    miss(saving)
+    return load() if active is plain and _missed >= _LOADING else active
+
+
+def miss(saving: float) -> None:
+    """Count what was done without the compiled kernels, which the next piece of work may then load."""
     global _missed
-    if active is not plain:
-        return active
-    _missed += saving
-    return load() if _missed >= _LOADING else active
+    if active is plain:
+        _missed += saving
 
 
 def warmup() -> dict[str, float]:

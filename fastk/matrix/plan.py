@@ -171,13 +171,14 @@ class Plan:
         self.filling = self._filling()
         window, given = self._window(reach)
         self.timelines = timelines_of(self.sources, window, known, threads)
-        kernels.load_when_worth(_SAVED_A_BYTE * self._input_bytes())
+        input_bytes = self._input_bytes()
+        self.is_large = input_bytes > RESIDENT_BYTES
+        kernels.load_when_worth(_SAVED_A_BYTE * input_bytes)
         self.grid = self._grid(window, given)
         self._divisors = flat_divisors(request, self.sources)
         self._besides = [Beside(timeline, self.grid, reach) for timeline in self.timelines]
         self.columns = int(self._divisors.size)
         self.groups = self._groups(0, self.columns)
-        self.is_large = self._input_bytes() > RESIDENT_BYTES
 
     @classmethod
     def of(cls, request: Request, snapshots: Sequence[Snapshot], known: SameTimes, threads: int) -> Plan:

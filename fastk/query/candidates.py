@@ -10,7 +10,7 @@ from fastk import kernels
 from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.query.chunk_search import Task
 from fastk.query.planner import COMPILED, NUMPY
-from fastk.query.search import answer, count_towards_kernels, window
+from fastk.query.search import answer, miss_kernels, window
 from fastk.query.selection import Selection
 from fastk.query.values import value_set
 
@@ -49,10 +49,12 @@ def candidates(
         elif count:
             yield snapshot.chunk_rows(chunk, low, high)
     for task in tasks:
-        count_towards_kernels(task.tally)
+        miss_kernels(task.tally)
 
 
 def _tasks(snapshot: Snapshot, conditions: Sequence[tuple[int, ScalarPredicateExpr]]) -> list[Task]:
+    if conditions:
+        kernels.load_when_worth()
     costs, sidecars = COMPILED if kernels.loaded() else NUMPY, snapshot.chunks.sidecars
     return [
         Task(column, value_set(predicate, snapshot.settings, column), "auto", costs, sidecars)

@@ -33,10 +33,11 @@ def search(
     No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
+    kernels.load_when_worth()
     costs = COMPILED if kernels.loaded() else NUMPY
     found = find_at_once(snapshot, column, values, start, end, costs) if plan == "auto" and start <= end else None
     if found is not None:
-        count_towards_kernels(found[1])
+        miss_kernels(found[1])
         return found
     task = Task(column, values, plan, costs, snapshot.chunks.sidecars)
     selection = Selection(snapshot)
@@ -45,13 +46,13 @@ def search(
         count, words = answer(task, chunk, low, high)
         if count:
             selection.add(ref, chunk, low, high, count, words)
-    count_towards_kernels(task.tally)
+    miss_kernels(task.tally)
     return selection, task.tally
 
 
-def count_towards_kernels(tally: Tally) -> None:
-    """Load the compiled kernels for the next query, once what was searched without them is worth it."""
-    kernels.load_when_worth(_SAVED_A_CHUNK * tally.chunks + _SAVED_A_ROW * tally.rows_checked)
+def miss_kernels(tally: Tally) -> None:
+    """Count what was searched, for the next query: the last one of a script waits for no kernels."""
+    kernels.miss(_SAVED_A_CHUNK * tally.chunks + _SAVED_A_ROW * tally.rows_checked)
 
 
 def window(snapshot: Snapshot, ref: ChunkRef, start: int, end: int) -> tuple[MappedChunk, int, int]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from ..interface import Column, Int64Array
 
+_STRIDE = 4_096
+"""Rows at a time: what numpy makes of them on the way stays in a cache, and is no part of a matrix's memory."""
+
 
 def equal(one: Int64Array, other: Int64Array) -> bool:
     """Tell whether two int64 arrays of the same length hold the same."""
@@ -35,10 +38,19 @@ def intersect(one: Int64Array, other: Int64Array, out: Int64Array) -> int:
 
 def align(ts: Int64Array, grid: Int64Array, base: int, reach: np.uint64, rows: Int64Array) -> int:
     """Write base + the last row at or before each grid ts, no farther than `reach` behind; -1 where there is none."""
-    last = ts.searchsorted(grid, "right") - 1
-    behind = grid.view(np.uint64) - ts[np.maximum(last, 0)].view(np.uint64) if ts.size else None
-    found = (last >= 0) & (behind <= reach) if behind is not None else last >= 0
-    np.copyto(rows, np.where(found, last + base, -1))
+    strides = (slice(start, start + _STRIDE) for start in range(0, len(grid), _STRIDE))
+    return sum(_align(ts, grid[stride], base, reach, rows[stride]) for stride in strides)
+
+
+def _align(ts: Int64Array, grid: Int64Array, base: int, reach: np.uint64, rows: Int64Array) -> int:
+    np.subtract(ts.searchsorted(grid, "right"), 1, out=rows)
+    found = rows >= 0
+    if ts.size:
+        behind = ts.take(rows, mode="clip").view(np.uint64)
+        np.subtract(grid.view(np.uint64), behind, out=behind)
+        found &= behind <= reach
+    rows += base
+    rows[~found] = -1
     return int(np.count_nonzero(found))
 
 
@@ -86,8 +98,24 @@ def gather(
     out: Column,
 ) -> None:
     """Set out[places[j] + i * row_step] = columns[j][rows[i] - base] / divisors[j], or fill where rows[i] is -1."""
+    for start in range(0, rows.size, _STRIDE):
+        part = rows[start : start + _STRIDE]
+        _gather(bundle, base, part, divisors, fill, places, row_step, out[start * row_step :])
+
+
+def _gather(
+    bundle: Any,
+    base: int,
+    rows: Int64Array,
+    divisors: NDArray[np.float64],
+    fill: Any,
+    places: Int64Array,
+    row_step: int,
+    out: Column,
+) -> None:
     missing = rows < 0
-    sources = np.where(missing, 0, rows - base)
+    sources = rows - base
+    sources[missing] = 0
     for column, divisor, place in zip(bundle, divisors.tolist(), places.tolist(), strict=True):
         target = out[place:][: rows.size * row_step : row_step]
         if column.size:
@@ -98,5 +126,7 @@ def gather(
 def _divide(values: Column, divisor: float, out: Column) -> None:
     if divisor == 1.0 or out.dtype.kind == "i":
         np.copyto(out, values, casting="unsafe")
+    elif out.dtype == np.float64:
+        np.divide(values, divisor, out=out)
     else:
         np.copyto(out, np.divide(values, divisor, dtype=np.float64), casting="unsafe")

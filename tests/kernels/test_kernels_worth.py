@@ -68,6 +68,15 @@ class TestWorth:
         work(store)
         assert kernels.loaded()
 
+    def test_a_query_counts_what_it_did_and_leaves_the_loading_to_the_next_one(self, store: Any) -> None:
+        series = store.scalar(fastk.feature_series_key("A", "1m", "x"))
+        kernels._missed = kernels._LOADING - 1e-9
+        series.where("value", fastk.Ne(-1), plan="scan")
+        assert kernels._missed > kernels._LOADING
+        assert not kernels.loaded()
+        series.where("value", fastk.Gt(2_000))
+        assert kernels.loaded()
+
 
 class TestWhatWasBegunWithout:
     """Each is made by numpy, and read after the kernels were loaded; numpy alone gives the same."""

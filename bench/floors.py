@@ -196,10 +196,11 @@ def point_parts(market: Market) -> list[Part]:
     series = market.series[0]
     snapshot, ts = series._reader.snapshot, int(market.raw[0].ts[market.rows_per_month // 2])
     chunk = snapshot.open_chunk(*snapshot.overlapping(ts, ts)[0])
+    stored, find = chunk.dense_rows(0, 0, chunk.rows), kernels.active.find
     return in_steps(
         {
-            "the kernel finds the row": lambda: chunk.find(ts),
-            "the record of its six values": lambda: chunk.row(chunk.find(ts)),
+            "the kernel finds the row": lambda: find(stored, ts),
+            "the record of its six values": lambda: chunk.at(ts),
             "the snapshot finds the chunk": lambda: snapshot.at(ts),
             "the face: times of any kind": lambda: series.at(ts),
         }

@@ -6,6 +6,7 @@ first taken. A batch verifies the columns of the chunks that it touches whole.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -73,9 +74,9 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
         np.minimum(rows[start:stop], chunk.rows - 1, out=rows[start:stop])
         np.equal(stored[rows[start:stop]], keys[start:stop], out=found[start:stop])
     asked = groups.unsort(found)
-    targets = groups.sort(np.cumsum(asked) - 1)
-    kept = groups.keep(found)
-    source = _Gather(snapshot, kept, rows[found], targets[found])
+    kept = np.flatnonzero(found)
+    targets = groups.sort(np.cumsum(asked))[kept] - 1
+    source = _Gather(snapshot, groups.keep(kept), rows[kept], targets)
     return Matches(_filled(snapshot, source), asked)
 
 
@@ -126,6 +127,8 @@ class _Groups:
         ascending = owners.size < 2 or kernels.active.first_disorder(read_only(owners), False) < 0
         self._order = None if ascending else _stable_order(owners)
         self._owners = self.sort(owners)
+        cuts = np.flatnonzero(self._owners[1:] != self._owners[:-1]) + 1  # np.diff takes twice as long
+        self._borders = [0, *cuts.tolist(), owners.size] if owners.size else [0]
 
     def sort(self, items: NDArray[Any]) -> NDArray[Any]:
         """Items in grouped order, read-only."""
@@ -139,20 +142,16 @@ class _Groups:
         asked[self._order] = items
         return asked
 
-    def keep(self, mask: NDArray[np.bool_]) -> _Groups:
-        """The groups of the items that a mask in grouped order keeps."""
-        return _Groups(self._owners[mask])
+    def keep(self, places: Int64) -> _Groups:
+        """The groups of the items at some places in grouped order, ascending."""
+        return _Groups(self._owners[places])
 
     def __len__(self) -> int:
-        return int(np.count_nonzero(np.diff(self._owners))) + 1
+        return len(self._borders) - 1
 
     def spans(self, limit: int) -> Iterator[tuple[int, int, int]]:
         """(chunk, first item, one past the last) of each group whose chunk is below ``limit``."""
-        if not self._owners.size:
-            return
-        cuts = np.flatnonzero(np.diff(self._owners)) + 1
-        starts, stops = np.append(0, cuts).tolist(), np.append(cuts, self._owners.size).tolist()
-        for start, stop in zip(starts, stops, strict=True):
+        for start, stop in pairwise(self._borders):
             chunk = int(self._owners[start])
             if chunk < limit:
                 yield chunk, start, stop

@@ -177,5 +177,4 @@ class Snapshot(ChunkIndex):
         if leaf.starts[place] > ts:
             return None
         chunk = self.mapped.get(leaf.ids[place]) or self.open_chunk(leaf, place)
-        row = chunk.find(ts)
-        return None if row < 0 else chunk.row(row)
+        return chunk.at(ts)

@@ -339,9 +339,9 @@ def map_columns(data: NDArray[np.uint8], header: ChunkHeader, schema: Schema, pa
 
 
 def as_table(columns: list[NDArray[Any]]) -> NDArray[Any] | None:
-    """Mapped columns of one dtype as one 2-D view (columns x rows), so that a row is one slice; None if they differ."""
+    """Mapped columns of one dtype as one 2-D view (rows x columns), so that a row is one step; None if they differ."""
     first = columns[0]
     if len(columns) < 2 or any(column.dtype != first.dtype for column in columns):
         return None
     stride = first.nbytes + padding(first.nbytes, ALIGNMENT)
-    return np.lib.stride_tricks.as_strided(first, (len(columns), first.size), (stride, first.itemsize), writeable=False)
+    return np.lib.stride_tricks.as_strided(first, (first.size, len(columns)), (first.itemsize, stride), writeable=False)

@@ -152,7 +152,7 @@ class Between(ScalarPredicateExpr):
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
+    return type(value) is int or isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
 
 
 def reversed_bounds(least: object, greatest: object) -> InvalidInput:

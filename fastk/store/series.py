@@ -220,9 +220,10 @@ class Series:
         """
         from fastk.query import results
 
-        check_order(start, end)
-        start, end = (None if time is None else self._ts(time) for time in (start, end))
-        check_order(start, end)
+        if start is not None or end is not None:
+            check_order(start, end)
+            start, end = (None if time is None else self._ts(time) for time in (start, end))
+            check_order(start, end)
         return results.where(self._reader.snapshot, column, predicate, *self._bounds(start, end, closed), plan)
 
     def query_capabilities(self, column: str) -> ScalarQueryCapabilities:

@@ -121,12 +121,6 @@ class OriginalMapped(MappedChunk):
         ts = self.dense[0]
         return kernels.active.bounds(self.ensure_dense(0, 0, self.rows) if ts is None else ts, start, end)
 
-    def find(self, ts: int) -> int:
-        """The first row with this ts, -1 if there is none."""
-        self.used = True
-        stored = self.dense[0]
-        return kernels.active.find(self.ensure_dense(0, 0, self.rows) if stored is None else stored, ts)
-
     @property
     def zone_rows(self) -> int:
         """Rows of a block of the zone map that the manifest names; 0 if it names none."""
@@ -198,8 +192,8 @@ def _describe(header: OriginalHeader, identity: ChunkIdentity, columns: int, siz
 
 
 def _as_table(records: NDArray[Any], columns: list[NDArray[Any]]) -> NDArray[Any] | None:
-    """Rows of one dtype as a 2-D view (columns x rows); None where the fields differ."""
+    """Rows of one dtype as a 2-D view (rows x columns); None where the fields differ."""
     first = columns[0]
     if any(column.dtype != first.dtype for column in columns):
         return None
-    return records.view(first.dtype).reshape(records.size, -1).T
+    return records.view(first.dtype).reshape(records.size, -1)

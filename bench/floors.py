@@ -38,7 +38,7 @@ from bench.writes import APPENDED, BareSyncs, FreshFolder, bars_from, read_bytes
 from fastk import kernels
 from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.io.lock import FileLock
-from fastk.query.at_once import find_at_once
+from fastk.query.at_once import indexed_chunks
 from fastk.query.planner import COMPILED
 from fastk.query.values import value_set
 from fastk.schema.columns import to_columns
@@ -250,7 +250,10 @@ def query_parts(market: Market) -> list[Part]:
         return value_set(condition(), snapshot.settings, 1)
 
     def found() -> Any:
-        return find_at_once(snapshot, 1, normal(), first, last, COMPILED)
+        wanted = normal()
+        chunks = indexed_chunks(snapshot, 1, wanted, first, last)
+        assert chunks is not None
+        return chunks.find(wanted, first, last, COMPILED)
 
     def whole() -> Any:
         return values.series.where("value", condition()).rows

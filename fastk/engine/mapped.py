@@ -146,20 +146,21 @@ class MappedChunk:
             self.trusted = all(each is not None for each in self.clean)
         return column
 
-    def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[Any]:
-        """Verify the blocks that hold rows of some runs, none of them empty, and return the whole column, contiguous.
+    def ensure_runs_verified(self, index: int, starts: NDArray[Any], stops: NDArray[Any]) -> NDArray[Any]:
+        """Verify the blocks that hold rows of some runs, and return the whole column, contiguous.
 
-        A small column is verified whole, if it is sound: that costs little, once, and finding the blocks much, often.
+        The runs are ascending, and none of them is empty. A small column is verified whole, if it is sound: that costs
+        little, once, and finding the blocks much, often.
         """
         if self.columns[index].nbytes <= WHOLE_SEARCH_BYTES:
             with suppress(InvalidData):
                 return self.ensure_verified(index, 0, self.rows)
         block_rows = self.header.block_rows
-        borders = np.zeros(len(self.verified[index]) + 1, np.int64)
-        np.add.at(borders, starts // block_rows, 1)
-        np.subtract.at(borders, (stops - 1) // block_rows + 1, 1)
-        touched = np.flatnonzero(np.cumsum(borders)[:-1])
-        for run in np.split(touched, np.flatnonzero(np.diff(touched) > 1) + 1):
+        begins = np.arange(0, self.rows, block_rows)
+        behind = np.minimum(begins + block_rows, self.rows).astype(starts.dtype)
+        touched = starts.searchsorted(behind) > stops.searchsorted(begins.astype(stops.dtype), "right")
+        missing = np.flatnonzero(touched & (np.frombuffer(self.verified[index], np.uint8) == 0))
+        for run in np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1):
             if run.size:
                 self.ensure_verified(index, int(run[0]) * block_rows, min((int(run[-1]) + 1) * block_rows, self.rows))
         return self.columns[index]

@@ -75,7 +75,7 @@ class IndexedChunks:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
         first, stop = bisect_left(self._ends, start), bisect_right(self._starts, end)
         low_rows, high_rows, rows = self._window(first, stop, start, end)
-        places = np.empty(index_capacity(rows, values.ranges, costs), np.uint32)
+        places = np.empty(index_capacity(rows, stop - first, values.ranges, costs), np.uint32)
         counts = np.empty(len(self._chunks), np.int64)
         found = self._kernels.find_indexed(
             self._values, self._rows, low_rows, high_rows, values.lows, values.highs, counts, places
@@ -119,8 +119,8 @@ class IndexedChunks:
         for place in np.flatnonzero(counts > 0).tolist():
             first, stop = stop, stop + int(counts[place])
             if self._chunks[place].dense[index] is None:
-                rows = places[first:stop].astype(np.int64)
-                self._chunks[place].ensure_runs_verified(index, rows, rows + 1)
+                rows = places[first:stop]
+                self._chunks[place].ensure_runs_verified(index, rows, rows + np.uint32(1))
         if all(chunk.dense[index] is not None for chunk in self._chunks):
             self._verified.add(index)
 
@@ -137,18 +137,13 @@ class IndexedChunks:
         return packed
 
 
-def find_at_once(
-    snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int, costs: Costs
-) -> tuple[IndexedRows, Tally] | None:
-    """The rows of a window whose values match, if the value indexes name few; None if they do not, or cannot tell."""
+def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> IndexedChunks | None:
+    """The chunks that touch a window, to be searched at once.
+
+    None if the condition is not for that, if they are too many to stay mapped, or one has no index worth opening.
+    """
     if values.negated or not 0 < values.ranges <= _MOST_RANGES:
         return None
-    chunks = _indexed_chunks(snapshot, column, start, end)
-    return None if chunks is None else chunks.find(values, start, end, costs)
-
-
-def _indexed_chunks(snapshot: Snapshot, column: int, start: int, end: int) -> IndexedChunks | None:
-    """The chunks that touch a window; None if they are too many to stay mapped, or one has no index worth opening."""
     known = snapshot.chunks.maps.derived
     key = snapshot.settings.series_id, column, kernels.loaded()  # what one implementation packs is its own
     chunks: IndexedChunks | None = known.get(key)

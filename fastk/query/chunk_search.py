@@ -42,17 +42,27 @@ _UNDECIDED = np.full(1, SOME, np.uint8)
 class Task:
     """What is the same for all chunks of a query, the counts of what it does, and what the next chunk may be like.
 
+    ``many`` tells that more rows match than value indexes should name, so that looking at one chunk's gains little.
     ``scans`` tells that the last chunk was compared whole, and that this was the best way.
     """
 
-    def __init__(self, column: int, values: ValueSet, plan: PlanName, costs: Costs, sidecars: SeriesSidecars) -> None:
+    def __init__(
+        self,
+        column: int,
+        values: ValueSet,
+        plan: PlanName,
+        costs: Costs,
+        sidecars: SeriesSidecars,
+        *,
+        many: bool = False,
+    ) -> None:
         self.column = column
         self.values = values
         self.plan: PlanName = plan
         self.costs = costs
         self.sidecars = sidecars
         self.tally = Tally()
-        self.scans = False
+        self.many = self.scans = many
         self.uses_zones = plan in ("auto", "zones")
         self.uses_index = plan in ("auto", "index")
         self.narrows = self.uses_zones and values.ranges > _FEW_RANGES
@@ -200,7 +210,7 @@ class ChunkSearch:
         )
         if judged is None:
             inside = compared - count if values.negated else count
-            task.scans = is_best_scanned(compared, inside, values.ranges, task.costs)
+            task.scans = task.many or is_best_scanned(compared, inside, values.ranges, task.costs)
         return count, words
 
     def _verified(self, verdicts: NDArray[np.uint8], block_rows: int) -> NDArray[Any]:

@@ -107,6 +107,7 @@ NUMPY = Costs(call=8_000, read=0.2, compare=0.8, few=96, sift=7, zone=60, run=4_
 
 # Where the chunk before was rightly compared whole, the next one is as well, unless that costs so many steps.
 PATIENCE = 8
+_MOST_NAMED_A_CHUNK = 1 << 16
 # Pruning takes two steps: against a way that costs little more it would gain next to nothing.
 _FEW_STEPS = 2.5
 
@@ -123,9 +124,13 @@ def is_best_scanned(rows: int, inside: int, ranges: int, costs: Costs) -> bool:
     return costs.scan(rows, ranges) < costs.take(inside)
 
 
-def index_capacity(rows: int, ranges: int, costs: Costs) -> int:
-    """So many rows are marked for no more than comparing all costs."""
-    return int(rows * costs.row(ranges) / costs.mark)
+def index_capacity(rows: int, chunks: int, ranges: int, costs: Costs) -> int:
+    """So many rows are taken from the value indexes of all chunks at once for no more than another way costs.
+
+    Measured: a row costs half of marking it, as no chunk needs a step of its own. In long chunks steps do not matter,
+    and zones may be the better way.
+    """
+    return min(int(2 * rows * costs.row(ranges) / costs.mark), chunks * _MOST_NAMED_A_CHUNK)
 
 
 def may_prune(facts: Facts, costs: Costs) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastk import kernels
 from fastk.kernels.interface import NONE, SOME
-from fastk.query.at_once import find_at_once
+from fastk.query.at_once import indexed_chunks
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.planner import COMPILED, NUMPY
 from fastk.query.selection import Selection
@@ -35,19 +35,25 @@ def search(
     values = value_set(predicate, snapshot.settings, column)
     kernels.load_when_worth()
     costs = COMPILED if kernels.loaded() else NUMPY
-    found = find_at_once(snapshot, column, values, start, end, costs) if plan == "auto" and start <= end else None
+    chunks = indexed_chunks(snapshot, column, values, start, end) if plan == "auto" and start <= end else None
+    found = None if chunks is None else chunks.find(values, start, end, costs)
     if found is not None:
         miss_kernels(found[1])
         return found
-    task = Task(column, values, plan, costs, snapshot.chunks.sidecars)
+    task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=chunks is not None)
+    selection = _by_chunk(snapshot, task, start, end)
+    miss_kernels(task.tally)
+    return selection, task.tally
+
+
+def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> Selection:
     selection = Selection(snapshot)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
         chunk, low, high = window(snapshot, ref, start, end)
         count, words = answer(task, chunk, low, high)
         if count:
             selection.add(ref, chunk, low, high, count, words)
-    miss_kernels(task.tally)
-    return selection, task.tally
+    return selection
 
 
 def miss_kernels(tally: Tally) -> None:

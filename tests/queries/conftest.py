@@ -14,7 +14,7 @@ def kernels(request, monkeypatch):
     use_kernels(monkeypatch, "compiled" if request.param == AT_ONCE else request.param)
     if request.param == AT_ONCE:
         monkeypatch.setattr(at_once, "_FEWEST_ROWS_A_CHUNK", 0)
-        monkeypatch.setattr(at_once, "index_capacity", lambda rows, ranges, costs: rows)
+        monkeypatch.setattr(at_once, "index_capacity", lambda rows, chunks, ranges, costs: rows)
     return request.param
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from query_calls import KEY, PLANS, columns_of, reopened, values_schema
 
 from fastk import Between, Eq, Gt, InvalidData, Lt
@@ -14,7 +16,7 @@ DAMAGED = r"column '{}' is damaged in rows 4,096 to 8,191 of 12,288"
 
 
 @pytest.fixture(params=["small columns", "large columns"], autouse=True)
-def size(request, monkeypatch):
+def column_size(request, monkeypatch):
     """Small columns are verified whole, if they are sound; of large ones only the blocks that are needed."""
     if request.param == "large columns":
         monkeypatch.setattr(mapped, "WHOLE_SEARCH_BYTES", 0)
@@ -123,3 +125,18 @@ def test_all_of_a_chunk_is_verified_at_once_where_that_is_wanted(store, series):
         eager.where("value", Eq(1), 0, 0)
     with reopened(store, verify="never") as careless:
         assert len(careless.where("plain", Between(1, 5_001 * 5), plan="scan")) == 5_001
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    borders=st.lists(st.integers(0, 3 * BLOCK) | st.sampled_from([BLOCK, 2 * BLOCK, 3 * BLOCK]), unique=True),
+    dtype=st.sampled_from([np.int64, np.uint32]),
+)
+def test_runs_of_rows_verify_the_blocks_they_lie_in_and_no_others(store, series, borders, dtype):
+    starts, stops = np.array(sorted(borders)[: len(borders) // 2 * 2], dtype).reshape(-1, 2).T
+    with reopened(store) as fresh:
+        (chunk,) = fresh._reader.snapshot.all_chunks()
+        chunk.ensure_runs_verified(1, np.ascontiguousarray(starts), np.ascontiguousarray(stops))
+        touched = {row // BLOCK for start, stop in zip(starts, stops, strict=True) for row in range(start, stop)}
+        all_of_it = chunk.columns[1].nbytes <= mapped.WHOLE_SEARCH_BYTES
+        assert [*np.flatnonzero(chunk.verified[1])] == ([0, 1, 2] if all_of_it else sorted(touched))

@@ -105,7 +105,7 @@ class OriginalMapped(MappedChunk):
             column = self.dense[index] = self._dense_copy(index)
         return column
 
-    def ensure_runs_verified(self, index: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[Any]:
+    def ensure_runs_verified(self, index: int, starts: NDArray[Any], stops: NDArray[Any]) -> NDArray[Any]:
         """As :meth:`ensure_dense`: a file is verified whole."""
         return self.ensure_dense(index, 0, self.rows)
 

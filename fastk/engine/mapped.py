@@ -221,21 +221,27 @@ class MappedChunk:
         return low if low < high else -1
 
     def _bounds_by_blocks(self, start: int, end: int) -> tuple[int, int]:
-        first_ts, block_rows = self.header.first_ts, self.header.block_rows
-        low = self._search_block(start, int(first_ts.searchsorted(start)) - 1, block_rows)[0]
-        high = self._search_block(end, int(first_ts.searchsorted(end, "right")) - 1, block_rows)[1]
+        """The same by the only blocks where each bound can lie: the last that begin before it."""
+        first, behind = kernels.active.bounds(self.header.first_ts, start, end)
+        if behind <= first:
+            return self._search_block(max(first - 1, 0), start, end)
+        low, _ = self._search_block(max(first - 1, 0), start, start)
+        _, high = self._search_block(behind - 1, end, end)
         return low, max(low, high)
 
-    def _search_block(self, ts: int, block: int, block_rows: int) -> tuple[int, int]:
-        """Rows equal to ``ts`` in the only block where its bound can lie (block -1: it is before the first row)."""
-        start = max(block, 0) * block_rows
-        stop = min(start + block_rows, self.rows)
-        low, high = kernels.active.bounds(self.column(0, start, stop), ts, ts)
-        return start + low, start + high
+    def _search_block(self, block: int, start: int, end: int) -> tuple[int, int]:
+        """The rows between two times as far as they lie in one block."""
+        first = block * self.header.block_rows
+        stop = min(first + self.header.block_rows, self.rows)
+        if not self.verified[0][block]:
+            self.ensure_verified(0, first, stop)
+        low, high = kernels.active.bounds(self.columns[0][first:stop], start, end)
+        return first + low, first + high
 
     def row(self, index: int) -> Any:
         """One row as a record of python values."""
-        if not self.trusted:
+        block = index // self.header.block_rows
+        if not self.trusted and not all([flags[block] for flags in self.verified]):
             for column in range(len(self.columns)):
                 self.ensure_verified(column, index, index + 1)
         if self.table is not None:

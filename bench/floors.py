@@ -38,8 +38,7 @@ from bench.writes import APPENDED, BareSyncs, FreshFolder, bars_from, read_bytes
 from fastk import kernels
 from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.io.lock import FileLock
-from fastk.query.at_once import indexed_chunks
-from fastk.query.planner import COMPILED
+from fastk.query.search import search
 from fastk.query.values import value_set
 from fastk.schema.columns import to_columns
 
@@ -250,10 +249,7 @@ def query_parts(market: Market) -> list[Part]:
         return value_set(condition(), snapshot.settings, 1)
 
     def found() -> Any:
-        wanted = normal()
-        chunks = indexed_chunks(snapshot, 1, wanted, first, last)
-        assert chunks is not None
-        return chunks.find(wanted, first, last, COMPILED)
+        return search(snapshot, 1, condition(), first, last)
 
     def whole() -> Any:
         return values.series.where("value", condition()).rows

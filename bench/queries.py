@@ -80,9 +80,9 @@ def raw_mask(values: Int64, condition: Condition) -> Any:
 Draw = Callable[[np.random.Generator, Values], Condition]
 
 
-def predicate(name: str, draw: Draw, market: Market, rounds: int) -> Workload:
+def predicate(name: str, make: Make, draw: Draw, market: Market, rounds: int) -> Workload:
     """New bounds in every call."""
-    values, rng = Values(market, mixed), np.random.default_rng(SEED + 4)
+    values, rng = Values(market, make), np.random.default_rng(SEED + 4)
 
     def each(found: Callable[[Condition], list[Int64]], batch: list[Condition]) -> None:
         for condition in batch:
@@ -112,7 +112,7 @@ def three_stored(rng: np.random.Generator, values: Values) -> Condition:
 
 
 QUERIES: dict[str, Build] = {
-    name: partial(predicate, name, draw)
+    name: partial(predicate, name, mixed, draw)
     for name, draw in {
         "where value > x, 1% match": highest_percent,
         "where value between, 0.1% match": thousandth,

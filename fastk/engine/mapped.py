@@ -241,7 +241,7 @@ class MappedChunk:
     def row(self, index: int) -> Any:
         """One row as a record of python values."""
         block = index // self.header.block_rows
-        if not self.trusted and not all([flags[block] for flags in self.verified]):
+        if not self.trusted and 0 in [flags[block] for flags in self.verified]:
             for column in range(len(self.columns)):
                 self.ensure_verified(column, index, index + 1)
         if self.table is not None:

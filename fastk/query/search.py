@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastk.query.planner import PlanName
     from fastk.query.stats import Tally
 
-_SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 2e-9  # seconds, by the compiled kernels
+_SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 4e-9  # seconds, by the compiled kernels
 
 
 def search(

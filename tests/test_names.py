@@ -17,7 +17,7 @@ RESERVED = ["con", "prn", "aux", "nul", "com1", "com9", "lpt1", "lpt9", "conin$"
 
 def storable(text):
     """Text that is a name: not blank, and nothing in it that cannot be seen."""
-    return bool(text.strip()) and not names._UNSEEN.search(text)
+    return bool(text.strip()) and not re.search(names._UNSEEN, text)
 
 
 # Letters, digits and signs are mixed with what is awkward on some disk.

@@ -160,7 +160,7 @@ def test_a_closed_pipe_is_no_traceback():
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere(closed):
     """No file gets the number of one, which whatever writes to streams would write into."""
-    code = "import os; from fastk.cli.failures import prepare_streams; prepare_streams(); print(); "
+    code = "import os; from fastk.cli.failures import prepare_process; prepare_process(); print(); "
     code += "os._exit(os.open('/', os.O_RDONLY))"
     shown = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], cwd=CHECKOUT, check=False)
     assert shown.returncode == 3

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastk.cli import examples
-from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_streams
+from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_process
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _path(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    prepare_streams()
+    prepare_process()
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:

@@ -182,7 +182,7 @@ def test_every_command_shows_examples_that_can_be_parsed():
 
 
 def test_help_is_quick_to_import():
-    heavy = ("pandas", "rich", "numpy", "numba")
+    heavy = ("pandas", "rich", "numpy", "numba", "json", "fastk.store")
     code = f"import sys, fastk.cli.main; print(*sorted(set({heavy!r}) & sys.modules.keys()))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []

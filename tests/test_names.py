@@ -89,6 +89,11 @@ def test_usual_names_stand_as_they_are(name):
     assert names.encode_component(name, "name", upper=False) == name
 
 
+@pytest.mark.parametrize("letter", ["i", "I", "\u0131", "\u0130"])
+def test_reserved_words_are_told_in_any_case_and_with_any_i(letter):
+    assert names.encode_component(f"con{letter}n$.x", "name", upper=False).startswith("%63on")
+
+
 def test_the_other_case_is_encoded():
     assert names.encode_component("1M", "name", upper=False) == "1%4D"
     assert names.encode_component("btc", "symbol", upper=True) == "%62%74%63"

@@ -59,7 +59,8 @@ def encode_component(text: str, what: str, *, upper: bool | None) -> str:
     raw = _checked(text, what)
     plain = _PLAIN[upper]
     is_usual = plain.issuperset(raw) and len(raw) <= MAX_COMPONENT_BYTES
-    is_reserved = text.partition(".")[0].translate(_DOTS).lower() in _RESERVED
+    word = text.partition(".")[0]
+    is_reserved = (word if is_usual else word.translate(_DOTS)).lower() in _RESERVED
     if is_usual and text[0] != "." and text[-1] != "." and not is_reserved:
         return text
     pieces = [chr(byte) if byte in plain else f"%{byte:02X}" for byte in raw]

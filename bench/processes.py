@@ -206,9 +206,9 @@ def batch_read(market: Market, rounds: int) -> Workload:
     bridge, command = BatchBridge(), {"command": "read-kline-range", **read_bars(market, BRIDGE_ROWS)}
     columns = {name: column[:BRIDGE_ROWS] for name, column in market.columns[market.symbols[0]].items()}
 
-    def encode(batch: Any) -> str:
+    def encode(batch: Any) -> bytes:
         return [
-            "".join(Answer({"symbol": market.symbols[0]}, Rows("records", columns)).pieces())
+            b"".join(Answer({"symbol": market.symbols[0]}, Rows("records", columns)).pieces())
             for _ in range(BATCH_CALLS)
         ][-1]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from fastk.kernels import compiled, crc32c, plain
-from fastk.kernels.interface import SOME
+from fastk.kernels.codes import SOME
 from fastk.kernels.samples import read_only
 
 ROWS = 41_667  # about a month of minutes: one chunk of a kline series

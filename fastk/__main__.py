@@ -25,10 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return command_line(words)
     from fastk.bridge import main as bridge
 
-    status = bridge.main(words[1:])
-    if arguments is None:
-        bridge.leave(status)
-    return status
+    return bridge.main(words[1:]) if arguments is not None else bridge.script(words[1:])
 
 
 if __name__ == "__main__":

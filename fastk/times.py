@@ -26,11 +26,10 @@ INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
 # A year, a month, or a day with or without a time of day; a fraction belongs to seconds, a zone to a time of day.
-_ISO = re.compile(
+_ISO = (
     r"(?P<partial>\d{4}(?:-\d{2})?)|(?P<date>\d{4}-\d{2}-\d{2}|\d{8})"
     r"(?:[T ](?P<clock>\d{2}(?::?\d{2})?|\d{2}:?\d{2}:?\d{2}(?P<fraction>[.,]\d+)?)"
-    r"(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?)?",
-    re.ASCII,
+    r"(?P<zone>Z|z|[+-]\d{2}(?::?\d{2})?)?)?"
 )
 
 
@@ -178,7 +177,7 @@ def _from_datetime(value: datetime, unit: TimeUnit, zoneless_is_utc: bool) -> in
 
 
 def _from_text(text: str, unit: TimeUnit, zoneless_is_utc: bool) -> int:
-    found = _ISO.fullmatch(text)
+    found = re.fullmatch(_ISO, text, re.ASCII)
     if found is None:
         raise _no_time(text, unit)
     if not found["zone"] and not zoneless_is_utc:

@@ -10,21 +10,24 @@ are worth it; `eager` at import; `never` not at all.
 from __future__ import annotations
 
 import os
-import threading
 import time
 import warnings
+from _thread import allocate_lock
+from typing import TYPE_CHECKING
 
 from . import plain
-from .interface import Kernels
 from .plain.checksum import crc32c
 
-__all__ = ["Kernels", "active", "crc32c", "current", "load", "load_when_worth", "loaded", "miss", "warmup"]
+if TYPE_CHECKING:
+    from .interface import Kernels
+
+__all__ = ["active", "crc32c", "current", "load", "load_when_worth", "loaded", "miss", "warmup"]
 
 _POLICIES = ("eager", "lazy", "never")
 _LOADING = 0.5  # seconds from a filled cache, 0.4 to 0.7
 
 active: Kernels = plain
-_lock = threading.Lock()
+_lock = allocate_lock()
 _failed = False
 _missed = 0.0  # seconds that the kernels would have saved so far
 

@@ -21,11 +21,6 @@ Uint8Array: TypeAlias = "NDArray[np.uint8]"
 Float64Array: TypeAlias = "NDArray[np.float64]"
 Words: TypeAlias = "NDArray[np.uint64]"
 
-# What a zone says of the rows of its block.
-NONE, SOME, ALL = 0, 1, 2
-# What `find_indexed` counts of a chunk without rows in the window, and of one whose values lie beside all ranges.
-EMPTY, UNREACHED = -2, -1
-
 
 class Checksum(Protocol):
     """A checksum function that can go on from what came before."""

@@ -160,7 +160,7 @@ def test_a_closed_pipe_is_no_traceback():
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_lead_nowhere(closed):
     """No file gets the number of one, which whatever writes to streams would write into."""
-    code = "import os; from fastk.cli.failures import prepare_streams; prepare_streams(); print(); "
+    code = "import os; from fastk.cli.failures import prepare_process; prepare_process(); print(); "
     code += "os._exit(os.open('/', os.O_RDONLY))"
     shown = subprocess.run(["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code], cwd=CHECKOUT, check=False)
     assert shown.returncode == 3
@@ -182,7 +182,7 @@ def test_every_command_shows_examples_that_can_be_parsed():
 
 
 def test_help_is_quick_to_import():
-    heavy = ("pandas", "rich", "numpy", "numba")
+    heavy = ("pandas", "rich", "numpy", "numba", "json", "fastk.store")
     code = f"import sys, fastk.cli.main; print(*sorted(set({heavy!r}) & sys.modules.keys()))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []

@@ -17,7 +17,7 @@ RESERVED = ["con", "prn", "aux", "nul", "com1", "com9", "lpt1", "lpt9", "conin$"
 
 def storable(text):
     """Text that is a name: not blank, and nothing in it that cannot be seen."""
-    return bool(text.strip()) and not names._UNSEEN.search(text)
+    return bool(text.strip()) and not re.search(names._UNSEEN, text)
 
 
 # Letters, digits and signs are mixed with what is awkward on some disk.
@@ -87,6 +87,11 @@ def test_usual_symbols_stand_as_they_are(symbol):
 @pytest.mark.parametrize("name", ["1m", "1m@@rsi_14", "binance_spot", "kline", "15m@@z-score(20)", "aux_1", "console"])
 def test_usual_names_stand_as_they_are(name):
     assert names.encode_component(name, "name", upper=False) == name
+
+
+@pytest.mark.parametrize("letter", ["i", "I", "\u0131", "\u0130"])
+def test_reserved_words_are_told_in_any_case_and_with_any_i(letter):
+    assert names.encode_component(f"con{letter}n$.x", "name", upper=False).startswith("%63on")
 
 
 def test_the_other_case_is_encoded():

@@ -57,6 +57,26 @@ def test_built_in_types_are_those_of_the_original(schema, code, fields, widths, 
     assert schema.partition == partition
 
 
+def test_what_is_declared_never_changes():
+    for fixed, name in (
+        (fastk.KLINE, "unique_ts"),
+        (SeriesSettings(SeriesKey("A", "b", "c"), fastk.KLINE, 0, 0), "key"),
+    ):
+        with pytest.raises(AttributeError, match=f"{name} of a {type(fixed).__name__} never changes"):
+            setattr(fixed, name, None)
+        with pytest.raises(AttributeError, match="never changes"):
+            delattr(fixed, name)
+        assert repr(fixed).startswith(f"{type(fixed).__name__}(")
+        assert f"{name}={getattr(fixed, name)!r}" in repr(fixed)
+
+
+def test_settings_are_equal_by_what_they_hold():
+    settings = SeriesSettings(SeriesKey("A", "b", "c"), fastk.SCALAR, 7, 8, scales={"value_scale": 10})
+    assert settings == SeriesSettings.from_json(settings.json) == settings.changed()
+    assert settings != settings.changed(created_at=9)
+    assert settings.changed(created_at=9).created_at == 9
+
+
 def test_signs_of_the_small_fields():
     kinds = {field.name: field.dtype.str for field in (*fastk.TRADE.fields, *fastk.BOOK_DELTA.fields)}
     assert {name: kinds[name] for name in ("side", "action", "level", "flags")} == {

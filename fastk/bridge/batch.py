@@ -38,12 +38,12 @@ class Batch:
         self._limits = limits
         self._stores: dict[str, FastKStore] = {}
 
-    def answers(self, stream: BinaryIO) -> Iterator[str]:
+    def answers(self, stream: BinaryIO) -> Iterator[bytes]:
         """The answer to each line that is not blank, without its line end."""
         most_bytes = self._limits.most_bytes
         return (self.answer(line) for line in _lines(stream, most_bytes) if not _is_blank(line, most_bytes))
 
-    def answer(self, line: bytes) -> str:
+    def answer(self, line: bytes) -> bytes:
         """The answer to one line."""
         identity: dict[str, Any] = {}
         try:
@@ -51,9 +51,9 @@ class Batch:
             if type(request) is not dict:
                 raise InvalidInput("a command must be a JSON object")
             identity = _identity(request)
-            return "".join(self._execute(request).pieces(identity))
+            return b"".join(self._execute(request).pieces(identity))
         except Exception as error:
-            return compact({**identity, "error": {"type": type_of(error), "message": one_line(error)}})
+            return compact({**identity, "error": {"type": type_of(error), "message": one_line(error)}}).encode()
 
     def _execute(self, request: dict[str, Any]) -> Answer:
         if "command" not in request:

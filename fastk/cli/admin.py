@@ -7,14 +7,13 @@ in one line, and the exit status is 1.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from fastk.cli import examples
-from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_streams
+from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_process
+from fastk.cli.json_output import print_json, wants_json
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _path(text: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    prepare_streams()
+    prepare_process()
     parser = build_parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -132,18 +131,9 @@ def _fail(problem: str) -> int:
 
 
 def _show(answer: Answer, options: argparse.Namespace) -> None:
-    if options.json or not sys.stdout.isatty():
-        print(json.dumps(_plain(answer.report), indent=2))
+    if wants_json(options):
+        print_json(answer.report)
     else:
         from fastk.cli import admin_tables
 
         admin_tables.show(options.command, answer.report)
-
-
-def _plain(report: Any) -> Any:
-    """Reports as objects and arrays."""
-    if isinstance(report, list):
-        return [_plain(each) for each in report]
-    if is_dataclass(report) and not isinstance(report, type):
-        return asdict(report)
-    return report

@@ -1,4 +1,7 @@
-"""What the commands of `fastk_admin` do: each one call of the library. All of them work without extras."""
+"""What the commands of `fastk_admin` do: each one call of the library. All of them work without extras.
+
+What looks for damage is imported where it is used: listings need none of it.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,6 @@ from fastk.format import names
 from fastk.format.store_file import encode_store_file
 from fastk.io.disk import Disk
 from fastk.keys import KLINE_CATEGORY, SeriesKey
-from fastk.recovery import listings, validate
-from fastk.recovery.repair import rebuild_manifests, repair
-from fastk.recovery.reports import how_many
 from fastk.recovery.survey import StoreFile, survey
 
 if TYPE_CHECKING:
@@ -42,12 +42,15 @@ def run(options: argparse.Namespace) -> Answer:
 
 
 def _validate(options: argparse.Namespace) -> Answer:
+    from fastk.recovery import validate
+
     found = validate.validate(Disk(), options.root, verbose=options.verbose)
     return Answer(found, _problem([verdict for each in found for verdict in each.damage]))
 
 
 def _scrub(options: argparse.Namespace) -> Answer:
     from fastk.cli.admin_progress import progress
+    from fastk.recovery import validate
 
     with progress("scrubbing") as tell:
         found = validate.scrub(Disk(), options.root, verbose=options.verbose, progress=tell)
@@ -64,6 +67,7 @@ def _problem(damage: list[Verdict]) -> str | None:
 
 def _repair(options: argparse.Namespace) -> Answer:
     from fastk.cli.admin_progress import progress
+    from fastk.recovery.repair import repair
 
     with progress("repairing") as tell:
         return _recovery(repair(Disk(), options.root, dry_run=options.dry_run, progress=tell))
@@ -71,6 +75,7 @@ def _repair(options: argparse.Namespace) -> Answer:
 
 def _rebuild(options: argparse.Namespace) -> Answer:
     from fastk.cli.admin_progress import progress
+    from fastk.recovery.repair import rebuild_manifests
 
     with progress("rebuilding") as tell:
         return _recovery(rebuild_manifests(Disk(), options.root, dry_run=options.dry_run, progress=tell))
@@ -81,6 +86,8 @@ def _recovery(report: RecoveryReport) -> Answer:
     if report.unrepaired:
         return Answer(report, printable(f"not repaired: {_first_of(report.unrepaired)}"))
     if report.lost_rows:
+        from fastk.recovery.reports import how_many
+
         first = report.lost_rows[0]
         rows = how_many(report.lost_rows)
         return Answer(report, printable(f"{rows} are lost: see lost_rows; the first are of {first.series}"))
@@ -93,14 +100,20 @@ def _first_of(problems: list[str]) -> str:
 
 
 def _list_orphans(options: argparse.Namespace) -> Answer:
+    from fastk.recovery import listings
+
     return Answer(listings.list_orphans(Disk(), options.root))
 
 
 def _explain_overlap(options: argparse.Namespace) -> Answer:
+    from fastk.recovery import listings
+
     return Answer(listings.explain_overlaps(Disk(), options.root))
 
 
 def _health(options: argparse.Namespace) -> Answer:
+    from fastk.recovery import listings, validate
+
     found = validate.validate(Disk(), options.root)
     return Answer(listings.summary(found), _problem([verdict for each in found for verdict in each.damage]))
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastk.cli.failures import check_environment, printable
+from fastk.cli.json_output import print_json, wants_json
 from fastk.errors import FastKError, NotFound
 
 if TYPE_CHECKING:
@@ -100,8 +98,8 @@ def _to_original(options: argparse.Namespace) -> int:
     _refuse_file_options(options)
     with progress("exporting") as tell:
         report = export_original(options.store, options.target, progress=tell, **patterns)
-    if options.json or not sys.stdout.isatty():
-        print(json.dumps(asdict(report), indent=2))
+    if wants_json(options):
+        print_json(report)
     else:
         print(f"{report.rows:,} rows of {len(report.series):,} series are in {report.target}, read back and compared")
     return 0
@@ -128,8 +126,8 @@ def _time(text: str | None) -> int | str | None:
 
 
 def _print(options: argparse.Namespace, results: list[ExportResult]) -> int:
-    if options.json or not sys.stdout.isatty():
-        print(json.dumps([asdict(result) for result in results], indent=2))
+    if wants_json(options):
+        print_json(results)
     else:
         for result in results:
             print(printable(f"{result.rows:,} rows of {result.series} are in {result.path}"))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastk.cli.failures import check_environment, printable
+from fastk.cli.json_output import plain, print_json, wants_json
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -155,8 +153,8 @@ def run(options: argparse.Namespace) -> int:
             scratch=options.scratch,
             progress=tell,
         )
-    if options.json or not sys.stdout.isatty():
-        print(json.dumps(asdict(report) | {"is_sound": report.is_sound}, indent=2))
+    if wants_json(options):
+        print_json(plain(report) | {"is_sound": report.is_sound})
     else:
         _show(report)
     if not report.is_sound:

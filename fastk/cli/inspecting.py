@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastk.cli.admin_progress import counting
 from fastk.cli.failures import check_environment, printable
+from fastk.cli.json_output import plain, print_json, wants_json
 from fastk.errors import FastKError, InvalidData
 
 if TYPE_CHECKING:
@@ -51,8 +50,8 @@ def _inspect(options: argparse.Namespace) -> int:
 
     with open_for_reading(options.store) as store, counting("inspecting") as tell:
         facts = inspect_store(store, options.series or (), gaps=options.gaps, scrub=options.scrub, progress=tell)
-    if _wants_json(options):
-        print(json.dumps(as_json(facts), indent=2))
+    if wants_json(options):
+        print_json(as_json(facts))
     else:
         from fastk.cli import inspecting_tables
 
@@ -77,35 +76,33 @@ def _report(options: argparse.Namespace) -> int:
             progress=tell,
         )
     series = len(written.facts.series)
-    if _wants_json(options):
+    if wants_json(options):
         answer = {"path": written.path, "bytes": written.bytes, "series": series}
-        print(json.dumps(answer | {"is_sound": written.facts.is_sound}, indent=2))
+        print_json(answer | {"is_sound": written.facts.is_sound})
     else:
         print(printable(f"{written.path}: {written.bytes:,} bytes, {series:,} series"))
     _fail_if_damaged(written.facts)
     return 0
 
 
-def _wants_json(options: argparse.Namespace) -> bool:
-    return options.json or not sys.stdout.isatty()
-
-
 def as_json(facts: StoreFacts) -> dict[str, Any]:
     """All facts as objects, and the sums over them."""
     sums = {"rows": facts.rows, "chunks": facts.chunks, "sizes": _sized(facts), "is_sound": facts.is_sound}
-    return asdict(facts) | sums | {"series": [_series_json(each) for each in facts.series]}
+    found: dict[str, Any] = plain(facts)
+    return found | sums | {"series": [_series_json(each) for each in facts.series]}
 
 
 def _series_json(series: SeriesFacts) -> dict[str, Any]:
     sums = {"key": series.key, "chunks": series.chunks, "sizes": _sized(series), "present": series.present}
-    found = asdict(series) | sums | {"is_sound": series.is_sound}
+    found: dict[str, Any] = plain(series) | sums | {"is_sound": series.is_sound}
     if series.gaps is not None:
         found["gaps"]["missing"] = series.gaps.missing
     return found
 
 
 def _sized(facts: StoreFacts | SeriesFacts) -> dict[str, int]:
-    return asdict(facts.sizes) | {"total": facts.sizes.total}
+    sizes: dict[str, int] = plain(facts.sizes)
+    return sizes | {"total": facts.sizes.total}
 
 
 def _fail_if_damaged(facts: StoreFacts) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fastk.cli import completion, examples, export, import_files, inspecting, migrate, registry
-from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_streams
+from fastk.cli.failures import INTERRUPTED, PIPE_CLOSED, check_environment, discard_output, one_line, prepare_process
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ DEMO_NEEDS = ("pandas", "rich", "bokeh_sampledata")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
-    prepare_streams()
+    prepare_process()
     options = build_parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:

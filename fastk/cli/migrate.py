@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from fastk.cli.failures import check_environment, printable
+from fastk.cli.json_output import plain, print_json, wants_json
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -39,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
 
     with progress("verifying" if options.dry_run else "migrating") as tell:
         report = migrate(options.source, options.target, dry_run=options.dry_run, progress=tell)
-    if options.json or not sys.stdout.isatty():
-        print(json.dumps(asdict(report) | {"is_complete": report.is_complete}, indent=2))
+    if wants_json(options):
+        print_json(plain(report) | {"is_complete": report.is_complete})
     else:
         _show(report)
     if not report.is_complete:

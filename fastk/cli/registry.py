@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os.path
 import sys
-from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+from fastk.cli.json_output import plain, print_json, wants_json
 from fastk.errors import FastKError
 
 if TYPE_CHECKING:
@@ -130,8 +129,8 @@ def _verify(options: argparse.Namespace) -> int:
 
     with _open(options, "r") as registry:
         report = verify_datasets(registry, options.base, read=not options.no_read)
-    if _wants_json(options):
-        _print_json(asdict(report))
+    if wants_json(options):
+        print_json(report)
     else:
         _print_table(report.datasets, ("dataset_id", "version", "state", "fastk_root", "detail"))
         for path in report.unregistered:
@@ -207,27 +206,20 @@ def _open(options: argparse.Namespace, mode: Any) -> DatasetRegistry:
     return DatasetRegistry.open(_registry_path(options), mode)
 
 
-def _wants_json(options: argparse.Namespace) -> bool:
-    return options.json or not sys.stdout.isatty()
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
-
-
 def _print_record(options: argparse.Namespace, record: Any) -> int:
-    if _wants_json(options):
-        _print_json(asdict(record))
+    if wants_json(options):
+        print_json(record)
     else:
-        width = max(len(each.name) for each in fields(record))
-        for each in fields(record):
-            print(f"{each.name:{width}}  {_text(getattr(record, each.name))}")
+        answer = plain(record)
+        width = max(map(len, answer))
+        for name in answer:
+            print(f"{name:{width}}  {_text(getattr(record, name))}")
     return 0
 
 
 def _print_records(options: argparse.Namespace, records: Sequence[Any], columns: Sequence[str]) -> int:
-    if _wants_json(options):
-        _print_json([asdict(record) for record in records])
+    if wants_json(options):
+        print_json(list(records))
     else:
         _print_table(records, columns)
     return 0

@@ -6,13 +6,21 @@ chunk, nothing else, and the sweep passes over flagged chunks once. It costs the
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol, TypeVar
+
+    class Mapped(Protocol):
+        """What the cache keeps: a mapped file, and whether it was used since the sweep last passed."""
+
+        used: bool
+
+    _Mapped = TypeVar("_Mapped", bound=Mapped)
 
 _SYSTEM_LIMIT_FILE = "/proc/sys/vm/max_map_count"
 _COMMON_LIMIT = 65_530
@@ -28,15 +36,6 @@ def default_budget() -> int:
     return max(16, min(limit, _COMMON_LIMIT) // 2)
 
 
-class Mapped(Protocol):
-    """What the cache keeps: a mapped file, and whether it was used since the sweep last passed."""
-
-    used: bool
-
-
-_Mapped = TypeVar("_Mapped", bound=Mapped)
-
-
 class MapCache:
     """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction.
 
@@ -50,7 +49,7 @@ class MapCache:
         self.derived: dict[tuple[int, int, bool], Any] = {}
         self.held: WeakSet[Any] = WeakSet()
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
 
     def __len__(self) -> int:
         return len(self._ring)

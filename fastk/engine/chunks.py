@@ -7,6 +7,7 @@ mapped and verified stays true whatever is committed.
 from __future__ import annotations
 
 import os.path
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -15,7 +16,6 @@ import numpy as np
 
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.mapped import MappedChunk, Verify
-from fastk.engine.sidecars import SeriesSidecars
 from fastk.errors import InvalidData, SnapshotExpired, StoreClosed
 from fastk.format import names, tables
 from fastk.format.chunk import encode_chunk
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
+    from fastk.engine.sidecars import MappedIndex, SeriesSidecars
     from fastk.io.disk import Disk
     from fastk.schema.settings import SeriesSettings
 
 
 class SeriesChunks:
     """Maps and verification state of one series. ``mapped`` holds chunks by id; the map cache takes them out again."""
-
-    sidecars_class = SeriesSidecars
 
     def __init__(
         self, disk: Disk, files: SeriesFiles, dropped: str, maps: MapCache, verify: Verify, settings: SeriesSettings
@@ -42,7 +41,7 @@ class SeriesChunks:
         self.maps = maps
         self.mapped: dict[int, MappedChunk] = {}
         self.leaves: dict[int, Leaf] = {}
-        self.sidecars = self.sidecars_class(disk, maps, verify)
+        self.indexes: dict[int, MappedIndex] = {}
         self.held: WeakValueDictionary[int, MappedChunk] = WeakValueDictionary()  # by sessions, as long as these live
         self.closed = False
         self._disk = disk
@@ -50,6 +49,17 @@ class SeriesChunks:
         self._verify = verify
         self._verified: dict[int, list[bytearray]] = {}
         self._made_up_ids = count(names.chunk_id(names.LAST_SEQUENCE, 0))
+
+    @cached_property
+    def sidecars(self) -> SeriesSidecars:
+        """The sidecars of the chunks; loaded with their parsers, which reads of ranges need not."""
+        made: SeriesSidecars = vars(self).setdefault("sidecars", self._make_sidecars())  # of two threads the first's
+        return made
+
+    def _make_sidecars(self) -> SeriesSidecars:
+        from fastk.engine.sidecars import SeriesSidecars
+
+        return SeriesSidecars(self._disk, self.maps, self._verify, self.indexes)
 
     def map(self, ref: ChunkRef, state: ChunkIndex) -> MappedChunk:
         """Map a chunk of a committed state, which is not mapped; its header is verified.
@@ -203,12 +213,13 @@ class SeriesChunks:
         Those that a caller holds stay mapped as long; a snapshot that still names one maps it anew.
         """
         if chunk_ids:
-            self.maps.let_go(self.settings.series_id, (self.mapped, self.sidecars.mapped, self._verified), chunk_ids)
+            self.maps.let_go(self.settings.series_id, (self.mapped, self.indexes, self._verified), chunk_ids)
 
     def let_go(self) -> None:
         """Unmap everything that no caller holds."""
-        self.maps.forget((self.mapped, self.sidecars.mapped))
-        self.sidecars.try_again()
+        self.maps.forget((self.mapped, self.indexes))
+        if "sidecars" in vars(self):
+            self.sidecars.try_again()
 
     def close(self) -> None:
         """Map nothing any more."""

@@ -8,7 +8,6 @@ Several series take each step together, so that the system writes them in one go
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -171,8 +170,7 @@ class Commit:
         return retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, self._now, self.sequence)
 
     def _write_root(self, change: chunk_tables.TableEdit, gone: retired.RetiredEdit) -> None:
-        self.manifest = replace(
-            self.old,
+        self.manifest = self.old._replace(
             sequence=self.sequence,
             content_sequence=self.sequence if self._edit.changes_rows else self.old.content_sequence,
             updated_at=self._now,

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from fastk.errors import InvalidData
-from fastk.format import names, sidecars, tables
+from fastk.format import names, tables
 from fastk.format.manifest import PREFIX_BYTES, check_manifest, parse_manifest
 
 if TYPE_CHECKING:
@@ -162,6 +162,8 @@ class SeriesFiles:
             return (self.table("chunks", identity),)
         if kind == tables.RetiredKind.RETIRED_TABLE:
             return (self.table("retired", identity),)
+        from fastk.format.sidecars import KINDS  # here, because reads of ranges load no sidecars
+
         name = names.chunk_file_name(partition.key(int(item["partition"])), tables.ChunkKind(kind).label, identity)
         chunk = os.path.join(self.chunks, name)
-        return (chunk, *(chunk + kind.suffix for kind in sidecars.KINDS))
+        return (chunk, *(chunk + kind.suffix for kind in KINDS))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path
-import threading
+from _thread import allocate_lock, get_ident
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ class WriteGate:
         self._root = root
         self._writable = writable
         self._timeout = timeout
-        self._threads = threading.Lock()  # no RLock: a block that another thread leaves has to give it back
+        self._threads = allocate_lock()  # no RLock: a block that another thread leaves has to give it back
         self._holder = 0
         self._pid = 0
         self._shut = ""
@@ -70,7 +70,7 @@ class WriteGate:
         ``crashes`` then counts the writers so far that ended while they held it.
         """
         self.check_open()
-        if self._holder == threading.get_ident():
+        if self._holder == get_ident():
             with self.shutting():
                 yield
             return
@@ -79,7 +79,7 @@ class WriteGate:
                 f"another thread of this process has been writing to {self._root} for {self._timeout:g} s"
             )
         try:
-            self._holder, self._pid = threading.get_ident(), os.getpid()
+            self._holder, self._pid = get_ident(), os.getpid()
             self.check_open()
             with self.shutting(), self._locked():
                 yield
@@ -89,7 +89,7 @@ class WriteGate:
 
     def check_thread(self) -> None:
         """Raise InvalidInput unless this thread holds the lock."""
-        if self._holder != threading.get_ident():
+        if self._holder != get_ident():
             raise InvalidInput(
                 f"{self._root}: a batch must end in the thread in which it began. Nothing of it was written"
             )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.format.sidecars import Zones
+    from fastk.schema.records import Record
     from fastk.schema.settings import SeriesSettings
 
 Verify = Literal["touch", "open", "never"]
@@ -39,12 +40,12 @@ class MappedChunk:
 
     __slots__ = (
         "__weakref__",
+        "_record",
         "clean",
         "columns",
         "dense",
         "header",
         "path",
-        "record",
         "rows",
         "settings",
         "sidecars",
@@ -86,7 +87,7 @@ class MappedChunk:
         self.header = header
         self.path = path
         self.settings = settings
-        self.record = settings.schema.record_class
+        self._record: type[Record] | None = None
         self.rows = header.rows
         self.used = True
         self.sidecars = sidecars
@@ -244,9 +245,20 @@ class MappedChunk:
         if not self.trusted and 0 in [flags[block] for flags in self.verified]:
             for column in range(len(self.columns)):
                 self.ensure_verified(column, index, index + 1)
+        record = self._record or self._load_record()
         if self.table is not None:
+<<<<<<< HEAD
             return self.record(*self.table[index].tolist())
         return self.record(*[column.item(index) for column in self.columns])
+=======
+            return record(*self.table[:, index].tolist())
+        return record(*[column.item(index) for column in self.columns])
+
+    def _load_record(self) -> type[Record]:
+        """The class of rows, which ranges do without."""
+        self._record = self.settings.schema.record_class
+        return self._record
+>>>>>>> wt-start
 
 
 def parse_expected(data: NDArray[np.uint8], header_crc: int, series_id: int, path: str) -> ChunkHeader:

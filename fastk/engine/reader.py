@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class SeriesReader:
         self._dropped = dropped
         self._maps = maps
         self._verify = verify
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._prefix = b""
         self._closed = False
         self._chunks: SeriesChunks | None = None

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastk.errors import FastKError, InvalidInput
-from fastk.schema.scaling import decode
 from fastk.times import format_ts
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     import pandas
     import polars
     import pyarrow
@@ -26,6 +27,14 @@ if TYPE_CHECKING:
     from fastk.engine.pieces import Pieces
     from fastk.schema.schema import Schema
     from fastk.schema.settings import SeriesSettings
+
+    class ColumnSource(Protocol):
+        """Whatever can write a column of known length into a buffer."""
+
+        rows: int
+
+        def fill(self, index: int, out: NDArray[Any]) -> None:
+            """Write the column at ``index`` of the schema."""
 
 
 class Rows:
@@ -91,6 +100,8 @@ class Rows:
             raise InvalidInput(
                 f"column {name!r} of {self.settings.key} is text, and has no natural units: read it as it is"
             )
+        from fastk.schema.scaling import decode
+
         return decode(self.column(name), self.settings.scale_of(name))
 
     def to_numpy(self) -> NDArray[np.void]:
@@ -221,15 +232,6 @@ class ArrayRows(Rows):
 
     def _cut(self, start: int, stop: int) -> Rows:
         return type(self)(self.settings, [column[start:stop] for column in self._columns])
-
-
-class ColumnSource(Protocol):
-    """Whatever can write a column of known length into a buffer."""
-
-    rows: int
-
-    def fill(self, index: int, out: NDArray[Any]) -> None:
-        """Write the column at ``index`` of the schema."""
 
 
 class FilledRows(Rows):

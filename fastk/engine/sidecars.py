@@ -38,13 +38,16 @@ class MappedIndex:
 
 
 class SeriesSidecars:
-    """Loads the sidecars of one series. Value indexes are mapped and share the budget of maps; zone maps are read."""
+    """Loads the sidecars of one series. Value indexes are mapped and share the budget of maps; zone maps are read.
 
-    def __init__(self, disk: Disk, maps: MapCache, verify: Verify) -> None:
+    ``indexes`` is where the mapped ones stand, by chunk.
+    """
+
+    def __init__(self, disk: Disk, maps: MapCache, verify: Verify, indexes: dict[int, MappedIndex]) -> None:
         self._disk = disk
         self._maps = maps
         self._check = verify != "never"
-        self._indexes: dict[int, MappedIndex] = {}
+        self._indexes = indexes
         self._sound: set[int] = set()
         self._unusable: set[int] = set()
 
@@ -107,11 +110,6 @@ class SeriesSidecars:
             return None
         self._sound.add(chunk_id)
         return self._maps.add(self._indexes, chunk_id, MappedIndex(columns))
-
-    @property
-    def mapped(self) -> dict[int, MappedIndex]:
-        """The indexes mapped at the moment, by chunk."""
-        return self._indexes
 
     def try_again(self) -> None:
         """Look anew at what could not be used."""

@@ -12,7 +12,6 @@ A *block* is ``block_rows`` rows of one column: the unit of verification and of 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,8 +62,7 @@ class ChunkIdentity(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkHeader:
+class ChunkHeader(NamedTuple):
     """The verified description of a chunk.
 
     ``superseded`` are the ids (uint64) of all chunks that its commit took out, named by the first part of the commit.

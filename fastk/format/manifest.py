@@ -8,7 +8,7 @@ table of retired files (none or one), the inline chunks, the inline retired file
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fastk.errors import InvalidData
 from fastk.format import names, tables
@@ -21,8 +21,7 @@ PREFIX_BYTES = 24
 """The first bytes (magic, version, settings' length, sequence) tell one commit from the next."""
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(NamedTuple):
     """One committed state. ``sequence`` counts commits; ``content_sequence`` is that of the last one that changed rows.
 
     ``leaves`` (LEAF items) and then ``chunks`` (CHUNK items) ascend in time and do not interleave.
@@ -32,10 +31,10 @@ class Manifest:
     sequence: int
     content_sequence: int
     updated_at: int
-    leaves: tables.Table = field(default_factory=lambda: tables.empty(tables.LEAF))
-    chunks: tables.Table = field(default_factory=lambda: tables.empty(tables.CHUNK))
-    retired_table: tables.Table = field(default_factory=lambda: tables.empty(tables.LEAF))
-    retired: tables.Table = field(default_factory=lambda: tables.empty(tables.RETIRED))
+    leaves: tables.Table = tables.empty(tables.LEAF)
+    chunks: tables.Table = tables.empty(tables.CHUNK)
+    retired_table: tables.Table = tables.empty(tables.LEAF)
+    retired: tables.Table = tables.empty(tables.RETIRED)
 
     def encode(self) -> bytes:
         """The bytes of ``series.meta``."""

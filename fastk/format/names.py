@@ -40,11 +40,15 @@ MAX_COMPONENT_BYTES = 240
 _UPPER = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.@+=#,!$()")
 _LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-.@+=#,!$()")
 _PLAIN = {True: _UPPER, False: _LOWER, None: _UPPER | _LOWER}
-_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(\.|$)")
+# Patterns stay text here, and what most names need goes without: to compile all of them takes each process 1 ms.
+_PORTS = (f"{port}{digit}" for port in ("com", "lpt") for digit in range(10))
+_RESERVED = frozenset(("con", "prn", "aux", "nul", "conin$", "conout$", *_PORTS))
+# What a pattern that ignores case takes for an i as well: names were told by one, and stand so on disk.
+_DOTS = {ord("\u0130"): "i", ord("\u0131"): "i"}
 # Controls, marks of direction and joining, line separators, lone surrogates. A fixed set, because str.isprintable()
 # changes with the version of Unicode, and a name that one Python stores another must read.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-_ESCAPE = re.compile(r"%([0-9A-F]{2})")
+_UNSEEN = "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+_ESCAPE = r"%([0-9A-F]{2})"
 
 
 def encode_component(text: str, what: str, *, upper: bool | None) -> str:
@@ -55,10 +59,12 @@ def encode_component(text: str, what: str, *, upper: bool | None) -> str:
     raw = _checked(text, what)
     plain = _PLAIN[upper]
     is_usual = plain.issuperset(raw) and len(raw) <= MAX_COMPONENT_BYTES
-    if is_usual and text[0] != "." and text[-1] != "." and not _RESERVED.match(text):
+    word = text.partition(".")[0]
+    is_reserved = (word if is_usual else word.translate(_DOTS)).lower() in _RESERVED
+    if is_usual and text[0] != "." and text[-1] != "." and not is_reserved:
         return text
     pieces = [chr(byte) if byte in plain else f"%{byte:02X}" for byte in raw]
-    if pieces[0] == "." or _RESERVED.match(text):
+    if pieces[0] == "." or is_reserved:
         pieces[0] = f"%{raw[0]:02X}"
     if pieces[-1] == ".":
         pieces[-1] = "%2E"
@@ -74,7 +80,7 @@ def encode_component(text: str, what: str, *, upper: bool | None) -> str:
 def _checked(text: str, what: str) -> bytes:
     if not isinstance(text, str) or not text.strip():
         raise InvalidInput(f"{what} must be text and not blank, not {text!r}")
-    if _UNSEEN.search(text):
+    if not (text.isascii() and text.isprintable()) and re.search(_UNSEEN, text):
         raise InvalidInput(f"{what} {text[:40]!r} holds control characters or other marks that cannot be seen")
     return text.encode()
 
@@ -100,7 +106,7 @@ def readable_component(name: str) -> str:
 
 
 def _unescape(piece: str) -> bytes:
-    escape = _ESCAPE.fullmatch(piece)
+    escape = re.fullmatch(_ESCAPE, piece)
     return bytes([int(escape[1], 16)]) if escape else piece.encode("ascii")
 
 
@@ -198,8 +204,8 @@ class ChunkName(NamedTuple):
     identity: int
 
 
-_CHUNK_NAME = re.compile(r"(\d{4}(?:-[0-9T-]+?)?)(?:\.(delta|merged))?\.(\d{8,14})-(\d{4,7})\.chunk", re.ASCII)
-_TABLE_NAME = re.compile(r"(chunks|retired)\.(\d{8,14})-(\d{4,7})\.table", re.ASCII)
+_CHUNK_NAME = r"(\d{4}(?:-[0-9T-]+?)?)(?:\.(delta|merged))?\.(\d{8,14})-(\d{4,7})\.chunk"
+_TABLE_NAME = r"(chunks|retired)\.(\d{8,14})-(\d{4,7})\.table"
 
 
 def chunk_file_name(partition_key: str, kind: str, identity: int) -> str:
@@ -211,7 +217,7 @@ def chunk_file_name(partition_key: str, kind: str, identity: int) -> str:
 
 def parse_chunk_file_name(name: str) -> ChunkName | None:
     """What a file name in ``chunks/`` says; None for names that are not a chunk's."""
-    found = _CHUNK_NAME.fullmatch(name)
+    found = re.fullmatch(_CHUNK_NAME, name, re.ASCII)
     identity = None if found is None else _identity_in(found[3], found[4])
     if found is None or identity is None:
         return None
@@ -243,5 +249,5 @@ def table_file_name(kind: str, identity: int) -> str:
 
 def parse_table_file_name(name: str) -> int | None:
     """The id in a table's file name; None for other names."""
-    found = _TABLE_NAME.fullmatch(name)
+    found = re.fullmatch(_TABLE_NAME, name, re.ASCII)
     return None if found is None else _identity_in(found[2], found[3])

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from fastk.errors import InvalidData
-from fastk.io.lock import FileLock
 from fastk.io.mapping import map_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from fastk.io.lock import FileLock
 
 _BUFFERS_PER_CALL = 512  # below every IOV_MAX
 _MOST_UNSYNCED = 64  # descriptors, of which a process may have as few as 256
@@ -293,6 +294,8 @@ class Disk:
 
     def lock(self, path: str, timeout: float) -> FileLock:
         """An exclusive lock that the system frees with the process; see :class:`fastk.io.lock.FileLock`."""
+        from fastk.io.lock import FileLock
+
         return FileLock(path, timeout)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastk import kernels
-from fastk.kernels.interface import EMPTY, UNREACHED
+from fastk.kernels.codes import EMPTY, UNREACHED
 from fastk.query.planner import index_capacity
 from fastk.query.stats import Tally
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastk import kernels
-from fastk.kernels.interface import SOME
+from fastk.kernels.codes import SOME
 from fastk.query.planner import (
     MARK,
     PATIENCE,

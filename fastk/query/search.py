@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk import kernels
-from fastk.kernels.interface import NONE, SOME
+from fastk.kernels.codes import NONE, SOME
 from fastk.query.at_once import indexed_chunks
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.planner import COMPILED, NUMPY

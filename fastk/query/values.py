@@ -12,7 +12,7 @@ import numpy as np
 from fastk.arrays import is_float, is_integer
 from fastk.errors import InvalidInput
 from fastk.format.chunk import zone_dtype
-from fastk.kernels.interface import ALL, NONE, SOME
+from fastk.kernels.codes import ALL, NONE, SOME
 from fastk.query.expressions import UNBOUNDED, ValuesOf, reversed_bounds
 from fastk.times import INT64_MAX, INT64_MIN, to_ts
 

@@ -14,7 +14,6 @@ from fastk.recovery.blocks import Blocks
 from fastk.recovery.chunk_file import ChunkFile, ChunkHead, read_chunk_file, unreadable
 from fastk.recovery.sidecar_file import problem_of_sidecar
 from fastk.recovery.verdicts import Code, Problem, Severity, Span
-from fastk.schema.settings import schema_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -208,7 +207,7 @@ def _mismatch(head: ChunkHead, item: np.void, settings: SeriesSettings) -> Probl
     pairs = zip(tables.CHUNK.names or (), own, stored, strict=True)
     differences = [name for name, one, other in pairs if one != other and name in _COMPARED]
     schema, wanted = head.settings.schema, settings.schema
-    if schema is not wanted and schema_identity(schema) != schema_identity(wanted):  # equal ones are mostly one object
+    if schema is not wanted and schema.values() != wanted.values():  # equal ones are mostly one object
         differences.append("settings")
     if not differences:
         return None

@@ -15,7 +15,7 @@ import os
 import os.path
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastk.engine.cache import MapCache
@@ -203,7 +203,7 @@ class _Building:
             self._link_sidecars(*chunk, int(item["sidecars"]))
         for table_id in manifest.leaves["table_id"].tolist():
             self._link(source.table("chunks", table_id), target.table("chunks", table_id))
-        own = replace(manifest, retired=tables.empty(tables.RETIRED), retired_table=tables.empty(tables.LEAF))
+        own = manifest._replace(retired=tables.empty(tables.RETIRED), retired_table=tables.empty(tables.LEAF))
         self.take(own.encode(), os.path.relpath(target.manifest, self.root))
 
     def _link_sidecars(self, source: str, target: str, bits: int) -> None:

@@ -7,22 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastk.errors import InvalidInput
 from fastk.partition import PartitionUnit
-from fastk.schema import records
+from fastk.schema.fixed import Fixed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fastk.schema.records import Record
+
 MAX_FIELDS = 4096
-_DTYPE_TEXT = re.compile(r"[<>=|]?[A-Za-z?][A-Za-z0-9_]{0,30}")  # numpy's others are of more than one number
+_DTYPE_TEXT = r"[<>=|]?[A-Za-z?][A-Za-z0-9_]{0,30}"  # numpy's others are of more than one number
 _NUMERIC_KINDS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 
 PRICE_SCALE = "price_scale"
@@ -41,8 +42,7 @@ class RecordType(IntEnum):
     BOOK_DELTA = 12
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One column: its name, its little-endian dtype, and the name of the scale that turns it into natural units."""
 
     name: str
@@ -55,7 +55,7 @@ class Field:
         if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
             raise InvalidInput(f"field name {name!r} must be printable text of 1 to 200 characters")
         try:
-            if isinstance(dtype, str) and not _DTYPE_TEXT.fullmatch(dtype):
+            if isinstance(dtype, str) and not re.fullmatch(_DTYPE_TEXT, dtype):
                 raise TypeError("numpy would evaluate it")
             normal = np.dtype(np.dtype(dtype).newbyteorder("<").str)  # by way of text: native, not "explicitly little"
         except (TypeError, ValueError):
@@ -76,8 +76,7 @@ class Field:
         return self.dtype.kind != "S"
 
 
-@dataclass(frozen=True, eq=False)
-class Schema:
+class Schema(Fixed):
     """The shape of one record type.
 
     ``fields[0]`` is ``ts``. ``unique_ts`` asks for strictly increasing ``ts``; otherwise equal ones are allowed and
@@ -87,12 +86,12 @@ class Schema:
 
     name: str
     fields: tuple[Field, ...]
-    unique_ts: bool = True
-    sequence_field: str | None = None
-    partition: PartitionUnit = PartitionUnit.MONTH
-    record_type: RecordType = RecordType.CUSTOM
-    zone_maps: tuple[str, ...] = ()
-    value_indexes: tuple[str, ...] = ()
+    unique_ts: bool
+    sequence_field: str | None
+    partition: PartitionUnit
+    record_type: RecordType
+    zone_maps: tuple[str, ...]
+    value_indexes: tuple[str, ...]
 
     def __init__(
         self,
@@ -111,19 +110,19 @@ class Schema:
             raise InvalidInput(f"a schema needs a printable name, not {name!r}")
         if not isinstance(unique_ts, (bool, np.bool_)):
             raise InvalidInput(f"schema {name!r}: unique_ts must be True or False, not {unique_ts!r}")
-        checked = _checked_fields(name, fields)
-        for attribute, value in (
-            ("name", name),
-            ("fields", checked),
-            ("unique_ts", bool(unique_ts)),
-            ("sequence_field", sequence_field),
-            ("record_type", _checked_record_type(name, record_type)),
-            ("partition", PartitionUnit.parse(partition)),
-        ):
-            object.__setattr__(self, attribute, value)
+        vars(self).update(
+            name=name,
+            fields=_checked_fields(name, fields),
+            unique_ts=bool(unique_ts),
+            sequence_field=sequence_field,
+            record_type=_checked_record_type(name, record_type),
+            partition=PartitionUnit.parse(partition),
+        )
         self._check()
-        object.__setattr__(self, "zone_maps", self._checked_columns("zone_maps", zone_maps))
-        object.__setattr__(self, "value_indexes", self._checked_columns("value_indexes", value_indexes))
+        vars(self).update(
+            zone_maps=self._checked_columns("zone_maps", zone_maps),
+            value_indexes=self._checked_columns("value_indexes", value_indexes),
+        )
 
     def _check(self) -> None:
         names = self.names
@@ -173,8 +172,10 @@ class Schema:
         return tuple(dict.fromkeys(field.scale for field in self.fields if field.scale is not None))
 
     @cached_property
-    def record_class(self) -> type[records.Record]:
+    def record_class(self) -> type[Record]:
         """The class of single rows: the built-in one, or one made for this schema."""
+        from fastk.schema import records
+
         return records.record_class(self.name, self.names)
 
     def position(self, name: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from fastk.arrays import is_integer
 from fastk.errors import InvalidData, InvalidInput
 from fastk.keys import SeriesKey
 from fastk.partition import PartitionUnit
+from fastk.schema.fixed import Fixed
 from fastk.schema.schema import BUILT_IN_SCHEMAS, RecordType, Schema
 from fastk.times import INT64_MAX, TimeUnit
 
@@ -19,30 +19,45 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True)
-class SeriesSettings:
+class SeriesSettings(Fixed):
     """Name, shape and units of one series. ``scales`` maps each scale that the schema names to its divisor."""
 
     key: SeriesKey
     schema: Schema
     series_id: int
     created_at: int
-    timeframe_ms: int = 0
-    time_unit: TimeUnit = TimeUnit.MILLISECONDS
-    scales: Mapping[str, int] = field(default_factory=dict)
+    timeframe_ms: int
+    time_unit: TimeUnit
+    scales: Mapping[str, int]
 
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.scales if name not in self.schema.scale_names]
-        if unknown:
-            raise InvalidInput(
-                f"{self.key}: no field of {self.schema.name} uses the scale {sorted(unknown)[0]!r}; "
-                f"it uses {', '.join(self.schema.scale_names) or 'none'}"
-            )
-        complete = {name: check_scale(name, self.scales.get(name, 1)) for name in self.schema.scale_names}
-        object.__setattr__(self, "scales", MappingProxyType(complete))
-        if not is_integer(self.timeframe_ms) or not 0 <= self.timeframe_ms <= INT64_MAX:
-            raise InvalidInput(f"{self.key}: timeframe_ms must be an int of 0 or more, not {self.timeframe_ms!r}")
-        object.__setattr__(self, "timeframe_ms", int(self.timeframe_ms))
+    def __init__(
+        self,
+        key: SeriesKey,
+        schema: Schema,
+        series_id: int,
+        created_at: int,
+        timeframe_ms: int = 0,
+        time_unit: TimeUnit = TimeUnit.MILLISECONDS,
+        scales: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Scales that are not given are 1. InvalidInput for unknown ones, and for numbers that cannot be."""
+        complete = _checked_scales(key, schema, scales)
+        if not is_integer(timeframe_ms) or not 0 <= timeframe_ms <= INT64_MAX:
+            raise InvalidInput(f"{key}: timeframe_ms must be an int of 0 or more, not {timeframe_ms!r}")
+        vars(self).update(
+            key=key,
+            schema=schema,
+            series_id=series_id,
+            created_at=created_at,
+            timeframe_ms=int(timeframe_ms),
+            time_unit=time_unit,
+            scales=MappingProxyType(complete),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SeriesSettings) and other.values() == self.values()
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def partition(self) -> PartitionUnit:
@@ -71,7 +86,7 @@ class SeriesSettings:
 
     def changed(self, **changes: Any) -> SeriesSettings:
         """A copy with some values replaced."""
-        return replace(self, **changes)
+        return SeriesSettings(**dict(zip(self.names_of_fields, self.values(), strict=True)) | changes)
 
 
 @lru_cache(4096)
@@ -81,6 +96,17 @@ def _parse(data: bytes) -> SeriesSettings:
         return _from_object(json.loads(data))
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise InvalidData(f"the series settings are unreadable: {error}") from error
+
+
+def _checked_scales(key: SeriesKey, schema: Schema, scales: Mapping[str, int]) -> dict[str, int]:
+    """A divisor for each scale of the schema."""
+    unknown = [name for name in scales if name not in schema.scale_names]
+    if unknown:
+        raise InvalidInput(
+            f"{key}: no field of {schema.name} uses the scale {sorted(unknown)[0]!r}; "
+            f"it uses {', '.join(schema.scale_names) or 'none'}"
+        )
+    return {name: check_scale(name, scales.get(name, 1)) for name in schema.scale_names}
 
 
 def check_scale(name: str, value: Any) -> int:
@@ -168,12 +194,7 @@ def _schema_of(
 
 def _shared(schema: Schema) -> Schema:
     """One object for equal declarations, so that what is derived from a schema is made once a process."""
-    return _known_schemas.setdefault(schema_identity(schema), schema)
-
-
-def schema_identity(schema: Schema) -> tuple[Any, ...]:
-    """Everything that makes two schemas the same."""
-    return tuple(getattr(schema, each.name) for each in fields(Schema))
+    return _known_schemas.setdefault(schema.values(), schema)
 
 
 def adapted(
@@ -200,4 +221,4 @@ def adapted(
     return _shared(wanted)
 
 
-_known_schemas = {schema_identity(schema): schema for schema in BUILT_IN_SCHEMAS.values()}
+_known_schemas = {schema.values(): schema for schema in BUILT_IN_SCHEMAS.values()}

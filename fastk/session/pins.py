@@ -184,7 +184,7 @@ class Pins:
     def forget_queries(self) -> None:
         """Let go of the indexes, zones and spans that queries have loaded; the next query loads them again."""
         snapshots = self._parsed()
-        _forget(snapshots, [snapshot.chunks.sidecars.mapped for snapshot in snapshots])
+        _forget(snapshots, [snapshot.chunks.indexes for snapshot in snapshots])
         for snapshot in snapshots:
             snapshot.chunks.sidecars.try_again()
             for chunk in list(snapshot.mapped.values()):

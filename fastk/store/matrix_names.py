@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +191,8 @@ class MatrixNames:
         keys = request.keys_of(listed, symbols, features, timeframe, category)
         # What a dataset asks again must not change with the lists and arrays of the caller.
         with suppress(TypeError):  # no copy can be made of what is refused anyway, as handles and generators
+            from copy import deepcopy
+
             columns, scale, grid = deepcopy((columns, scale, grid))
         return request.Request(
             keys, start, end, columns, scale, grid, fill, align, tolerance, fills.checked_dtype(dtype),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastk.arrays import is_integer
 from fastk.errors import FastKError, InvalidInput, NotFound
-from fastk.schema.columns import is_frame, to_columns
 from fastk.times import INT64_MAX, INT64_MIN, to_ts, to_ts_array
 
 if TYPE_CHECKING:
@@ -410,6 +409,8 @@ class Series:
     def _to_columns(self, rows: Any, decoded: bool, zoneless: object) -> Columns:
         if zoneless not in (None, "utc"):
             raise InvalidInput(f"zoneless={zoneless!r} is unknown: give 'utc' or leave it out")
+        from fastk.schema.columns import is_frame, to_columns
+
         settings, zoneless_is_utc = self.settings, zoneless == "utc"
         if is_frame(rows):
             from fastk.interop.incoming import frame_columns

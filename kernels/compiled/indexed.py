@@ -9,7 +9,8 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.np.numpy_support import as_dtype, carray
 
-from ..interface import EMPTY, UNREACHED, Column, Int64Array, Uint32Array, Words
+from ..codes import EMPTY, UNREACHED
+from ..interface import Column, Int64Array, Uint32Array, Words
 from ..plain import indexed as plain
 from .bits import lowest_bit
 from .compile import KernelByDtype, array_type, instruction, part

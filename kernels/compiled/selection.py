@@ -9,7 +9,8 @@ from llvmlite import ir
 from numba import from_dtype, types
 from numba.np.numpy_support import as_dtype
 
-from ..interface import ALL, NONE, SOME, Column, Int64Array, Uint8Array, Uint32Array, Words
+from ..codes import ALL, NONE, SOME
+from ..interface import Column, Int64Array, Uint8Array, Uint32Array, Words
 from ..plain import selection as plain
 from .bits import count_bits, either
 from .compile import KernelByDtype, array_type, instruction, part

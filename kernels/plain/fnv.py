@@ -8,6 +8,7 @@ lower bits: eight running XORs, one a bit.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,14 +26,12 @@ _LOW = np.uint8(PRIME & 0xFF)
 _BLOCK = 1 << 14  # the working arrays of a block stay in the first caches
 
 
+@cache
 def _powers() -> Words:
     """The prime to the power of _BLOCK, _BLOCK - 1, ... 0."""
     powers = np.full(_BLOCK + 1, PRIME, np.uint64)
     powers[0] = 1
     return np.multiply.accumulate(powers)[::-1].copy()
-
-
-_POWERS = _powers()
 
 
 def fnv1a(data: Uint8Array, value: int = OFFSET) -> int:
@@ -41,7 +40,7 @@ def fnv1a(data: Uint8Array, value: int = OFFSET) -> int:
         block = data[start : start + _BLOCK]
         mixed = _mixed_bytes(block, value & 0xFF)
         steps = mixed.astype(np.int64) - (mixed ^ block)
-        powers = _POWERS[_BLOCK - block.size :]
+        powers = _powers()[_BLOCK - block.size :]
         added = int((steps.view(np.uint64) * powers[:-1]).sum())
         value = (value * int(powers[0]) + added) & _MASK
     return value

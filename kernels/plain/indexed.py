@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..interface import EMPTY, UNREACHED
+from ..codes import EMPTY, UNREACHED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

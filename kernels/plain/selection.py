@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..interface import ALL, NONE, SOME
+from ..codes import ALL, NONE, SOME
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

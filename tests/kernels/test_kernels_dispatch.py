@@ -14,10 +14,11 @@ import pytest
 from fastk import kernels
 from fastk.kernels import compiled, plain
 from fastk.kernels.compiled import compile as compiling
+from fastk.kernels.interface import Kernels
 from fastk.kernels.samples import sample_calls
 
 ROOT = Path(kernels.__file__).parents[2]
-NAMES = sorted(name for name in vars(kernels.Kernels) if not name.startswith("_"))
+NAMES = sorted(name for name in vars(Kernels) if not name.startswith("_"))
 
 
 def run(code: str, policy: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:

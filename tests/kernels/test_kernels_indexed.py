@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels_selection import assert_guards, belongs, both, guarded, pool_of, ranges_of
 
-from fastk.kernels.interface import EMPTY, UNREACHED
+from fastk.kernels.codes import EMPTY, UNREACHED
 from fastk.kernels.samples import DTYPES, NUMBERS, read_only
 
 every_number = pytest.mark.parametrize("dtype", NUMBERS, ids=str)

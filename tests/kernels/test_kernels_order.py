@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastk.kernels import Kernels, compiled, plain
+from fastk.kernels import compiled, plain
+from fastk.kernels.interface import Kernels
 from fastk.kernels.samples import read_only
 
 LEAST, GREATEST = -(2**63), 2**63 - 1

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastk.kernels import Kernels, compiled, plain
+from fastk.kernels import compiled, plain
+from fastk.kernels.codes import ALL, NONE, SOME
 from fastk.kernels.compiled.compact import compact_by_bits
 from fastk.kernels.compiled.compile import kernel
-from fastk.kernels.interface import ALL, NONE, SOME
+from fastk.kernels.interface import Kernels
 from fastk.kernels.samples import DTYPES, NUMBERS, ZONE_DTYPES, read_only
 
 both = pytest.mark.parametrize("kernels", [plain, compiled], ids=["plain", "compiled"])

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastk.kernels import Kernels, compiled, plain
+from fastk.kernels import compiled, plain
+from fastk.kernels.interface import Kernels
 from fastk.kernels.samples import INTEGERS, read_only
 
 both = pytest.mark.parametrize("kernels", [plain, compiled], ids=["plain", "compiled"])

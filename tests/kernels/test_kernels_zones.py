@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fastk.kernels import Kernels, compiled, plain
+from fastk.kernels import compiled, plain
+from fastk.kernels.interface import Kernels
 from fastk.kernels.samples import DTYPES, read_only
 
 both = pytest.mark.parametrize("kernels", [plain, compiled], ids=["plain", "compiled"])

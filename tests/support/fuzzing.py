@@ -9,7 +9,6 @@ import json
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -161,7 +160,7 @@ def plant(root: Path, kind: str, content: bytes, *, counted: bool = True) -> Non
         if counted and items.size:
             leaves = tables.leaf_of(items, int(leaves["table_id"][0]), crc)
         leaves["crc"] = crc
-        manifest.write_bytes(replace(stored, leaves=leaves).encode())
+        manifest.write_bytes(stored._replace(leaves=leaves).encode())
     if kind == "chunk" and len(content) >= 16:
         table = damage.file_of(root, "chunk table")
         items = _items(table.read_bytes())

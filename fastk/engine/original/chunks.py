@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.original.files import OriginalFiles
 from fastk.engine.original.mapped import OriginalMapped
-from fastk.engine.original.sidecars import OriginalSidecars
 from fastk.format.chunk import ChunkIdentity
 
 if TYPE_CHECKING:
     import numpy as np
 
     from fastk.engine.mapped import MappedChunk
+    from fastk.engine.sidecars import SeriesSidecars
 
 
 class OriginalChunks(SeriesChunks):
     """Maps them as their manifests describe them."""
 
-    sidecars_class = OriginalSidecars
+    def _make_sidecars(self) -> SeriesSidecars:
+        from fastk.engine.original.sidecars import OriginalSidecars
+
+        return OriginalSidecars(self._disk, self.maps, self._verify, self.indexes)
 
     def _map_file(self, path: str, chunk_id: int, item: np.void) -> MappedChunk:
         assert isinstance(self.files, OriginalFiles)

@@ -32,10 +32,10 @@ class Manifest:
     sequence: int
     content_sequence: int
     updated_at: int
-    leaves: tables.Table = field(default_factory=lambda: tables.empty(tables.LEAF))
-    chunks: tables.Table = field(default_factory=lambda: tables.empty(tables.CHUNK))
-    retired_table: tables.Table = field(default_factory=lambda: tables.empty(tables.LEAF))
-    retired: tables.Table = field(default_factory=lambda: tables.empty(tables.RETIRED))
+    leaves: tables.Table = field(default_factory=lambda: tables.NO_LEAVES)
+    chunks: tables.Table = field(default_factory=lambda: tables.NO_CHUNKS)
+    retired_table: tables.Table = field(default_factory=lambda: tables.NO_LEAVES)
+    retired: tables.Table = field(default_factory=lambda: tables.NO_RETIRED)
 
     def encode(self) -> bytes:
         """The bytes of ``series.meta``."""

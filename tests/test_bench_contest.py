@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import floors
+from bench import appending, floors
 from bench.data import Market
 from bench.peers import registry
 from bench.peers.base import Condition
@@ -187,8 +187,8 @@ def test_the_axes_of_growth_are_measured(tmp_path):
 
 
 def test_the_steps_of_an_operation_make_up_the_whole(tmp_path, monkeypatch):
-    for name, small in (("ROUNDS", 3), ("CALLS", 5), ("APPENDS", 5)):
-        monkeypatch.setattr(floors, name, small)
+    for module, name, small in ((floors, "ROUNDS", 3), (floors, "CALLS", 5), (appending, "TURNS", 5)):
+        monkeypatch.setattr(module, name, small)
     tables = floors.measure_parts(Market(str(tmp_path), 1, 2_000))
     bricks = tables.pop("Bricks")
     assert all(part.microseconds > 0 for part in bricks)

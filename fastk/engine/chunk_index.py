@@ -81,7 +81,7 @@ class Run(NamedTuple):
     @property
     def highest_generation(self) -> int:
         """The highest generation among the chunks."""
-        return int(self.leaf.table["generation"][self.low : self.high].max())
+        return int(np.maximum.reduce(self.leaf.table["generation"][self.low : self.high]))
 
 
 class ChunkIndex:

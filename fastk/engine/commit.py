@@ -1,9 +1,11 @@
 """One series on its way from a planned edit to its next committed state, step by step.
 
-Order of effects: chunks written; files removed that were retired long ago; chunks synced, and their folder; table
-files, synced with theirs; the manifest under a temporary name, synced; renamed; the series folder synced. Until the
-rename nothing names the new files, so a crash leaves the old state; after it, all that the manifest names is durable.
-Several series take each step together, so that the system writes them in one go.
+Order of effects: chunks written; files removed that were retired long ago; table files, synced with their folder; the
+manifest written under a temporary name; it and the chunks synced, and the folder of chunks; the manifest renamed; the
+series folder synced. Until the rename nothing names the new files, so a crash leaves the old state; after it, all that
+the manifest names is durable. Several series take each step together, so that the system writes them in one go.
+
+All that has to be thought of comes before the first sync of chunks: behind a wait the processor's caches are cold.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ class Commit:
     @property
     def changes_chunk_names(self) -> bool:
         """Whether chunk files came or went."""
-        return bool(self.created) or self._unlinked
+        return bool(self._chunks) or self._unlinked
 
     def write_manifest(self) -> None:
         """Write the tables of the next manifest, durable, and the manifest under its temporary name."""

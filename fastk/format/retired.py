@@ -1,7 +1,7 @@
 """Files that no newer state names: remembered for the grace period of readers, then removed by a later writer. Pure.
 
-They are removed before the manifest that forgets them is written, so that no crash leaves a chunk file of old rows that
-nobody knows of: what took its place names it, but will go itself one day.
+They are removed before the manifest that forgets them gets its name, so that no crash leaves a chunk file of old rows
+that nobody knows of: what took its place names it, but will go itself one day.
 
 The newest entries stand inline in the manifest; when they are too many they move to a table file of their own, so that
 the manifest stays small. A table is forgotten as a whole, when its newest entry is over.

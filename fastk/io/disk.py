@@ -365,7 +365,7 @@ def _read_into(descriptor: int, buffer: NDArray[np.uint8], offset: int) -> int:
 
 def _write_all(descriptor: int, buffers: Sequence[Any]) -> None:
     """Write every byte of every buffer, in as few calls as the system takes."""
-    rest = [view for view in map(memoryview, buffers) if view.nbytes]
+    rest = [memoryview(buffer) for buffer in buffers]
     while rest:
         written = os.writev(descriptor, rest[:_BUFFERS_PER_CALL])
         while rest and written >= rest[0].nbytes:

@@ -22,40 +22,30 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
 from timeit import Timer
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 import fastk
-from bench.data import CLOSE, MINUTE, TIMEFRAME, Market, temporary_market
-from bench.measure import LOADED, take_turns, use_kernels
+from bench.appending import append_tables
+from bench.data import CLOSE, Market, temporary_market
+from bench.measure import LOADED, Clock, Part, take_turns, use_kernels
 from bench.processes import usual_environment
 from bench.queries import Values
 from bench.run import keep, processor
 from bench.signals import mixed
 from bench.table import aligned, figure
-from bench.writes import APPENDED, BareSyncs, FreshFolder, bars_from, read_bytes
+from bench.writes import FreshFolder
 from fastk import kernels
-from fastk.format.chunk import ChunkIdentity, encode_chunk
-from fastk.io.lock import FileLock
 from fastk.query.search import search
 from fastk.query.values import value_set
-from fastk.schema.columns import to_columns
 
 ROUNDS = 41
-APPENDS = 400
 CALLS = 1_000
 PAGES = 4_096
 PROCESSES = 7
 TITLE = "Where the time goes"
 Step = Callable[[], Any]
-
-
-class Part(NamedTuple):
-    """A line: what is done, and the microseconds that it takes."""
-
-    name: str
-    microseconds: float
 
 
 def main() -> None:
@@ -81,7 +71,7 @@ def measure_parts(market: Market) -> dict[str, list[Part]]:
         "64 rows of a month, and the sum of one column": range_parts(market),
         "The latest 1,024 rows, and the sum of one column": latest_parts(market),
         f"0.1% of {market.rows:,} rows by value, ts and value taken": query_parts(market),
-        f"{APPENDED} rows appended, durable": append_parts(market),
+        **append_tables(market),
     }
 
 
@@ -155,24 +145,6 @@ def disk_bricks(folder: str) -> Iterator[Part]:
             os.fsync(folder_descriptor)
         os.close(folder_descriptor)
     yield from clock.parts()
-
-
-class Clock:
-    """Sums the time of named steps, round by round."""
-
-    def __init__(self) -> None:
-        self._spent: dict[str, list[float]] = {}
-
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Time a block that is one round of a step."""
-        begin = time.perf_counter()
-        yield
-        self._spent.setdefault(name, []).append(time.perf_counter() - begin)
-
-    def parts(self) -> Iterator[Part]:
-        """The median of each step."""
-        return (Part(name, statistics.median(spent) * 1e6) for name, spent in self._spent.items())
 
 
 # Reads: the same operation, done a step further each time
@@ -267,53 +239,6 @@ def query_parts(market: Market) -> list[Part]:
             "ts and value are gathered": columns,
         }
     )
-
-
-# An append: its parts one by one, each with the same rows
-
-
-def append_parts(market: Market) -> list[Part]:
-    """A whole append and its bare syncs take turns; the parts of the program are timed alone."""
-    root = FreshFolder(market.folder, "appended-in-parts")()
-    store = fastk.open(root)
-    series = store.register_kline_series("SYM0USDT", TIMEFRAME, MINUTE)
-    start = int(np.datetime64("2024-01-01", "ms").astype(np.int64))
-    series.append(bars_from(start, APPENDED))
-    snapshot = series._reader.snapshot
-    chunk, manifest = snapshot.open_chunk(*next(snapshot.backwards())), snapshot.manifest
-    files = snapshot.chunks.files
-    syncs = BareSyncs(
-        FreshFolder(market.folder, "syncs-of-parts")(),
-        read_bytes(files.chunk(snapshot.table[0], snapshot.settings.partition)),
-        read_bytes(files.manifest),
-    )
-    clock = Clock()
-    for turn in range(1, APPENDS):
-        bars = bars_from(start + turn * APPENDED * MINUTE, APPENDED)
-        with clock.of("whole"):
-            series.append(bars)
-        with clock.of("bare"):
-            syncs()
-    whole, bare = (part.microseconds for part in clock.parts())
-    bars = bars_from(start, APPENDED)
-    settings = snapshot.settings
-    identity = ChunkIdentity(settings.series_id, 1, 0, 0, 1, 0, 0, 0)
-    lock = os.path.join(market.folder, "a-lock")
-
-    def encode() -> Any:
-        return encode_chunk(settings.json, settings.schema, chunk.columns, identity)
-
-    parts = [
-        Part("the bare syncs of its files and folders", bare),
-        Part("the lock, taken and given back", each(lambda: FileLock(lock, 1.0).release())),
-        Part("the caller's columns are checked", each(lambda: to_columns(bars, settings))),
-        Part("the newest manifest is read and compared", each(series._reader.newest)),
-        Part("the chunk: zones, checksums, header", each(encode)),
-        Part("the manifest", each(manifest.encode)),
-    ]
-    rest = whole - sum(part.microseconds for part in parts)
-    plan = "the rest: the plan of the commit, names, looks at folders and links, the next snapshot"
-    return [*parts, Part(plan, rest), Part("together", whole)]
 
 
 # Kernels, before they are in use

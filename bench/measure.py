@@ -9,11 +9,13 @@ from __future__ import annotations
 import gc
 import os
 import random
+import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -156,3 +158,28 @@ def time_once(workload: Workload, contender: str, batch: Any) -> float:
         gc.enable()
     del answers
     return seconds
+
+
+class Part(NamedTuple):
+    """A line: what is done, and the microseconds that it takes."""
+
+    name: str
+    microseconds: float
+
+
+class Clock:
+    """Sums the time of named steps, round by round."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[float]] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Time a block that is one round of a step."""
+        begin = time.perf_counter()
+        yield
+        self._spent.setdefault(name, []).append(time.perf_counter() - begin)
+
+    def parts(self) -> Iterator[Part]:
+        """The median of each step."""
+        return (Part(name, statistics.median(spent) * 1e6) for name, spent in self._spent.items())

@@ -193,23 +193,22 @@ class BareSyncs:
         self._numbers = itertools.count()
 
     def __call__(self, batch: Any = None) -> int:
-        create_synced(os.path.join(self._chunks, f"{next(self._numbers)}.chunk"), self._chunk)
-        sync_folder(self._chunks)
         temporary = os.path.join(self._folder, "series.meta.tmp")
-        create_synced(temporary, self._manifest)
+        chunk = create(os.path.join(self._chunks, f"{next(self._numbers)}.chunk"), self._chunk)
+        for descriptor in (chunk, create(temporary, self._manifest)):
+            os.fsync(descriptor)
+            os.close(descriptor)
+        sync_folder(self._chunks)
         os.replace(temporary, os.path.join(self._folder, "series.meta"))
         sync_folder(self._folder)
         return APPENDED
 
 
-def create_synced(path: str, data: bytes) -> None:
-    """Write a new file and make its bytes durable."""
+def create(path: str, data: bytes) -> int:
+    """Write a new file, and give its descriptor."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    try:
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    os.write(descriptor, data)
+    return descriptor
 
 
 def read_bytes(path: str) -> bytes:

@@ -59,7 +59,7 @@ def as_objects(values: Sequence[Any]) -> NDArray[Any]:
 def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """A read-only, C-contiguous view or copy. Kernels are compiled for such inputs alone."""
     view = np.ascontiguousarray(array).view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
 
 

@@ -40,7 +40,9 @@ class PartitionUnit(StrEnum):
 
     def ordinal(self, ts: int, unit: TimeUnit) -> int:
         """Ordinal of the partition that holds ``ts``."""
-        return int(self.ordinals(np.array([ts], np.int64), unit)[0])
+        if self is PartitionUnit.HOUR:
+            return ts // (3_600 * unit.per_second)
+        return _ordinal_of_day(self, ts // (86_400 * unit.per_second))
 
     def ordinals(self, ts: NDArray[np.int64], unit: TimeUnit) -> NDArray[np.int64]:
         """Ordinal of each ``ts`` (storable ones: see ``fastk.times.check_storable``)."""
@@ -55,9 +57,7 @@ class PartitionUnit(StrEnum):
 
     def bounds(self, ordinal: int, unit: TimeUnit) -> tuple[int, int]:
         """First and last ``ts`` of a partition."""
-        # By way of python integers: the end of the last nanosecond partition does not fit int64.
-        edges = np.array([ordinal, ordinal + 1], np.int64).view(self._dtype).astype("<M8[s]").view(np.int64)
-        return int(edges[0]) * unit.per_second, int(edges[1]) * unit.per_second - 1
+        return _bounds(self, ordinal, unit.per_second)
 
     def key(self, ordinal: int) -> str:
         """Text of a partition: ``2024``, ``2024-02``, ``2024-02-01`` or ``2024-02-01T05``."""
@@ -82,10 +82,24 @@ class PartitionUnit(StrEnum):
 _DTYPES = {unit: np.dtype(f"<M8[{code}]") for unit, code in zip(PartitionUnit, "YMDh", strict=True)}
 
 
+# Series share their months, and a series that is written asks for the same one again and again.
+
+
 @lru_cache(1 << 14)
 def _key(unit: PartitionUnit, ordinal: int) -> str:
-    """Series share their months, and names of files are asked for again and again."""
     return str(np.array([ordinal], np.int64).view(_DTYPES[unit])[0])
+
+
+@lru_cache(1 << 14)
+def _ordinal_of_day(unit: PartitionUnit, day: int) -> int:
+    return int(unit.ordinals(np.array([day * 86_400_000], np.int64), TimeUnit.MILLISECONDS)[0])
+
+
+@lru_cache(1 << 14)
+def _bounds(unit: PartitionUnit, ordinal: int, per_second: int) -> tuple[int, int]:
+    # By way of python integers: the end of the last nanosecond partition does not fit int64.
+    edges = np.array([ordinal, ordinal + 1], np.int64).view(_DTYPES[unit]).astype("<M8[s]").view(np.int64)
+    return int(edges[0]) * per_second, int(edges[1]) * per_second - 1
 
 
 class PartitionPolicy:
@@ -113,7 +127,7 @@ def split(ts: NDArray[np.int64], partition: PartitionUnit, unit: TimeUnit) -> li
     """
     if not ts.size:
         return []
-    first, last = partition.ordinals(ts[[0, -1]], unit).tolist()
+    first, last = partition.ordinal(int(ts[0]), unit), partition.ordinal(int(ts[-1]), unit)
     if first == last:
         return [(first, 0, ts.size)]
     if last - first < ts.size:

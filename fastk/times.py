@@ -53,12 +53,15 @@ class TimeUnit(StrEnum):
     @property
     def limits(self) -> tuple[int, int]:
         """First and last ``ts`` that can be stored: years 1 to 9999, and within int64."""
-        first, last = -62_135_596_800 * self.per_second, 253_402_300_800 * self.per_second - 1
-        return max(first, INT64_MIN + 1), min(last, INT64_MAX)
+        return _LIMITS[self]
 
 
 _PER_SECOND = {TimeUnit.MILLISECONDS: 10**3, TimeUnit.MICROSECONDS: 10**6, TimeUnit.NANOSECONDS: 10**9}
 _DTYPES = {unit: np.dtype(f"<M8[{unit.value}]") for unit in TimeUnit}
+_LIMITS = {
+    unit: (max(-62_135_596_800 * count, INT64_MIN + 1), min(253_402_300_800 * count - 1, INT64_MAX))
+    for unit, count in _PER_SECOND.items()
+}
 
 
 def to_ts(value: TimeLike, unit: TimeUnit = TimeUnit.MILLISECONDS, *, zoneless_is_utc: bool = True) -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.disks import FailingSystem
 
-from bench import floors
+from bench import appending, data, floors, writes
 from bench.data import Market
 from bench.peers import registry
 from bench.peers.base import Condition
@@ -21,6 +22,8 @@ from bench.peers.stage import Stage
 from bench.peers.table import Contest, as_lines
 from bench.peers.tables import SIZES, Size, Tables
 from bench.scale import AXES, measure_axis
+from fastk.io import disk, lock
+from fastk.io.disk import Disk
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 TINY = Size(symbols=2, rows_per_month=400, seconds=0.001, storage_rows=1_000, process_rounds=1)
@@ -187,14 +190,29 @@ def test_the_axes_of_growth_are_measured(tmp_path):
 
 
 def test_the_steps_of_an_operation_make_up_the_whole(tmp_path, monkeypatch):
-    for name, small in (("ROUNDS", 3), ("CALLS", 5), ("APPENDS", 5)):
-        monkeypatch.setattr(floors, name, small)
+    for module, name, small in ((floors, "ROUNDS", 3), (floors, "CALLS", 5), (appending, "TURNS", 5)):
+        monkeypatch.setattr(module, name, small)
     tables = floors.measure_parts(Market(str(tmp_path), 1, 2_000))
     bricks = tables.pop("Bricks")
     assert all(part.microseconds > 0 for part in bricks)
     for parts in tables.values():
         assert parts[-1].name == "together"
         assert sum(part.microseconds for part in parts[:-1]) == pytest.approx(parts[-1].microseconds)
+
+
+def test_the_bare_calls_of_an_append_are_those_of_an_append(tmp_path, monkeypatch):
+    market, systems = Market(str(tmp_path), 1, 2_000), (FailingSystem(), FailingSystem())
+    appender, series = appending.new_appender(market, "appended", Disk())
+    bare = appending.BareCalls(str(tmp_path / "bare"), b"chunk", b"manifest")
+    calls = (lambda: appender.put(appender.bars()), bare)
+    for system, call, modules in zip(systems, calls, ((disk, lock), (appending, writes, data)), strict=True):
+        with monkeypatch.context() as patch:
+            for module in modules:
+                patch.setattr(module, "os", system)
+            call()
+    performed = [[call for call in system.calls if call not in ("writev", "lstat")] for system in systems]
+    assert performed[0] == performed[1]
+    assert len(series) == 2 * appending.APPENDED
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def chunk_items(spans, first_id):
 def apply(manifest, files, items):
     """Commit chunks, check the invariants of what results, and return it with the ids of tables left behind."""
     sequence = manifest.sequence + 1
-    edit = chunk_tables.edit(manifest, files.load, tables.empty(tables.CHUNK), items, sequence)
+    edit = chunk_tables.edit(manifest, files.load, tables.NO_CHUNKS, items, sequence)
     for table_id, data in edit.files:
         assert table_id not in files.stored, "a table's name is never used again"
         files.stored[table_id] = data
@@ -73,7 +73,7 @@ def all_items(manifest, files):
         assert (leaf["start_ts"], leaf["end_ts"]) == (piece["start_ts"][0], piece["end_ts"][-1])
         assert int(leaf["rows"]) == int(piece["rows"].sum())
         assert int(leaf["crc"]) == tables.table_crc(files.stored[int(leaf["table_id"])])
-    return np.concatenate([tables.empty(tables.CHUNK), *pieces, manifest.chunks])
+    return np.concatenate([tables.NO_CHUNKS, *pieces, manifest.chunks])
 
 
 # A commit is a set of places in time, in any order; a place taken twice is a delta of the same partition.

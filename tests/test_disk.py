@@ -5,7 +5,7 @@ import os
 import pytest
 
 from fastk.errors import InvalidData
-from fastk.io.disk import Disk, Entry
+from fastk.io.disk import Disk, Entry, _read_all
 from fastk.io.lock import FileLock
 
 
@@ -14,6 +14,12 @@ def file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(bytes(range(100)))
     return str(path)
+
+
+@pytest.mark.parametrize("told", [0, 50, 99, 100, 101, 500])
+def test_a_file_is_read_to_its_end_whatever_size_it_had_before(file, told):
+    with open(file, "rb") as opened:
+        assert _read_all(opened.fileno(), told) == bytes(range(100))
 
 
 class TestEntries:

@@ -97,7 +97,7 @@ def _load(newest: Snapshot, edit: retired.RetiredEdit, reference: np.void) -> ta
     try:
         return newest.chunks.load_retired(reference)
     except (InvalidData, SnapshotExpired):
-        return tables.empty(tables.RETIRED)
+        return tables.NO_RETIRED
 
 
 def _unnamed(disk: Disk, newest: Snapshot, waiting: tables.Table) -> list[str]:

@@ -1,9 +1,11 @@
 """One series on its way from a planned edit to its next committed state, step by step.
 
-Order of effects: chunks written; files removed that were retired long ago; chunks synced, and their folder; table
-files, synced with theirs; the manifest under a temporary name, synced; renamed; the series folder synced. Until the
-rename nothing names the new files, so a crash leaves the old state; after it, all that the manifest names is durable.
-Several series take each step together, so that the system writes them in one go.
+Order of effects: chunks written; files removed that were retired long ago; table files, synced with their folder; the
+manifest written under a temporary name; it and the chunks synced, and the folder of chunks; the manifest renamed; the
+series folder synced. Until the rename nothing names the new files, so a crash leaves the old state; after it, all that
+the manifest names is durable. Several series take each step together, so that the system writes them in one go.
+
+All that has to be thought of comes before the first sync of chunks: behind a wait the processor's caches are cold.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from fastk.engine.partition_edit import NewChunk
 from fastk.errors import InvalidInput
 from fastk.format import chunk_tables, names, retired, tables
 from fastk.format.chunk import ChunkIdentity, encode_chunk
+from fastk.format.manifest import Manifest
 from fastk.format.sidecars import SidecarOwner, encode_sidecars
 from fastk.format.tables import ChunkKind, Supersedes
 from fastk.io.disk import SyncFailed
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 
     from fastk.engine.edit import SeriesEdit
     from fastk.engine.files import SeriesFiles
-    from fastk.format.manifest import Manifest
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
 
@@ -35,7 +37,11 @@ if TYPE_CHECKING:
 
 
 class Commit:
-    """The next state of one series. ``created`` are the files that nothing names so far."""
+    """The next state of one series.
+
+    ``created`` are the files that nothing names so far, ``removed`` the chunks that it takes out, and ``chunk_count``
+    is how many chunks with rows it writes.
+    """
 
     def __init__(self, disk: Disk, edit: SeriesEdit, sequence: int, now: int) -> None:
         self.files: SeriesFiles = edit.newest.chunks.files
@@ -45,9 +51,11 @@ class Commit:
         self._disk = disk
         self._edit = edit
         self._now = now
-        self._removed = tables.joined(tables.empty(tables.CHUNK), *(ref.table for ref in edit.removed))
+        self._removed = tables.joined(tables.NO_CHUNKS, *(ref.table for ref in edit.removed))
+        self.removed: list[int] = self._removed["chunk_id"].tolist()
         self._chunks = edit.added
-        if self._removed.size and not self._chunks:
+        self.chunk_count = len(self._chunks)
+        if self.removed and not self._chunks:
             self._chunks = [self._empty_chunk()]
         if len(self._chunks) > names.MAX_PARTS:
             raise InvalidInput(
@@ -63,20 +71,10 @@ class Commit:
             int(first["partition"]), columns, ChunkKind.MERGED, tables.generation_behind(int(first["generation"]))
         )
 
-    @property
-    def removed(self) -> list[int]:
-        """The chunks that it takes out."""
-        ids: list[int] = self._removed["chunk_id"].tolist()
-        return ids
-
-    @property
-    def chunk_count(self) -> int:
-        """How many chunks with rows it writes."""
-        return sum(len(chunk.columns[0]) > 0 for chunk in self._chunks)
-
     def write_chunks(self) -> None:
         """Write chunks and sidecars, not yet durable."""
-        self._items = [self._write_chunk(part, chunk) for part, chunk in enumerate(self._chunks)]
+        items = [self._write_chunk(part, chunk) for part, chunk in enumerate(self._chunks)]
+        self._written = tables.joined(tables.NO_CHUNKS, *items)
 
     def _write_chunk(self, part: int, chunk: NewChunk) -> tables.Table:
         """Write one chunk, and return its item of the chunk table."""
@@ -91,13 +89,13 @@ class Commit:
             chunk.kind,
             chunk.partition,
         )
-        superseded: Sequence[int] = self._removed["chunk_id"].tolist() if part == 0 else ()
+        superseded: Sequence[int] = self.removed if part == 0 else ()
         encoded = encode_chunk(settings.json, settings.schema, rows, identity, superseded)
         count = len(rows[0])
         span = (int(rows[0][0]), int(rows[0][-1])) if count else (0, 0)
         supersedes = Supersedes.NOTHING if not superseded else Supersedes.CHUNKS if count else Supersedes.ONLY
         item = tables.chunk_item(identity, span, count, encoded.file_length, encoded.header_crc, supersedes)
-        path = self.files.chunk(item[0], settings.partition)
+        path = self.files.chunk_file(settings.partition.key(chunk.partition), chunk.kind, identity.chunk_id)
         owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, count)
         for sidecar in encode_sidecars(owner, settings.schema, rows, self._edit.zone_rows):
             self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
@@ -132,9 +130,10 @@ class Commit:
 
     def _plan_tables(self, grace_ms: int) -> None:
         """The tables of the next manifest; nothing is written yet."""
-        added, empty = (tables.joined(tables.empty(tables.CHUNK), *items) for items in self._with_and_without_rows())
+        named = self._written[: self.chunk_count]  # a chunk that only tells what is gone is in no table
+        empty = self._written[self.chunk_count :]
         newest = self._edit.newest
-        self._change = chunk_tables.edit(self.old, newest.load_table, self._removed, added, self.sequence)
+        self._change = chunk_tables.edit(self.old, newest.load_table, self._removed, named, self.sequence)
         newly = [*self._retire(self._removed, empty), *map(self._retire_table, self._change.left)]
         load = newest.chunks.load_retired
         self._gone = retired.advance(self.old, load, newly, self._now, grace_ms, self.sequence)
@@ -142,7 +141,7 @@ class Commit:
     @property
     def changes_chunk_names(self) -> bool:
         """Whether chunk files came or went."""
-        return bool(self.created) or self._unlinked
+        return bool(self._chunks) or self._unlinked
 
     def write_manifest(self) -> None:
         """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
@@ -151,12 +150,6 @@ class Commit:
         if self._change.files or self._gone.files:
             self._disk.sync_folder(self.files.folder)
         self._write_root(self._change, self._gone)
-
-    def _with_and_without_rows(self) -> tuple[list[tables.Table], list[tables.Table]]:
-        """The items of the chunks that the tables name, and that of a chunk which only tells what is gone."""
-        if self.chunk_count:
-            return self._items, []
-        return [], self._items
 
     def _remove(self, wave: list[np.void]) -> None:
         for entry in wave:
@@ -170,14 +163,15 @@ class Commit:
         return retired.item(table_id, tables.RetiredKind.CHUNK_TABLE, self._now, self.sequence)
 
     def _write_root(self, change: chunk_tables.TableEdit, gone: retired.RetiredEdit) -> None:
-        self.manifest = self.old._replace(
-            sequence=self.sequence,
-            content_sequence=self.sequence if self._edit.changes_rows else self.old.content_sequence,
-            updated_at=self._now,
-            leaves=change.leaf_table,
-            chunks=change.chunks,
-            retired_table=gone.table,
-            retired=gone.inline,
+        self.manifest = Manifest(
+            self.old.settings,
+            self.sequence,
+            self.sequence if self._edit.changes_rows else self.old.content_sequence,
+            self._now,
+            change.leaf_table,
+            change.chunks,
+            gone.table,
+            gone.inline,
         )
         self.data = self.manifest.encode()
         self._disk.replace_unnamed(self.files.manifest_temporary, [self.data], sync=False)

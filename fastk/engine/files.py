@@ -144,7 +144,11 @@ class SeriesFiles:
 
     def chunk(self, item: np.void, partition: PartitionUnit) -> str:
         """Path of a chunk of the chunk table."""
-        return os.path.join(self.chunks, tables.chunk_name(item, partition.key(int(item["partition"]))))
+        return f"{self.chunks}{os.sep}{tables.chunk_name(item, partition.key(int(item['partition'])))}"
+
+    def chunk_file(self, partition_key: str, kind: tables.ChunkKind, chunk_id: int) -> str:
+        """Path of a chunk, by what its name says of it."""
+        return f"{self.chunks}{os.sep}{names.chunk_file_name(partition_key, kind.label, chunk_id)}"
 
     def chunk_name(self, item: np.void, partition: PartitionUnit) -> ChunkName:
         """A chunk of the chunk table as inventories name it."""
@@ -164,6 +168,5 @@ class SeriesFiles:
             return (self.table("retired", identity),)
         from fastk.format.sidecars import KINDS  # here, because reads of ranges load no sidecars
 
-        name = names.chunk_file_name(partition.key(int(item["partition"])), tables.ChunkKind(kind).label, identity)
-        chunk = os.path.join(self.chunks, name)
+        chunk = self.chunk_file(partition.key(int(item["partition"])), tables.ChunkKind(kind), identity)
         return (chunk, *(chunk + kind.suffix for kind in KINDS))

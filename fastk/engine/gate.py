@@ -24,6 +24,8 @@ class WriteGate:
     def __init__(self, disk: Disk, root: str, *, writable: bool, timeout: float) -> None:
         self._disk = disk
         self._root = root
+        self._lock_file = os.path.join(root, names.LOCK_FILE)
+        self._dataset_file = os.path.join(root, names.DATASET_FILE)
         self._writable = writable
         self._timeout = timeout
         self._threads = allocate_lock()  # no RLock: a block that another thread leaves has to give it back
@@ -45,7 +47,7 @@ class WriteGate:
 
     def check_mutable(self) -> None:
         """Raise if a version of a dataset lies here, which may have got its name since the store was opened."""
-        if self._disk.exists(os.path.join(self._root, names.DATASET_FILE)):
+        if self._disk.exists(self._dataset_file):
             raise InvalidInput(
                 f"{self._root} is a version of a dataset, and never changes: open it with mode='r', or write to the "
                 f"store that it was made from and make another version"
@@ -109,7 +111,7 @@ class WriteGate:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self.check_mutable()
-        lock = self._disk.lock(os.path.join(self._root, names.LOCK_FILE), self._timeout)
+        lock = self._disk.lock(self._lock_file, self._timeout)
         self.crashes = lock.crashes
         try:
             yield

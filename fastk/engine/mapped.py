@@ -213,7 +213,7 @@ class MappedChunk:
         if row < 0:
             return None
         if self.trusted and self.table is not None:  # as row() does: a call saved is a tenth of a point read
-            return self.record(*self.table[row].tolist())
+            return (self._record or self._load_record())(*self.table[row].tolist())
         return self.row(row)
 
     def _find(self, ts: int) -> int:
@@ -247,18 +247,13 @@ class MappedChunk:
                 self.ensure_verified(column, index, index + 1)
         record = self._record or self._load_record()
         if self.table is not None:
-<<<<<<< HEAD
-            return self.record(*self.table[index].tolist())
-        return self.record(*[column.item(index) for column in self.columns])
-=======
-            return record(*self.table[:, index].tolist())
+            return record(*self.table[index].tolist())
         return record(*[column.item(index) for column in self.columns])
 
     def _load_record(self) -> type[Record]:
         """The class of rows, which ranges do without."""
         self._record = self.settings.schema.record_class
         return self._record
->>>>>>> wt-start
 
 
 def parse_expected(data: NDArray[np.uint8], header_crc: int, series_id: int, path: str) -> ChunkHeader:

@@ -380,6 +380,7 @@ def _without(columns: Columns, start: int, end: int) -> Columns:
 
 
 def _stored_piece(ref: ChunkRef) -> Piece:
-    (leaf, place), item = ref, ref.item
-    sealed = int(item["state"]) == ChunkState.SEALED
-    return Piece(leaf.starts[place], leaf.ends[place], leaf.rows[place], sealed, int(item["generation"]), ref)
+    leaf, place = ref
+    sealed = leaf.table["state"].item(place) == ChunkState.SEALED
+    generation = leaf.table["generation"].item(place)
+    return Piece(leaf.starts[place], leaf.ends[place], leaf.rows[place], sealed, generation, ref)

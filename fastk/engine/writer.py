@@ -365,11 +365,10 @@ class Writer:
             commit.write_chunks()
         for commit in commits:
             commit.remove_expired(grace_ms, self._before_removal)
-        self._disk.sync_files([path for commit in commits for path in commit.created])
-        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
         for commit in commits:
             commit.write_manifest()
-        self._disk.sync_files([commit.files.manifest_temporary for commit in commits])
+        self._disk.sync_files([path for commit in commits for path in commit.created])
+        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:
         """The commit point.

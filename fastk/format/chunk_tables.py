@@ -32,7 +32,7 @@ class TableEdit:
     series_id: int
     sequence: int
     leaves: list[tables.Table] = field(default_factory=list)
-    chunks: tables.Table = field(default_factory=lambda: tables.empty(tables.CHUNK))
+    chunks: tables.Table = field(default_factory=lambda: tables.NO_CHUNKS)
     files: list[tuple[int, bytes]] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
 
@@ -47,7 +47,7 @@ class TableEdit:
     @property
     def leaf_table(self) -> tables.Table:
         """All leaf references as one table."""
-        return tables.joined(tables.empty(tables.LEAF), *self.leaves)
+        return tables.joined(tables.NO_LEAVES, *self.leaves)
 
 
 def edit(manifest: Manifest, load: LoadTable, removed: tables.Table, added: tables.Table, sequence: int) -> TableEdit:
@@ -61,7 +61,7 @@ def edit(manifest: Manifest, load: LoadTable, removed: tables.Table, added: tabl
     inline = _merged(_without(manifest.chunks, removed["chunk_id"]), late)
     if inline.size > INLINE_MAX:
         _spill(change, load, inline)
-        inline = tables.empty(tables.CHUNK)
+        inline = tables.NO_CHUNKS
     change.chunks = inline
     return change
 
@@ -75,6 +75,9 @@ def _edit_tables(
         return added
     behind = int(added["start_ts"].searchsorted(leaves["end_ts"][-1]))
     early = added[:behind]
+    if not early.size and not removed.size:
+        change.leaves += (leaves[:-1], leaves[-1:])  # the last alone: a spill may fill it up
+        return added
     homes = np.maximum(np.searchsorted(leaves["start_ts"], early["start_ts"], "right") - 1, 0)
     for index, leaf in enumerate(leaves):
         mine, stored = early[homes == index], None

@@ -31,10 +31,10 @@ class Manifest(NamedTuple):
     sequence: int
     content_sequence: int
     updated_at: int
-    leaves: tables.Table = tables.empty(tables.LEAF)
-    chunks: tables.Table = tables.empty(tables.CHUNK)
-    retired_table: tables.Table = tables.empty(tables.LEAF)
-    retired: tables.Table = tables.empty(tables.RETIRED)
+    leaves: tables.Table = tables.NO_LEAVES
+    chunks: tables.Table = tables.NO_CHUNKS
+    retired_table: tables.Table = tables.NO_LEAVES
+    retired: tables.Table = tables.NO_RETIRED
 
     def encode(self) -> bytes:
         """The bytes of ``series.meta``."""

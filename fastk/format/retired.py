@@ -1,7 +1,7 @@
 """Files that no newer state names: remembered for the grace period of readers, then removed by a later writer. Pure.
 
-They are removed before the manifest that forgets them is written, so that no crash leaves a chunk file of old rows that
-nobody knows of: what took its place names it, but will go itself one day.
+They are removed before the manifest that forgets them gets its name, so that no crash leaves a chunk file of old rows
+that nobody knows of: what took its place names it, but will go itself one day.
 
 The newest entries stand inline in the manifest; when they are too many they move to a table file of their own, so that
 the manifest stays small. A table is forgotten as a whole, when its newest entry is over.
@@ -64,9 +64,8 @@ def advance(
 
     ``now`` must not fall from commit to commit: what was retired first is over first.
     """
-    over = _is_over(manifest.retired, now - grace_ms, manifest.content_sequence)
-    inline = tables.joined(tables.where(manifest.retired, ~over), *newly)
-    edit = RetiredEdit(inline, manifest.retired_table, expired=list(tables.where(manifest.retired, over)))
+    waiting, over = _split(manifest.retired, now - grace_ms, manifest.content_sequence)
+    edit = RetiredEdit(tables.joined(waiting, *newly), manifest.retired_table, expired=over)
     if edit.table.size and int(edit.table["end_ts"][0]) <= now - grace_ms:
         _expire_table(edit, manifest, load, now, sequence)
     if edit.inline.size > INLINE_MAX:
@@ -74,27 +73,27 @@ def advance(
     return edit
 
 
-def _is_over(entries: tables.Table, before: int, content_sequence: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which entries may go.
+def _split(entries: tables.Table, before: int, content_sequence: int) -> tuple[tables.Table, list[np.void]]:
+    """The entries that stay, and those that may go.
 
     A chunk without rows stays while its commit is the last one that changed rows: nothing else proves to a rebuild from
     files that the commits before it counted.
     """
-    if not entries.size:  # most often; four operations on arrays cost 10 us
-        return np.empty(0, bool)
-    is_proof = (entries["supersedes"] == tables.Supersedes.ONLY) & (entries["retired_by"] == content_sequence)
-    over: np.ndarray[tuple[int], np.dtype[np.bool_]] = (entries["retired_at"] <= before) & ~is_proof
-    return over
+    over = entries["retired_at"] <= before
+    if not np.count_nonzero(over):  # most often
+        return entries, []
+    over &= (entries["supersedes"] != tables.Supersedes.ONLY) | (entries["retired_by"] != content_sequence)
+    return tables.select(entries, np.flatnonzero(~over)), list(tables.select(entries, np.flatnonzero(over)))
 
 
 def _expire_table(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: int, sequence: int) -> None:
     reference = edit.table[0]
     entries = _load(load, reference)
-    over = _is_over(entries, now, manifest.content_sequence)
-    edit.expired += [*tables.where(entries, over)]
+    waiting, over = _split(entries, now, manifest.content_sequence)
+    edit.expired += over
     edit.table = edit.table[:0]
     left = item(int(reference["table_id"]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
-    edit.inline = tables.joined(tables.where(entries, ~over), edit.inline, left)
+    edit.inline = tables.joined(waiting, edit.inline, left)
 
 
 def removal_waves(entries: list[np.void]) -> list[list[np.void]]:
@@ -121,9 +120,9 @@ def _spill(edit: RetiredEdit, manifest: Manifest, load: LoadTable, now: int, bef
     entries, kept = edit.inline, edit.inline[:0]
     if edit.table.size:
         earlier = _load(load, edit.table[0])
-        over = _is_over(earlier, before, manifest.content_sequence)
-        edit.expired.extend(tables.where(earlier, over))
-        entries = tables.joined(tables.where(earlier, ~over), entries)
+        waiting, over = _split(earlier, before, manifest.content_sequence)
+        edit.expired += over
+        entries = tables.joined(waiting, entries)
         kept = item(int(edit.table["table_id"][0]), tables.RetiredKind.RETIRED_TABLE, now, sequence)
     table_id = names.chunk_id(sequence, 0)
     data = tables.encode_table(entries, manifest.settings.series_id, table_id)
@@ -144,4 +143,4 @@ def _load(load: LoadTable, reference: np.void) -> tables.Table:
     try:
         return load(reference)
     except (InvalidData, SnapshotExpired):
-        return tables.empty(tables.RETIRED)
+        return tables.NO_RETIRED

@@ -108,8 +108,8 @@ def encode_zone_map(owner: SidecarOwner, schema: Schema, columns: Sequence[NDArr
     arrays = {}
     for place in map(schema.position, schema.zone_maps):
         blocks = block_count(owner.rows, block_rows)
-        minima, maxima = np.zeros(blocks, np.uint64), np.zeros(blocks, np.uint64)
-        flags = np.zeros(blocks, np.uint8)
+        wide, flags = zone_dtype(columns[place].dtype), np.zeros(blocks, np.uint8)
+        minima, maxima = np.zeros(blocks, wide), np.zeros(blocks, wide)
         write_zones(columns[place], block_rows, minima, maxima, flags)
         arrays[place] = (minima, maxima, flags)
     return _encode(ZONE_MAP, owner, block_rows, arrays)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -58,15 +58,16 @@ class Disk:
 
     def read(self, path: str) -> bytes:
         """The whole content of a file; InvalidData for one larger than 256 MiB, before it is read."""
-        with _naming(path):
+        with _Naming(path):
             descriptor = os.open(path, _READ)
             try:
-                if _size(descriptor, path) > LARGEST_READ:
+                size = _size(descriptor, path)
+                if size > LARGEST_READ:
                     raise InvalidData(
                         f"{path} has more than {LARGEST_READ:,} bytes, which no file of its kind has: it is damaged or "
                         f"foreign; restore it from a copy"
                     )
-                return _read_all(descriptor)
+                return _read_all(descriptor, size)
             finally:
                 os.close(descriptor)
 
@@ -75,7 +76,7 @@ class Disk:
 
         Without ``length`` it is as long as it is, for files whose own content says how long they were.
         """
-        with _naming(path):
+        with _Naming(path):
             descriptor = os.open(path, _READ)
             try:
                 size = _size(descriptor, path)
@@ -95,7 +96,7 @@ class Disk:
         All are views of one buffer, which the next piece overwrites. A medium that cannot give its bytes raises OSError
         here, where the first touch of a map would be a SIGBUS.
         """
-        with _naming(path):
+        with _Naming(path):
             descriptor = os.open(path, _READ)
             try:
                 length = min(length, max(0, os.fstat(descriptor).st_size - offset))
@@ -121,7 +122,7 @@ class Disk:
         """Write a new file piece by piece, each as it is made; durable on return. As :meth:`create` otherwise."""
         descriptor = self._write(path, (), os.O_EXCL)
         try:
-            with _naming(path):
+            with _Naming(path):
                 for piece in pieces:
                     _write_all(descriptor, (piece,))
         except BaseException:
@@ -141,7 +142,7 @@ class Disk:
 
     def _write(self, path: str, buffers: Sequence[Any], how: int) -> int:
         """Write a file and return its descriptor; on failure neither is left behind."""
-        with _naming(path):
+        with _Naming(path):
             descriptor = os.open(path, _CREATE | how, 0o644)
             try:
                 _write_all(descriptor, buffers)
@@ -201,7 +202,7 @@ class Disk:
         """Make the names in a folder durable."""
         if sys.platform == "win32":  # folders cannot be synced there
             return
-        with _naming(path):
+        with _Naming(path):
             descriptor = os.open(path, _READ)
             try:
                 _sync(descriptor, path)
@@ -325,15 +326,20 @@ def _entry(found: os.DirEntry[str]) -> Entry:
         return Entry("other", 0)
 
 
-@contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Give errors of descriptors the path that they lack."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = path
-        raise
+class _Naming:
+    """Give errors of descriptors the path that they lack. As a class it costs half of what a generator does."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = self._path
 
 
 def _size(descriptor: int, path: str) -> int:
@@ -344,12 +350,12 @@ def _size(descriptor: int, path: str) -> int:
     return status.st_size
 
 
-def _read_all(descriptor: int) -> bytes:
-    size = os.fstat(descriptor).st_size
-    pieces = []
-    while piece := os.read(descriptor, max(size, 1) + 1):
-        pieces.append(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+def _read_all(descriptor: int, size: int) -> bytes:
+    """The content of a file of so many bytes. One more is asked for: who gets as many as there are is at the end."""
+    pieces = [os.read(descriptor, size + 1)]
+    if len(pieces[0]) != size:  # it changed meanwhile
+        pieces += iter(lambda: os.read(descriptor, size + 1), b"")
+    return b"".join(pieces)
 
 
 def _read_into(descriptor: int, buffer: NDArray[np.uint8], offset: int) -> int:
@@ -362,13 +368,13 @@ def _read_into(descriptor: int, buffer: NDArray[np.uint8], offset: int) -> int:
 
 def _write_all(descriptor: int, buffers: Sequence[Any]) -> None:
     """Write every byte of every buffer, in as few calls as the system takes."""
-    rest = [view for view in (memoryview(buffer).cast("B") for buffer in buffers) if view.nbytes]
+    rest = [memoryview(buffer) for buffer in buffers]
     while rest:
         written = os.writev(descriptor, rest[:_BUFFERS_PER_CALL])
         while rest and written >= rest[0].nbytes:
             written -= rest.pop(0).nbytes
         if written:
-            rest[0] = rest[0][written:]
+            rest[0] = rest[0].cast("B")[written:]
 
 
 def _sync(descriptor: int, path: str) -> None:

@@ -19,6 +19,7 @@ from fastk.errors import InvalidData, LockTimeout
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _FIRST_WAIT, _LONGEST_WAIT = 0.0005, 0.05
 _TEXT_BYTES = 320
+_COUNT = re.compile(r"crashes (\d+)\n")
 
 
 class FileLock:
@@ -61,7 +62,7 @@ class FileLock:
         while not _try_lock(self._descriptor):
             if time.monotonic() >= deadline:
                 raise LockTimeout(
-                    f"another writer holds {self._path} ({self._holder() or 'holder unknown'}); waited "
+                    f"another writer holds {self._path} ({_holder(self._read_text()) or 'holder unknown'}); waited "
                     f"{timeout:g} s. Let it finish, or open the store with a longer lock_timeout"
                 )
             time.sleep(wait)
@@ -73,13 +74,11 @@ class FileLock:
         except OSError:  # information only
             return ""
 
-    def _holder(self) -> str:
-        return self._read_text().partition("\n")[2].strip()
-
     def _count_crashes(self) -> int:
         """Holders so far that did not release; the last one is among them if its text still stands."""
-        found = re.match(r"crashes (\d+)\n", self._read_text())
-        return (int(found[1]) if found else 0) + bool(self._holder())
+        text = self._read_text()
+        found = _COUNT.match(text)
+        return (int(found[1]) if found else 0) + bool(_holder(text))
 
     def _write_text(self, holder: str) -> None:
         # Overwritten in place: to cut the file first makes ext4 flush it at close, which costs a millisecond.
@@ -88,6 +87,11 @@ class FileLock:
             os.pwrite(self._descriptor, text.ljust(_TEXT_BYTES - 1) + b"\n", 0)
         except OSError:  # a full disk must not keep a writer from deleting
             return
+
+
+def _holder(text: str) -> str:
+    """Who holds the lock, by its text; empty where the last holder released it."""
+    return text.partition("\n")[2].strip()
 
 
 def _open(path: str) -> int:

@@ -128,7 +128,7 @@ class _SeriesCommit:
         for part, bad in enumerate(self._plan.salvages):
             rows = saved_rows(self._disk, bad)
             replaced[bad.chunk.chunk_id] = self._write_chunk(part, bad.chunk.item, rows, self._zone_rows(bad))[0]
-        empty = tables.empty(tables.CHUNK)
+        empty = tables.NO_CHUNKS
         if self._plan.superseded and not replaced:
             empty = self._write_chunk(0, self._some_item(), self._no_rows(), sidecars.ZONE_ROWS)
         for path in self._created:
@@ -192,9 +192,7 @@ class _SeriesCommit:
     def _write_tables(self, replaced: dict[int, np.void], empty: tables.Table) -> Manifest:
         """The next manifest, its tables written and durable: all of them anew, so that no damaged one stays."""
         nothing = Manifest(self._settings, self._sequence, self._sequence, self._now)
-        change = chunk_tables.edit(
-            nothing, _no_table, tables.empty(tables.CHUNK), self._next_items(replaced), self._sequence
-        )
+        change = chunk_tables.edit(nothing, _no_table, tables.NO_CHUNKS, self._next_items(replaced), self._sequence)
         gone = retired.advance(nothing, _no_table, self._retired(empty), self._now, _FOREVER, self._sequence)
         for kind, files in (("chunks", change.files), ("retired", gone.files)):
             for table_id, data in files:

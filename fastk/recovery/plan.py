@@ -65,7 +65,7 @@ class SeriesPlan:
     settings: SeriesSettings | None = None
     base: int = 0
     chunks: list[NamedChunk] = field(default_factory=list)
-    retired: tables.Table = field(default_factory=lambda: tables.empty(tables.RETIRED))
+    retired: tables.Table = field(default_factory=lambda: tables.NO_RETIRED)
     is_rebuilt: bool = False
     salvages: list[BadChunk] = field(default_factory=list)
     dropped: list[BadChunk] = field(default_factory=list)
@@ -317,7 +317,7 @@ def _follow(disk: Disk, plan: SeriesPlan, adoption: Adoption) -> None:
     plan.gone = [each.head.chunk_id for each in adoption.stray]
     dead = [_retire(each, adoption.dead_by[each.head.chunk_id]) for each in adoption.dead]
     new = [_retire(each, NEXT_COMMIT) for each in (*adoption.empty, *adoption.stray)]
-    plan.retired = tables.joined(tables.empty(tables.RETIRED), *dead, *new)
+    plan.retired = tables.joined(tables.NO_RETIRED, *dead, *new)
     if scan.has_manifest and scan.manifest is None:
         plan.quarantine.append(scan.place.manifest)
     plan.quarantine += _damaged_tables(scan)

@@ -43,9 +43,9 @@ class SeriesScan:
     chunks: dict[str, Entry] = field(default_factory=dict)
     manifest: Manifest | None = None
     content: bytes = b""
-    items: tables.Table = field(default_factory=lambda: tables.empty(tables.CHUNK))
+    items: tables.Table = field(default_factory=lambda: tables.NO_CHUNKS)
     item_names: list[str] = field(default_factory=list)
-    retired: tables.Table = field(default_factory=lambda: tables.empty(tables.RETIRED))
+    retired: tables.Table = field(default_factory=lambda: tables.NO_RETIRED)
     retired_names: frozenset[str] = frozenset()
     verdicts: list[Verdict] = field(default_factory=list)
     lost_tables: list[Span] = field(default_factory=list)
@@ -281,7 +281,7 @@ def _read_tables(disk: Disk, scan: SeriesScan, manifest: Manifest) -> None:
             span = Span(int(leaf["start_ts"]), int(leaf["end_ts"]), int(leaf["rows"]))
             scan.lost_tables.append(span)
             scan.verdicts.append(scan.place.verdict(problem, scan.place.table("chunks", int(leaf["table_id"])), span))
-    scan.items = tables.joined(tables.empty(tables.CHUNK), *parts, manifest.chunks)
+    scan.items = tables.joined(tables.NO_CHUNKS, *parts, manifest.chunks)
     for reference in manifest.retired_table:
         scan.retired, problem = _load(disk, scan, "retired", tables.RETIRED, reference)
         if problem is not None:
@@ -293,7 +293,7 @@ def _read_tables(disk: Disk, scan: SeriesScan, manifest: Manifest) -> None:
 
 def _load(disk: Disk, scan: SeriesScan, kind: str, dtype: np.dtype[Any], reference: np.void) -> _LoadedTable:
     table_id = int(reference["table_id"])
-    path, nothing = scan.place.table(kind, table_id), tables.empty(dtype)
+    path, nothing = scan.place.table(kind, table_id), np.empty(0, dtype)
     entry = scan.folder.get(os.path.basename(path))
     problem = not_a_file(entry) or (_too_large(entry) if entry is not None else None)
     if problem is not None:
@@ -318,7 +318,7 @@ def _name_files(scan: SeriesScan, manifest: Manifest) -> None:
         scan.retired_names = frozenset(_chunk_names(manifest, retired, "identity"))
     except (ValueError, ArithmeticError) as error:
         scan.say(Code.CORRUPT_MANIFEST, scan.place.manifest, f"it names chunks that cannot be: {error}")
-        scan.manifest, scan.items, scan.item_names = None, tables.empty(tables.CHUNK), []
+        scan.manifest, scan.items, scan.item_names = None, tables.NO_CHUNKS, []
 
 
 def _chunk_names(manifest: Manifest, items: tables.Table, identity: str) -> list[str]:

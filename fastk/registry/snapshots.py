@@ -203,7 +203,7 @@ class _Building:
             self._link_sidecars(*chunk, int(item["sidecars"]))
         for table_id in manifest.leaves["table_id"].tolist():
             self._link(source.table("chunks", table_id), target.table("chunks", table_id))
-        own = manifest._replace(retired=tables.empty(tables.RETIRED), retired_table=tables.empty(tables.LEAF))
+        own = manifest._replace(retired=tables.NO_RETIRED, retired_table=tables.NO_LEAVES)
         self.take(own.encode(), os.path.relpath(target.manifest, self.root))
 
     def _link_sidecars(self, source: str, target: str, bits: int) -> None:

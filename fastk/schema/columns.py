@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -39,8 +39,8 @@ def to_columns(data: Any, settings: SeriesSettings, *, decoded: bool = False, zo
     columns = [
         _to_column(named[field.name], field, settings, decoded, zoneless_is_utc) for field in settings.schema.fields
     ]
-    lengths = {name: len(column) for name, column in zip(settings.schema.names, columns, strict=True)}
-    if len(set(lengths.values())) > 1:
+    if len(set(map(len, columns))) > 1:
+        lengths = dict(zip(settings.schema.names, map(len, columns), strict=True))
         raise InvalidInput(f"the columns differ in length: {lengths}")
     return [read_only(column) for column in columns]
 
@@ -128,6 +128,8 @@ def _from_records(records: Sequence[Any], settings: SeriesSettings) -> Mapping[s
 def _to_column(
     values: Any, field: Field, settings: SeriesSettings, decoded: bool, zoneless_is_utc: bool
 ) -> NDArray[Any]:
+    if _is_as_stored(values, field, decoded):
+        return values
     if field.name == "ts":
         return _to_ts(values, settings, zoneless_is_utc)
     what = f"{settings.key} column {field.name!r}"
@@ -142,6 +144,12 @@ def _to_column(
             f"they are in natural units, or give the scaled integers as int64"
         )
     return exact_cast(array, field.dtype, what)
+
+
+def _is_as_stored(values: Any, field: Field, decoded: bool) -> TypeGuard[NDArray[Any]]:
+    """Whether a column is one already, as most are: nothing that follows would change or refuse it."""
+    is_scaled = decoded and field.scale is not None
+    return type(values) is np.ndarray and values.dtype == field.dtype and values.ndim == 1 and not is_scaled
 
 
 def _to_ts(values: Any, settings: SeriesSettings, zoneless_is_utc: bool) -> NDArray[np.int64]:

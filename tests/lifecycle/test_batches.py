@@ -460,8 +460,8 @@ class TestSyncs:
         store.kline(SYMBOLS[0], "1m").put(bars())
         assert [str(effect).rpartition("/")[2] for effect in self.syncs(journal)] == [
             "2024-01.00000002-0000.chunk",
-            "chunks",
             "series.meta.tmp",
+            "chunks",
             "1m",
         ]
 

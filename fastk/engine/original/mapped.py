@@ -130,10 +130,10 @@ class OriginalMapped(MappedChunk):
         """Zones of a column, which the file does not have. One pass over the column."""
         values = self.ensure_dense(column, 0, self.rows)
         blocks = block_count(self.rows, BLOCK_ROWS)
-        minima, maxima, flags = np.zeros(blocks, np.uint64), np.zeros(blocks, np.uint64), np.zeros(blocks, np.uint8)
+        wide, flags = zone_dtype(values.dtype), np.zeros(blocks, np.uint8)
+        minima, maxima = np.zeros(blocks, wide), np.zeros(blocks, wide)
         write_zones(values, BLOCK_ROWS, minima, maxima, flags)
-        wide = zone_dtype(values.dtype)
-        return Zones(BLOCK_ROWS, *map(read_only, (minima.view(wide), maxima.view(wide), flags)))
+        return Zones(BLOCK_ROWS, *map(read_only, (minima, maxima, flags)))
 
 
 def _checksum(data: NDArray[np.uint8]) -> int:

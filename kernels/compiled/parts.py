@@ -1,0 +1,54 @@
+"""Parts of kernels: inner functions, compiled no farther than the kernels that call them need."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from numba import _dynfunc, njit, types
+from numba.core import codegen, compiler
+
+_numba_library: Any = codegen.JITCodeLibrary
+_numba_compiler: Any = compiler.Compiler
+_dynamic_function: Any = _dynfunc
+
+
+class _Part(_numba_library):  # type: ignore[misc]
+    """Code that kernels link, and are optimised with: nothing is made of it alone."""
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+
+class _PartCompiler(_numba_compiler):  # type: ignore[misc]
+    def define_pipelines(self) -> Any:
+        state = self.state
+        state.flags.no_compile = True
+        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        return super().define_pipelines()
+
+    def compile_extra(self, function: Callable[..., Any]) -> Any:
+        """Give what numba would, under an entry point that leads nowhere: callers find their parts by it."""
+        compiled = super().compile_extra(function)
+        name = function.__name__
+        entry = _dynamic_function.make_function(sys.modules[__name__], name, name, 0, compiled.environment, ())
+        compiled.target_context.insert_user_function(entry, compiled.fndesc, [compiled.library])
+        return compiled._replace(entry_point=entry)
+
+
+def as_part(function: Callable[..., Any]) -> Any:
+    """Let kernels call a function. Constants as arguments compile nothing new."""
+    jit: Any = njit
+    dispatcher = jit(
+        no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, forceinline=True, pipeline_class=_PartCompiler
+    )(function)
+    if hasattr(dispatcher, "get_call_template"):  # NUMBA_DISABLE_JIT leaves a function of Python
+        template_for = dispatcher.get_call_template
+        dispatcher.get_call_template = lambda positional, named: template_for(
+            tuple(map(types.unliteral, positional)), {name: types.unliteral(kind) for name, kind in named.items()}
+        )
+    return dispatcher

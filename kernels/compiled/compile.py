@@ -10,7 +10,7 @@ from numba import from_dtype, njit, types
 from numba.extending import intrinsic
 
 from .cache import keep_code
-from .parts import as_part
+from .parts import KernelCompiler, as_part
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -96,4 +96,4 @@ def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
     """Compile with a cache on disk."""
     jit: Any = njit
-    return keep_code(jit(no_cfunc_wrapper=True, no_rewrites=True, **options)(function))
+    return keep_code(jit(no_cfunc_wrapper=True, pipeline_class=KernelCompiler, **options)(function))

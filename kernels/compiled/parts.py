@@ -7,9 +7,23 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import _dynfunc, njit, types
-from numba.core import codegen, compiler
+from numba.core import codegen, compiler, typed_passes, untyped_passes
+from numba.core.compiler_machinery import PassManager
+
+_PASSES = (
+    untyped_passes.TranslateByteCode,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.IRLegalization,
+    typed_passes.NativeLowering,
+    typed_passes.NoPythonBackend,
+)
 
 _numba_library: Any = codegen.JITCodeLibrary
+_numba_flags: Any = compiler.Flags
 _numba_compiler: Any = compiler.Compiler
 _dynamic_function: Any = _dynfunc
 
@@ -24,7 +38,35 @@ class _Part(_numba_library):  # type: ignore[misc]
         self._finalized = True
 
 
-class _PartCompiler(_numba_compiler):  # type: ignore[misc]
+class _Flags(_numba_flags):  # type: ignore[misc]
+    """Options of kernels and parts. They are alike for what is numba's own in them, which it looks up by the options.
+
+    numba compares all options, one by one, for each of the fourteen ways to understand a subscript.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Flags)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class KernelCompiler(_numba_compiler):  # type: ignore[misc]
+    """Does what loops over arrays need. numba also looks for closures, array expressions and what else it allows."""
+
+    def __init__(self, *details: Any) -> None:
+        super().__init__(*details)
+        self.state.flags = _Flags(self.state.flags)
+
+    def define_pipelines(self) -> Any:
+        passes = PassManager("kernel")
+        for step in _PASSES:
+            passes.add_pass(step, step.__name__)
+        passes.finalize()
+        return [passes]
+
+
+class _PartCompiler(KernelCompiler):
     def define_pipelines(self) -> Any:
         state = self.state
         state.flags.no_compile = True
@@ -44,7 +86,7 @@ def as_part(function: Callable[..., Any]) -> Any:
     """Let kernels call a function. Constants as arguments compile nothing new."""
     jit: Any = njit
     dispatcher = jit(
-        no_cpython_wrapper=True, no_cfunc_wrapper=True, no_rewrites=True, forceinline=True, pipeline_class=_PartCompiler
+        no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, pipeline_class=_PartCompiler
     )(function)
     if hasattr(dispatcher, "get_call_template"):  # NUMBA_DISABLE_JIT leaves a function of Python
         template_for = dispatcher.get_call_template

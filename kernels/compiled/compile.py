@@ -10,7 +10,7 @@ from numba import from_dtype, njit, types
 from numba.extending import intrinsic
 
 from .cache import keep_code
-from .parts import KernelCompiler, as_part
+from .pipeline import KernelCompiler, as_part
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

@@ -101,7 +101,7 @@ def _types_of_integers(value: types.Type) -> tuple[types.Type, ...]:
     return _types(types.uint8 if value == types.boolean else value)
 
 
-_BITS = {types.float32: np.dtype(np.int32), types.float64: np.dtype(np.int64)}
+_BITS: Any = {types.float32: np.dtype(np.int32), types.float64: np.dtype(np.int64)}
 _INTEGERS = KernelByDtype(_zones, plain_zones, _types_of_integers)
 _FLOATS = {bits.itemsize: KernelByDtype(_float_zones(bits), plain_zones, _types_of_bits) for bits in _BITS.values()}
 

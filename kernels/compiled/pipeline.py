@@ -1,4 +1,7 @@
-"""Parts of kernels: inner functions, compiled no farther than the kernels that call them need."""
+"""What numba does to compile a kernel: the steps that loops over arrays need, and of inner functions still fewer.
+
+Nearly all of it is Python, some two million calls for a kernel as numba does it by itself (profiled).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from numba import _dynfunc, njit, types
-from numba.core import codegen, compiler, typed_passes, untyped_passes
-from numba.core.compiler_machinery import PassManager
+import numba
+from numba.core import codegen, compiler, compiler_machinery, typed_passes, untyped_passes
 
 _PASSES = (
     untyped_passes.TranslateByteCode,
@@ -22,14 +24,15 @@ _PASSES = (
     typed_passes.NoPythonBackend,
 )
 
+_numba: Any = numba
 _numba_library: Any = codegen.JITCodeLibrary
 _numba_flags: Any = compiler.Flags
 _numba_compiler: Any = compiler.Compiler
-_dynamic_function: Any = _dynfunc
+_numba_passes: Any = compiler_machinery.PassManager
 
 
 class _Part(_numba_library):  # type: ignore[misc]
-    """Code that kernels link, and are optimised with: nothing is made of it alone."""
+    """Code that kernels link, and are optimised with: no machine code is made of it alone."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -59,7 +62,8 @@ class KernelCompiler(_numba_compiler):  # type: ignore[misc]
         self.state.flags = _Flags(self.state.flags)
 
     def define_pipelines(self) -> Any:
-        passes = PassManager("kernel")
+        """The one way to compile."""
+        passes = _numba_passes("kernel")
         for step in _PASSES:
             passes.add_pass(step, step.__name__)
         passes.finalize()
@@ -77,20 +81,19 @@ class _PartCompiler(KernelCompiler):
         """Give what numba would, under an entry point that leads nowhere: callers find their parts by it."""
         compiled = super().compile_extra(function)
         name = function.__name__
-        entry = _dynamic_function.make_function(sys.modules[__name__], name, name, 0, compiled.environment, ())
+        entry = _numba._dynfunc.make_function(sys.modules[__name__], name, name, 0, compiled.environment, ())
         compiled.target_context.insert_user_function(entry, compiled.fndesc, [compiled.library])
         return compiled._replace(entry_point=entry)
 
 
 def as_part(function: Callable[..., Any]) -> Any:
     """Let kernels call a function. Constants as arguments compile nothing new."""
-    jit: Any = njit
-    dispatcher = jit(
+    dispatcher = _numba.njit(
         no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, pipeline_class=_PartCompiler
     )(function)
     if hasattr(dispatcher, "get_call_template"):  # NUMBA_DISABLE_JIT leaves a function of Python
-        template_for = dispatcher.get_call_template
+        template_for, unliteral = dispatcher.get_call_template, _numba.types.unliteral
         dispatcher.get_call_template = lambda positional, named: template_for(
-            tuple(map(types.unliteral, positional)), {name: types.unliteral(kind) for name, kind in named.items()}
+            tuple(map(unliteral, positional)), {name: unliteral(kind) for name, kind in named.items()}
         )
     return dispatcher

@@ -13,6 +13,7 @@ import os
 import time
 import warnings
 from _thread import allocate_lock
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from . import plain
@@ -21,7 +22,17 @@ from .plain.checksum import crc32c
 if TYPE_CHECKING:
     from .interface import Kernels
 
-__all__ = ["active", "crc32c", "current", "load", "load_when_worth", "loaded", "miss", "warmup"]
+__all__ = [
+    "active",
+    "call_share",
+    "crc32c",
+    "current",
+    "load",
+    "load_when_worth",
+    "loaded",
+    "miss",
+    "warmup",
+]
 
 _POLICIES = ("eager", "lazy", "never")
 _LOADING = 0.5  # seconds from a filled cache, 0.4 to 0.7
@@ -87,13 +98,19 @@ def miss(saving: float) -> None:
 def warmup() -> dict[str, float]:
     """Load the kernels and call each once for every dtype it serves, which fills numba's cache on disk.
 
-    Gives the seconds spent per kernel: some seconds in all the first time, some milliseconds from the cache.
+    Gives the seconds spent per kernel: half a minute in all the first time, some milliseconds from the cache. The
+    command ``fastk warmup`` shares the first time among processes.
     """
+    return call_share(0, 1)
+
+
+def call_share(share: int, shares: int) -> dict[str, float]:
+    """Do the part of `warmup` that falls to one of some processes: the dtypes of each kernel go round among them."""
     from .samples import sample_calls
 
     kernels = load()
     seconds: dict[str, float] = {}
-    for name, arguments in sample_calls():
+    for name, arguments in sorted(sample_calls(), key=itemgetter(0))[share::shares]:
         begin = time.perf_counter()
         getattr(kernels, name)(*arguments)
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - begin

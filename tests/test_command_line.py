@@ -13,7 +13,7 @@ import pytest
 
 import fastk
 from fastk import __main__ as program
-from fastk.cli import commands
+from fastk.cli import commands, warmup
 from fastk.cli import main as command_line
 from fastk.cli.main import main
 
@@ -73,19 +73,17 @@ def test_a_wrong_environment_is_told_in_one_line():
 
 
 def test_warmup_prints_a_line_for_each_kernel(capsys, monkeypatch):
-    monkeypatch.setattr(fastk, "warmup", lambda: {"bounds": 0.25, "order": 0.5}, raising=False)
+    monkeypatch.setattr(warmup, "fill_cache", lambda processes: {"bounds": 0.25, "order": 0.5})
     assert main(["warmup"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        "bounds       250.0 ms",
-        "order        500.0 ms",
-        "2 kernels ready in 0.75 s",
-    ]
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines == ["bounds       250.0 ms", "order        500.0 ms"]
+    assert re.fullmatch(r"2 kernels ready in \d\.\d\d s", last)
 
 
 def test_the_real_warmup_in_json(capsys):
     assert main(["warmup", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["seconds"] == sum(found["kernels"].values())
+    assert found["seconds"] > 0
     assert "bounds" in found["kernels"]
 
 

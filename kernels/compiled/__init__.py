@@ -10,7 +10,6 @@ from .matrix import align, carry_forward, equal, intersect, unite
 from .merge import merge
 from .order import first_disorder
 from .sequence import sequence_breaks
-from .zones import zones
 
 _config: Any = config
 if _config.DISABLE_JIT:  # Python itself cannot run the instructions
@@ -19,6 +18,7 @@ if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.merge import interleave
     from ..plain.search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
+    from ..plain.zones import zones
 else:
     from .compact import compact
     from .indexed import chain, find_indexed, pick
@@ -26,6 +26,7 @@ else:
     from .matrix import bundle, gather, spread
     from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan
+    from .zones import zones
 
 __all__ = [
     "align",

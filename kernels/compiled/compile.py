@@ -10,6 +10,7 @@ from numba import from_dtype, njit, types
 from numba.extending import intrinsic
 
 from .cache import keep_code
+from .pipeline import KernelCompiler, as_part
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -23,7 +24,7 @@ def kernel(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
 
 def part(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Compile for kernels that call it; not to be called by Python."""
-    compiled: Callable[Parameters, Result] = _compile(function, no_cpython_wrapper=True)
+    compiled: Callable[Parameters, Result] = as_part(function)
     return compiled
 
 
@@ -95,4 +96,4 @@ def instruction(function: Callable[..., Any]) -> Callable[..., Any]:
 def _compile(function: Callable[..., Any], **options: Any) -> Any:
     """Compile with a cache on disk."""
     jit: Any = njit
-    return keep_code(jit(no_cfunc_wrapper=True, **options)(function))
+    return keep_code(jit(no_cfunc_wrapper=True, pipeline_class=KernelCompiler, **options)(function))

@@ -12,7 +12,7 @@ from numba.np.numpy_support import as_dtype, carray
 from ..codes import EMPTY, UNREACHED
 from ..interface import Column, Int64Array, Uint32Array, Words
 from ..plain import indexed as plain
-from .bits import lowest_bit
+from .bits import either, lowest_bit
 from .compile import KernelByDtype, array_type, instruction, part
 from .selection import index_entries, set_bits
 
@@ -85,13 +85,12 @@ def _find_indexed(
             continue
         values = carray(pointer(value_addresses[chunk], lows), lengths[chunk])
         first = chunk * ranges
-        found, reached = index_entries(
-            values, lows, highs, starts[first : first + ranges], stops[first : first + ranges]
-        )
+        found, reached = index_entries(values, lows, highs, starts, stops, first)
         counts[chunk] = found if reached else UNREACHED
         total += found
         if found:
-            widest = max(widest, (ends[chunk] + 63) // 64 - begins[chunk] // 64)
+            width = ((ends[chunk] + 63) >> 6) - (begins[chunk] >> 6)
+            widest = either(width > widest, width, widest)
     if total > len(out):
         return -1
     words = np.empty(widest, np.uint64)
@@ -100,13 +99,13 @@ def _find_indexed(
         if counts[chunk] <= 0:
             continue
         begin, end = begins[chunk], ends[chunk]
-        part = words[: (end + 63) // 64 - begin // 64]
+        part = words[: ((end + 63) >> 6) - (begin >> 6)]
         part[:] = 0
         rows = carray(pointer(row_addresses[chunk], out), lengths[chunk])
         for place in range(chunk * ranges, (chunk + 1) * ranges):
-            set_bits(rows[starts[place] : stops[place]], begin, end, part)
+            set_bits(rows, starts[place], stops[place], begin, end, part)
         before = position
-        position = _write_rows(part, begin - begin % 64, out, position)
+        position = _write_rows(part, begin - (begin & 63), out, position)
         counts[chunk] = position - before
     return position
 

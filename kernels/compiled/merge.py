@@ -69,6 +69,14 @@ def _origin(ts: Int64Array, positions: Int64Array, stops: Int64Array) -> int:
     return least
 
 
+@part
+def _events_left(positions: Int64Array, stops: Int64Array) -> int:
+    left = 0
+    for run in range(len(positions)):
+        left += stops[run] - positions[run]
+    return left
+
+
 def _merge(
     ts: Int64Array,
     stops: Int64Array,
@@ -88,7 +96,7 @@ def _merge(
     tree = np.empty(leaves, np.uint64)
     origin = 0
     word = _WAITS
-    events: int = min(len(out_ts), (stops - positions).sum())
+    events: int = min(len(out_ts), _events_left(positions, stops))
     for event in range(events):
         if word == _WAITS:
             origin = _origin(ts, positions, stops)

@@ -146,7 +146,7 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
 def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
     """Write which rows from `row` on are in one of the ranges; bits beyond the column are 0."""
     places = np.empty(64, dtype=np.int64)
-    whole = min(len(words), (len(column) - row) // 64)
+    whole = min(len(words), (len(column) - row) >> 6)
     compared = whole if lows.nbytes <= _COMPARED_BYTES else 0
     for first in range(0, compared, _STRIDE):
         _compare(column, row + 64 * first, lows, highs, words[first : min(first + _STRIDE, compared)])
@@ -162,8 +162,8 @@ def _clip(words: Words, start: int, stop: int, flipped: np.uint64) -> Any:
     """Flip all bits or none, and clear those before `start` and from `stop` on; gives how many are set."""
     for index in range(len(words)):
         words[index] ^= flipped
-    words[0] &= _EVERY_BIT << np.uint64(start % 64)
-    words[-1] &= _EVERY_BIT >> np.uint64(-stop % 64)
+    words[0] &= _EVERY_BIT << np.uint64(start & 63)
+    words[-1] &= _EVERY_BIT >> np.uint64(-stop & 63)
     count = np.uint64(0)
     for index in range(len(words)):
         count += count_bits(words[index])
@@ -190,22 +190,22 @@ def _scan(
         while block * block_rows < stop and verdicts[block] == verdict:
             block += 1
         end = min(block * block_rows, stop)
-        run = words[first // 64 - start // 64 : (end + 63) // 64 - start // 64]
+        run = words[(first >> 6) - (start >> 6) : ((end + 63) >> 6) - (start >> 6)]
         if verdict == SOME:
-            _match(column, first - first % 64, lows, highs, run)
+            _match(column, first - (first & 63), lows, highs, run)
             count += _clip(run, first, end, _EVERY_BIT if negated else np.uint64(0))
         else:
             run[:] = 0
             count += _clip(run, first, end, _EVERY_BIT if verdict == ALL else np.uint64(0))
         run[0] |= before
-        before = run[-1] if end % 64 else np.uint64(0)
+        before = run[-1] if end & 63 else np.uint64(0)
         first = end
     return count
 
 
 @part
-def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array) -> None:
-    """First entry that is not before each of some ascending keys.
+def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array, first: int) -> None:
+    """First entry that is not before each of some ascending keys, written from `first` on.
 
     Steps from the last one double, then a branch-free search between two of them. Measured in 41,667 entries: 9 ns for
     each of 10,000 keys, 2 where they stand close together; 45 where each is sought by a call, which counts references.
@@ -222,36 +222,42 @@ def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array) -
             value = values[bound + half - 1]
             bound += half if (value <= key if inclusive else value < key) else 0
             count -= half
-        bounds[place] = bound
+        bounds[first + place] = bound
 
 
 @part
-def index_entries(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> Any:
-    """Write the entries in each range; gives their number, and whether a range reaches into the values' span."""
-    _bounds(values, lows, False, starts)
-    _bounds(values, highs, True, stops)
+def index_entries(
+    values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array, first: int
+) -> Any:
+    """Write the entries in each range from `first` on.
+
+    Gives their number, and whether a range reaches into the values' span.
+    """
+    _bounds(values, lows, False, starts, first)
+    _bounds(values, highs, True, stops, first)
     count = 0
     reached = False
-    for place in range(len(starts)):
+    for place in range(first, first + len(lows)):
         count += stops[place] - starts[place]
         reached |= starts[place] < len(values) and stops[place] > 0
     return count, reached
 
 
 def _index_bounds(values: Column, lows: Column, highs: Column, starts: Int64Array, stops: Int64Array) -> Any:
-    return index_entries(values, lows, highs, starts, stops)[0]
+    return index_entries(values, lows, highs, starts, stops, 0)[0]
 
 
 @part
-def set_bits(rows: Uint32Array, start: int, stop: int, words: Words) -> None:
-    """Set the bits of these rows, as far as they lie between `start` and `stop`.
+def set_bits(rows: Uint32Array, first: int, last: int, start: int, stop: int, words: Words) -> None:
+    """Set the bits of the rows from entry `first` to `last`, as far as they lie between `start` and `stop`.
 
     Successive rows are often of one word, which is kept out of memory meanwhile (1.8 times as fast at 20 bits a word).
     """
-    base = start - start % 64
+    base = start - (start & 63)
     index = np.uint64(0)
     word = words[index]
-    for row in rows:
+    for entry in range(first, last):
+        row = rows[np.uint64(entry)]
         if start <= row < stop:
             bit = np.uint64(row - base)
             if bit >> _WORD_SHIFT != index:
@@ -267,7 +273,7 @@ def _mark(
 ) -> Any:
     words[:] = 0
     for place in range(len(starts)):
-        set_bits(rows[starts[place] : stops[place]], start, stop, words)
+        set_bits(rows, starts[place], stops[place], start, stop, words)
     return _clip(words, start, stop, _EVERY_BIT if negated else np.uint64(0))
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from _thread import allocate_lock
+from _thread import allocate_lock  # what threading.Lock is, without a millisecond of that module
 from operator import itemgetter
 from typing import TYPE_CHECKING
 

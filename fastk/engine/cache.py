@@ -6,7 +6,7 @@ chunk, nothing else, and the sweep passes over flagged chunks once. It costs the
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import allocate_lock  # what threading.Lock is, without a millisecond of that module
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path
-from _thread import allocate_lock, get_ident
+from _thread import allocate_lock, get_ident  # what threading has, without a millisecond of that module
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 

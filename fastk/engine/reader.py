@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
+from _thread import allocate_lock  # what threading.Lock is, without a millisecond of that module
 from contextlib import suppress
 from typing import TYPE_CHECKING
 

@@ -221,7 +221,7 @@ def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array, f
             value = values[bound + half - 1]
             bound += half if (value <= key if inclusive else value < key) else 0
             count -= half
-        bounds[first + place] = bound
+        bounds[np.uint64(first + place)] = bound
 
 
 @part

@@ -1,7 +1,4 @@
-"""Instructions for words of bits, and a choice without a jump.
-
-A change here reaches no kernel that the cache holds: those of other files know the time of their own file only.
-"""
+"""Instructions for words of bits, and a choice without a jump."""
 
 from __future__ import annotations
 

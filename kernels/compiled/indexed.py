@@ -43,7 +43,7 @@ def chain(columns: Sequence[Column]) -> Any:
 
 @instruction
 def array_at(typing_context: Any, address: Any, length: Any, like: Any) -> Any:
-    """The read-only array of so many values at an address, of another's dtype: numba's `carray`, but compiled sooner."""
+    """The read-only array of so many values at an address, of another's dtype. Compiled sooner than `carray`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.return_type

@@ -12,7 +12,7 @@ from numba.np.numpy_support import as_dtype
 
 from ..interface import EMPTY, UNREACHED, Column, Int64Array, Uint32Array, Words
 from ..plain import indexed as plain
-from .bits import either, lowest_bit
+from .bits import either, lowest_bit, workspace
 from .compile import KernelByDtype, array_type, instruction, part
 from .selection import index_entries, set_bits
 
@@ -81,7 +81,8 @@ def _find_indexed(
     out: Uint32Array,
 ) -> Any:
     ranges = len(lows)
-    starts, stops = np.empty(len(counts) * ranges, np.int64), np.empty(len(counts) * ranges, np.int64)
+    starts = workspace(len(counts) * ranges, np.int64(0))
+    stops = workspace(len(counts) * ranges, np.int64(0))
     total = 0
     widest = 0
     for chunk in range(len(counts)):
@@ -98,7 +99,7 @@ def _find_indexed(
             widest = either(width > widest, width, widest)
     if total > len(out):
         return -1
-    words = np.empty(widest, np.uint64)
+    words = workspace(widest, np.uint64(0))
     position = 0
     for chunk in range(len(counts)):
         if counts[chunk] <= 0:

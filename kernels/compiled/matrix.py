@@ -10,6 +10,7 @@ from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import matrix as plain
+from .bits import workspace
 from .compile import KernelByDtype, array_type, instruction, kernel, part
 
 if TYPE_CHECKING:
@@ -335,7 +336,7 @@ def _gather(
     tile: Column,
     out: Column,
 ) -> None:
-    sources = np.empty(_TILE_ROWS, np.int64)
+    sources = workspace(_TILE_ROWS, np.int64(0))
     for start in range(0, len(rows), _TILE_ROWS):
         part = rows[start : start + _TILE_ROWS]
         count = len(part)

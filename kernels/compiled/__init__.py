@@ -7,7 +7,6 @@ from numba import config
 from .checksum import crc32c_blocks
 from .fnv import fnv1a
 from .matrix import align, carry_forward, equal, intersect, unite
-from .merge import merge
 from .order import first_disorder
 from .sequence import sequence_breaks
 
@@ -15,7 +14,7 @@ _config: Any = config
 if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
-    from ..plain.merge import interleave
+    from ..plain.merge import interleave, merge
     from ..plain.search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
     from ..plain.zones import zones
@@ -24,6 +23,7 @@ else:
     from .indexed import chain, find_indexed, pick
     from .interleave import interleave
     from .matrix import bundle, gather, spread
+    from .merge import merge
     from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan
     from .zones import zones

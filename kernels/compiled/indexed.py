@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 from numba import from_dtype, types
-from numba.np.numpy_support import as_dtype, carray
+from numba.np import arrayobj
+from numba.np.numpy_support import as_dtype
 
 from ..codes import EMPTY, UNREACHED
 from ..interface import Column, Int64Array, Uint32Array, Words
 from ..plain import indexed as plain
-from .bits import either, lowest_bit
+from .bits import either, lowest_bit, workspace
 from .compile import KernelByDtype, array_type, instruction, part
 from .selection import index_entries, set_bits
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _ONE = np.uint64(1)
 # In one call, which keeps the lock of the interpreter: 0.1 ms of searches, and some milliseconds of matches at most.
 _MOST_SEARCHES = 1_024
-_pointer_to: Any = types.CPointer
+_populate: Any = arrayobj.populate_array
 
 
 class Chain(NamedTuple):
@@ -42,14 +43,19 @@ def chain(columns: Sequence[Column]) -> Any:
 
 
 @instruction
-def pointer(typing_context: Any, address: Any, like: Any) -> Any:
-    """An address as a pointer to values of an array's dtype."""
+def array_at(typing_context: Any, address: Any, length: Any, like: Any) -> Any:
+    """The read-only array of so many values at an address, of another's dtype. Compiled sooner than `carray`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = context.get_data_type(signature.return_type.dtype)
-        return builder.inttoptr(arguments[0], ir.PointerType(kind))
+        kind = signature.return_type
+        item = context.get_data_type(kind.dtype)
+        size = context.get_constant(types.intp, context.get_abi_sizeof(item))
+        array = context.make_array(kind)(context, builder)
+        start = builder.inttoptr(arguments[0], ir.PointerType(item))
+        _populate(array, start, shape=[arguments[1]], strides=[size], itemsize=size, meminfo=None)
+        return array._getvalue()
 
-    return _pointer_to(like.dtype)(types.uint64, like), generate
+    return array_type(like.dtype)(types.uint64, types.intp, like), generate
 
 
 @part
@@ -76,14 +82,15 @@ def _find_indexed(
     out: Uint32Array,
 ) -> Any:
     ranges = len(lows)
-    starts, stops = np.empty(len(counts) * ranges, np.int64), np.empty(len(counts) * ranges, np.int64)
+    starts = workspace(len(counts) * ranges, np.int64(0))
+    stops = workspace(len(counts) * ranges, np.int64(0))
     total = 0
     widest = 0
     for chunk in range(len(counts)):
         if begins[chunk] >= ends[chunk]:
             counts[chunk] = EMPTY
             continue
-        values = carray(pointer(value_addresses[chunk], lows), lengths[chunk])
+        values = array_at(value_addresses[chunk], lengths[chunk], lows)
         first = chunk * ranges
         found, reached = index_entries(values, lows, highs, starts, stops, first)
         counts[chunk] = found if reached else UNREACHED
@@ -93,7 +100,7 @@ def _find_indexed(
             widest = either(width > widest, width, widest)
     if total > len(out):
         return -1
-    words = np.empty(widest, np.uint64)
+    words = workspace(widest, np.uint64(0))
     position = 0
     for chunk in range(len(counts)):
         if counts[chunk] <= 0:
@@ -101,7 +108,7 @@ def _find_indexed(
         begin, end = begins[chunk], ends[chunk]
         part = words[: ((end + 63) >> 6) - (begin >> 6)]
         part[:] = 0
-        rows = carray(pointer(row_addresses[chunk], out), lengths[chunk])
+        rows = array_at(row_addresses[chunk], lengths[chunk], out)
         for place in range(chunk * ranges, (chunk + 1) * ranges):
             set_bits(rows, starts[place], stops[place], begin, end, part)
         before = position
@@ -115,7 +122,7 @@ def _pick(addresses: NDArray[np.uint64], counts: Int64Array, rows: Uint32Array, 
     for chunk in range(len(counts)):
         if counts[chunk] <= 0:
             continue
-        column = carray(pointer(addresses[chunk], out), 1)
+        column = array_at(addresses[chunk], 1, out)
         for place in range(first, first + counts[chunk]):
             out[np.uint64(place)] = column[np.uint64(rows[np.uint64(place)])]
         first += counts[chunk]

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import from_dtype, types
-from numba.np.numpy_support import as_dtype, carray
+from numba.np.numpy_support import as_dtype
 
 from ..interface import Column
 from ..plain.merge import interleave as plain_interleave
 from .compile import KernelByDtype, array_type
-from .indexed import pointer
+from .indexed import array_at
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +23,7 @@ def _interleave(addresses: NDArray[np.uint64], labels: Column, out: Column) -> N
     for event in range(len(out)):
         run = labels[event]
         cursor = cursors[run]
-        out[event] = carray(pointer(cursor, out), 1)[0]
+        out[event] = array_at(cursor, 1, out)[0]
         cursors[run] = cursor + size
 
 

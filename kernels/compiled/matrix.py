@@ -10,6 +10,7 @@ from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import matrix as plain
+from .bits import workspace
 from .compile import KernelByDtype, array_type, instruction, kernel, part
 
 if TYPE_CHECKING:
@@ -65,38 +66,49 @@ def bundle(columns: Sequence[Column]) -> Any:
     )
 
 
+def _read(context: Any, builder: Any, value: types.Type, arguments: Any) -> Any:
+    """Load a value of a type at a row of the array that begins at an address."""
+    start = builder.inttoptr(arguments[0], ir.PointerType(context.get_data_type(value)))
+    value_read = builder.load(builder.gep(start, [arguments[1]]))
+    # Nothing that a kernel writes is what it reads: only so do the loops become vector instructions.
+    value_read.set_metadata("invariant.load", builder.module.add_metadata([]))
+    return value_read
+
+
 def _reader(value: types.Type) -> Any:
-    """An instruction that reads a value of a type at a row of the array that begins at an address."""
+    """An instruction that reads a value."""
 
     @instruction
     def read(typing_context: Any, address: Any, row: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            kind = context.get_data_type(value)
-            start = builder.inttoptr(arguments[0], ir.PointerType(kind))
-            value_read = builder.load(builder.gep(start, [arguments[1]]))
-            # Nothing that a kernel writes is what it reads: only so do the loops become vector instructions.
-            value_read.set_metadata("invariant.load", builder.module.add_metadata([]))
-            return value_read
+            return _read(context, builder, value, arguments)
 
         return value(types.uint64, types.uint64), generate
 
     return read
 
 
-_read_byte = _reader(types.uint8)
-_read_word = _reader(types.uint16)
-_read_half = _reader(types.uint32)
+def _wide_reader(value: types.Type) -> Any:
+    """An instruction that reads a narrow integer without a sign, and spreads the sign by two shifts."""
+
+    @instruction
+    def read(typing_context: Any, address: Any, row: Any, shift: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            wide = builder.zext(_read(context, builder, value, arguments), ir.IntType(64))
+            return builder.ashr(builder.shl(wide, arguments[2]), arguments[2])
+
+        return types.int64(types.uint64, types.uint64, types.int64), generate
+
+    return read
+
+
+_read_byte = _wide_reader(types.uint8)
+_read_word = _wide_reader(types.uint16)
+_read_half = _wide_reader(types.uint32)
 _read_int = _reader(types.int64)
 _read_unsigned = _reader(types.uint64)
 _read_single = _reader(types.float32)
 _read_double = _reader(types.float64)
-
-
-@part
-def _widen(value: int, shift: int) -> int:
-    """A narrow integer that was read without a sign, with it."""
-    signed: int = np.int64(value) << shift  # type: ignore[assignment]
-    return signed >> shift
 
 
 @part
@@ -114,13 +126,13 @@ def _read_run(address: np.uint64, reading: int, shift: int, row: np.uint64, tile
             tile[index] = _read_single(address, row + index)
     elif reading == _HALVES:
         for index in range(rows):
-            tile[index] = _widen(_read_half(address, row + index), shift)
+            tile[index] = _read_half(address, row + index, shift)
     elif reading == _WORDS:
         for index in range(rows):
-            tile[index] = _widen(_read_word(address, row + index), shift)
+            tile[index] = _read_word(address, row + index, shift)
     elif reading == _BYTES:
         for index in range(rows):
-            tile[index] = _widen(_read_byte(address, row + index), shift)
+            tile[index] = _read_byte(address, row + index, shift)
     else:
         for index in range(rows):
             tile[index] = _read_unsigned(address, row + index)
@@ -140,13 +152,13 @@ def _read_rows(address: np.uint64, reading: int, shift: int, rows: Int64Array, t
             tile[np.uint64(index)] = _read_single(address, np.uint64(rows[index]))
     elif reading == _HALVES:
         for index in range(len(rows)):
-            tile[np.uint64(index)] = _widen(_read_half(address, np.uint64(rows[index])), shift)
+            tile[np.uint64(index)] = _read_half(address, np.uint64(rows[index]), shift)
     elif reading == _WORDS:
         for index in range(len(rows)):
-            tile[np.uint64(index)] = _widen(_read_word(address, np.uint64(rows[index])), shift)
+            tile[np.uint64(index)] = _read_word(address, np.uint64(rows[index]), shift)
     elif reading == _BYTES:
         for index in range(len(rows)):
-            tile[np.uint64(index)] = _widen(_read_byte(address, np.uint64(rows[index])), shift)
+            tile[np.uint64(index)] = _read_byte(address, np.uint64(rows[index]), shift)
     else:
         for index in range(len(rows)):
             tile[np.uint64(index)] = _read_unsigned(address, np.uint64(rows[index]))
@@ -324,7 +336,7 @@ def _gather(
     tile: Column,
     out: Column,
 ) -> None:
-    sources = np.empty(_TILE_ROWS, np.int64)
+    sources = workspace(_TILE_ROWS, np.int64(0))
     for start in range(0, len(rows), _TILE_ROWS):
         part = rows[start : start + _TILE_ROWS]
         count = len(part)

@@ -14,6 +14,7 @@ from numba import types
 
 from ..interface import Column, Int64Array, Uint8Array, Words
 from ..plain.merge import merge as plain_merge
+from .bits import workspace
 from .compile import KernelByDtype, array_type, part
 
 _INT64S, _OUT_INT64S = array_type(types.int64), array_type(types.int64, readonly=False)
@@ -93,7 +94,7 @@ def _merge(
         bits += 1
     leaves: Any = np.uint64(1 << bits)
     mask = np.uint64((1 << bits) - 1)
-    tree = np.empty(leaves, np.uint64)
+    tree = workspace(np.int64(leaves), np.uint64(0))
     origin = 0
     word = _WAITS
     events: int = min(len(out_ts), _events_left(positions, stops))

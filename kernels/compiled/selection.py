@@ -12,7 +12,7 @@ from numba.np.numpy_support import as_dtype
 from ..codes import ALL, NONE, SOME
 from ..interface import Column, Int64Array, Uint8Array, Uint32Array, Words
 from ..plain import selection as plain
-from .bits import count_bits, either
+from .bits import count_bits, either, workspace
 from .compile import KernelByDtype, array_type, instruction, part
 
 _EVERY_BIT = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -145,7 +145,7 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
 @part
 def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
     """Write which rows from `row` on are in one of the ranges; bits beyond the column are 0."""
-    places = np.empty(64, dtype=np.int64)
+    places = workspace(64, np.int64(0))
     whole = min(len(words), (len(column) - row) >> 6)
     compared = whole if lows.nbytes <= _COMPARED_BYTES else 0
     for first in range(0, compared, _STRIDE):
@@ -222,7 +222,7 @@ def _bounds(values: Column, keys: Column, inclusive: bool, bounds: Int64Array, f
             value = values[bound + half - 1]
             bound += half if (value <= key if inclusive else value < key) else 0
             count -= half
-        bounds[first + place] = bound
+        bounds[np.uint64(first + place)] = bound
 
 
 @part

@@ -106,7 +106,7 @@ def test_zones_of_any_bits(kernels: Kernels, dtype: np.dtype[Any], data: st.Data
     bits = data.draw(arrays.arrays(f"u{dtype.itemsize}", st.integers(1, 20)))
     # Quiet every NaN: numpy itself warns of signalling ones.
     column = bits.view(dtype)
-    column = np.where(bits & (bits.dtype.type(1) << (22 if dtype.itemsize == 4 else 51)), column, dtype.type(1.5))
+    column = np.where(bits & bits.dtype.type(1 << (22 if dtype.itemsize == 4 else 51)), column, dtype.type(1.5))
     assert_zones(kernels, column.astype(dtype), 6)
 
 

@@ -73,7 +73,10 @@ def _float_zones(bits: np.dtype[Any]) -> Callable[..., None]:
             high = key if key <= infinity else least_of_all
             least = low if low < least else least
             greatest = high if high > greatest else greatest
-        return least, greatest  # of NaN alone they are NaN: the starts, or others
+        if least > infinity:  # NaN alone: one of the block, whose bits reach the disk
+            least = ordered(block[len(block) - 1])
+            greatest = least
+        return least, greatest
 
     def zones(column: Column, block_rows: int, minima: Column, maxima: Column, nan_flags: Uint8Array) -> None:
         for block in range(len(minima)):

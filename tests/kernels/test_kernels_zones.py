@@ -114,3 +114,13 @@ def test_zones_of_any_bits(kernels: Kernels, dtype: np.dtype[Any], data: st.Data
 @every_dtype
 def test_no_rows_no_zones(kernels: Kernels, dtype: np.dtype[Any]) -> None:
     assert zones_of(kernels, np.empty(0, dtype=dtype), 4) == []
+
+
+@both
+@floats
+def test_the_zone_of_nan_alone_is_one_of_them_bit_by_bit(kernels: Kernels, dtype: np.dtype[Any]) -> None:
+    """Zones are written to the disk, and the same rows make the same file."""
+    column = np.full(20, math.nan, dtype=dtype)
+    minima, maxima = np.empty(2, dtype), np.empty(2, dtype)
+    kernels.zones(read_only(column), 10, minima, maxima, np.empty(2, dtype=np.uint8))
+    assert {minima.tobytes(), maxima.tobytes()} == {column[:2].tobytes()}

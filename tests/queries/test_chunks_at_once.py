@@ -55,6 +55,15 @@ def expected(hours, low, high, start=0, end=CHUNKS * HOUR):
     return [(ts, value) for ts, value in rows if low <= value <= high and start <= ts <= end]
 
 
+@pytest.mark.parametrize(("rows", "opened"), [(1_440, [CHUNKS]), (60, [])])
+def test_chunks_of_a_day_of_minutes_are_opened_together_and_smaller_ones_are_not(store, built, rows, opened):
+    small = store.register_series(KEY, values_schema())
+    for hour in range(CHUNKS):
+        small.append(columns_of(hour * HOUR + np.arange(rows), np.arange(rows)))
+    assert len(found(small, Eq(7))) == CHUNKS
+    assert built == opened
+
+
 def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
     for low in (500, 900, 0):
         assert found(series, Between(low, low + 50)) == expected(range(CHUNKS), low, low + 50)

@@ -36,8 +36,8 @@ def _zones(column: Column, block_rows: int, minima: Column, maxima: Column, nan_
         nan_flags[block] = 0
 
 
-# No kernel is made within a function, with constants in its cells: these would be a part of the key by which its code is
-# kept, and parts among them differ from process to process, so that it would never be found again. `_LIMITS` has them.
+# No kernel is made within a function, with constants in its cells: these would be in the key by which its code is kept,
+# and parts among them differ from process to process, so that it would never be found again. `_LIMITS` has them.
 
 
 @part

@@ -1,8 +1,8 @@
 """What numba does to compile a kernel: the steps that loops over arrays need, and of inner functions still fewer.
 
 Nearly all of it is Python, some two million calls for a kernel as numba does it by itself (profiled).
-It leans on numba's inside. All names are looked up as this module is loaded, and `search` compiles a part as it is: where
-a version of numba does not fit, `load` warns and stays with numpy.
+It leans on numba's inside. All names are looked up when this module is loaded, and loading `search` compiles parts:
+where a version of numba does not fit, `load` warns and stays with numpy.
 """
 
 from __future__ import annotations

@@ -80,9 +80,9 @@ def load_when_worth(saving: float = 0.0) -> Kernels:
     """Load the compiled kernels once what they would have saved adds up to what loading takes.
 
     `saving` estimates by how many seconds numpy takes longer for what comes now; `miss` takes what is known only behind
-    it. So a short script does without, and a
-    long one loses about half a second: a process spends about twice what the better choice would have cost at most (ski
-    rental; Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching, 1988).
+    it. So a short script does without, and a long one loses about half a second: a process spends about twice what the
+    better choice would have cost at most (ski rental; Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching,
+    1988).
     """
     miss(saving)
     return load() if active is plain and _missed >= _LOADING else active

@@ -105,7 +105,10 @@ def run(code, root, **environment):
     usual = {name: value for name, value in os.environ.items() if name not in ("FASTK_KERNELS", "OPENBLAS_NUM_THREADS")}
     filled = code.replace("{JANUARY}", str(JANUARY)).replace("{LAST}", str(LAST)).replace("{ROWS}", str(ROWS))
     command = [sys.executable, "-c", f"import os, sys\n{filled}", str(root)]
-    return subprocess.run(command, env=usual | environment, capture_output=True, text=True, check=True).stderr
+    done = subprocess.run(
+        command, env=usual | environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+    return done.stderr
 
 
 def loaded(code, root):

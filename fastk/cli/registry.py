@@ -212,8 +212,8 @@ def _print_record(options: argparse.Namespace, record: Any) -> int:
     else:
         answer = plain(record)
         width = max(map(len, answer))
-        for name in answer:
-            print(f"{name:{width}}  {_text(getattr(record, name))}")
+        for name, value in answer.items():
+            print(f"{name:{width}}  {_text(value)}")
     return 0
 
 

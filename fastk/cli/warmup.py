@@ -70,5 +70,5 @@ def fill_cache(processes: int) -> dict[str, float]:
 
 
 def _helper(share: int, shares: int) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", _HELPER, str(share), str(shares)]
+    command = [sys.executable, "-P", "-c", _HELPER, str(share), str(shares)]  # -P: nothing from the folder it runs in
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

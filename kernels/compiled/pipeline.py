@@ -1,6 +1,8 @@
 """What numba does to compile a kernel: the steps that loops over arrays need, and of inner functions still fewer.
 
 Nearly all of it is Python, some two million calls for a kernel as numba does it by itself (profiled).
+It leans on numba's inside. All names are looked up when this module is loaded, and loading `search` compiles parts:
+where a version of numba does not fit, `load` warns and stays with numpy.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ _numba_library: Any = codegen.JITCodeLibrary
 _numba_flags: Any = compiler.Flags
 _numba_compiler: Any = compiler.Compiler
 _numba_passes: Any = compiler_machinery.PassManager
+_make_function: Any = _numba._dynfunc.make_function
 
 
 class _Part(_numba_library):  # type: ignore[misc]
@@ -81,7 +84,7 @@ class _PartCompiler(KernelCompiler):
         """Give what numba would, under an entry point that leads nowhere: callers find their parts by it."""
         compiled = super().compile_extra(function)
         name = function.__name__
-        entry = _numba._dynfunc.make_function(sys.modules[__name__], name, name, 0, compiled.environment, ())
+        entry = _make_function(sys.modules[__name__], name, name, 0, compiled.environment, ())
         compiled.target_context.insert_user_function(entry, compiled.fndesc, [compiled.library])
         return compiled._replace(entry_point=entry)
 

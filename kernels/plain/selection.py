@@ -62,7 +62,7 @@ def scan(
     mask = np.zeros(len(words) * 64, dtype=bool)
     base = start - start % 64
     first, last = start // block_rows, (stop - 1) // block_rows + 1
-    runs = np.flatnonzero(np.diff(verdicts[first:last])) + first + 1
+    runs = np.flatnonzero(verdicts[first + 1 : last] != verdicts[first : last - 1]) + first + 1  # np.diff takes 6 us
     if len(runs) * _RUN_ROWS > stop - start:
         verdict = verdicts[first:last].repeat(block_rows)[start - first * block_rows :][: stop - start]
         matches = (_matches(column[start:stop], lows, highs) != negated) & (verdict == SOME)
@@ -71,7 +71,7 @@ def scan(
     for low, high in zip([first, *runs.tolist()], [*runs.tolist(), last], strict=True):
         begin, end = max(low * block_rows, start), min(high * block_rows, stop)
         if verdicts[low] == SOME:
-            mask[begin - base : end - base] = _matches(column[begin:end], lows, highs) != negated
+            np.not_equal(_matches(column[begin:end], lows, highs), negated, out=mask[begin - base : end - base])
         else:
             mask[begin - base : end - base] = verdicts[low] == ALL
     return _pack(mask, words)

@@ -20,6 +20,7 @@ from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
 import fastk.kernels
+from fastk import kernels
 from fastk.kernels.compiled import cache
 from fastk.kernels.compiled.compile import kernel
 
@@ -239,6 +240,21 @@ def test_a_read_only_installation_takes_the_code_that_was_kept_when_it_was_made(
     set_modes(installation, 0o555)
     assert subprocess.run([*without_privileges(), "touch", installation / "new"], capture_output=True).returncode
     assert count(*without_privileges()) == "1 0\n"
+
+
+COMPILED_ANEW = """
+from fastk import kernels
+from fastk.kernels.compiled.cache import CodeFiles
+CodeFiles.save = lambda files, key, code: print(files._index_name, *key[0])
+kernels.warmup()
+"""
+
+
+@pytest.mark.slow
+def test_a_new_process_compiles_no_kernel_that_was_kept() -> None:
+    kernels.warmup()
+    done = subprocess.run([sys.executable, "-c", COMPILED_ANEW], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
 
 
 def without_privileges() -> list[str]:

@@ -82,6 +82,16 @@ def test_a_helper_costs_memory_so_that_there_are_few(recorder: Recorder, monkeyp
     assert started == [(share, 8) for share in range(1, 8)]
 
 
+def test_helpers_take_nothing_from_the_folder_they_run_in(
+    recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("json.py").write_text("open('taken', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warmup, "_HELPER", "import json; raise SystemExit(1)")
+    warmup.fill_cache(2)
+    assert not tmp_path.joinpath("taken").exists()
+
+
 TWO_KERNELS = """
 every_call = sample_calls
 def sample_calls():
@@ -104,7 +114,12 @@ def test_this_process_takes_from_the_cache_what_its_helper_compiled(tmp_path: Pa
     )
     samples = package / "kernels" / "samples.py"
     samples.write_text(samples.read_text() + TWO_KERNELS)
-    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {
+        "HOME": str(tmp_path),
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(tmp_path),
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+    }
     done = subprocess.run(
         [sys.executable, "-c", FILL], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

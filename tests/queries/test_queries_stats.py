@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from query_calls import PLANS, columns_of, satisfies, values_schema
 
+import fastk
 from fastk import Between, Eq, Gt, Gte, InSet, Lt, Lte, Ne, NotInSet, ScalarPredicateQueryStats
 from fastk.query.planner import Step
 from fastk.query.stats import ScalarIndexKind as Kind
@@ -251,3 +252,26 @@ def test_a_short_chunk_is_compared_where_the_indexes_name_many_rows(store, steps
     found = ascending_series(store, 256 * 200).where("value", Gte(100)).stats
     assert steps() == [[Step.SCAN]]
     assert (found.rows_checked, found.rows_matched, found.index_used) == (256 * 200, 256 * 100, Kind.FULL_SCAN)
+
+
+def test_nan_is_in_no_zone(store):
+    series = store.register_series(("X", "own", "nan"), values_schema("f8"))
+    series.put(columns_of([0, 1], [np.nan, np.nan]))
+    series.put(columns_of([HOUR, HOUR + 1], [np.nan, 5.0]))
+    for condition, pruned, matched in (
+        (Gt(0), 1, 1),  # NaN alone satisfies nothing; beside 5 it must be told apart
+        (Gt(9), 2, 0),
+        (Ne(5), 1, 3),
+        (Ne(9), 2, 4),
+    ):
+        for plan in ("auto", "zones"):
+            found = series.where("value", condition, plan=plan).stats
+            assert (found.chunks_pruned, found.rows_matched) == (pruned, matched), condition
+
+
+def test_stats_do_not_depend_on_what_is_taken_of_the_rows(klines):
+    klines.put({name: np.arange(10) for name in fastk.KLINE.names})
+    found = klines.where("volume", Gt(5))
+    before = found.stats
+    assert found.rows.close.tolist() == [6, 7, 8, 9]
+    assert found.stats == before

@@ -92,7 +92,7 @@ class IndexedChunks:
             zones_helped=pruned > 0,
         )
         tally.index_helped = tally.chunks > tally.chunks_pruned
-        return IndexedRows(self, counts, places[:found]), tally
+        return IndexedRows(self, counts, places[:found].copy()), tally  # a view would keep all of the capacity
 
     def _window(self, first: int, stop: int, start: int, end: int) -> tuple[Int64, Int64, int]:
         """The rows of each chunk that lie within a window, and how many."""

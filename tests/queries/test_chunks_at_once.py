@@ -1,5 +1,6 @@
 """Queries that ask the value indexes of many chunks at once: what they keep between queries never makes them wrong."""
 
+import tracemalloc
 from itertools import islice
 from pathlib import Path
 
@@ -191,3 +192,14 @@ def test_a_query_of_another_thread_may_add_while_a_commit_takes_out():
     maps.derived[Raced((7, 0, True))] = maps.derived[7, 1, True] = "made of maps that go"
     maps.let_go(7, (), ())
     assert list(maps.derived.values()) == ["added meanwhile"]
+
+
+def test_a_result_keeps_its_rows_and_not_the_room_for_more(series):
+    results = [series.where("value", Eq(71)) for _ in range(2)]
+    tracemalloc.start()
+    try:
+        results += [series.where("value", Eq(71)) for _ in range(50)]
+        assert tracemalloc.get_traced_memory()[0] < 50 * 4_000
+    finally:
+        tracemalloc.stop()
+    assert {len(result) for result in results} == {1}

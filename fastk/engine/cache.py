@@ -90,8 +90,9 @@ class MapCache:
             for chunk_id in chunk_ids:
                 for owner in owners:
                     owner.pop(chunk_id, None)
-            for key in [key for key in self.derived if key[0] == series_id]:
-                del self.derived[key]
+            for key in list(self.derived):  # queries of other threads add to it without the lock
+                if key[0] == series_id:
+                    self.derived.pop(key, None)
 
     def clear(self) -> None:
         """Let go of all chunks."""

@@ -39,14 +39,15 @@ if TYPE_CHECKING:
 class Commit:
     """The next state of one series.
 
-    ``created`` are the files that nothing names so far, ``removed`` the chunks that it takes out, and ``chunk_count``
-    is how many chunks with rows it writes.
+    ``created`` are the files that nothing names so far, ``unsynced`` those that have to become durable, ``removed`` the
+    chunks that it takes out, and ``chunk_count`` is how many chunks with rows it writes.
     """
 
     def __init__(self, disk: Disk, edit: SeriesEdit, sequence: int, now: int) -> None:
         self.files: SeriesFiles = edit.newest.chunks.files
         self.old: Manifest = edit.newest.manifest
         self.created: list[str] = []
+        self.unsynced: list[str] = []
         self.sequence = sequence
         self._disk = disk
         self._edit = edit
@@ -103,6 +104,7 @@ class Commit:
             item["sidecars"] |= sidecar.bit
         self._disk.create(path, encoded.buffers, sync=False)
         self.created.append(path)
+        self.unsynced.append(path)
         return item
 
     def remove_expired(self, grace_ms: int, before_removal: BeforeRemoval) -> None:
@@ -176,6 +178,7 @@ class Commit:
         self.data = self.manifest.encode()
         self._disk.replace_unnamed(self.files.manifest_temporary, [self.data], sync=False)
         self.created.append(self.files.manifest_temporary)
+        self.unsynced.append(self.files.manifest_temporary)
 
     def _write_tables(self, kind: str, written: list[tuple[int, bytes]]) -> None:
         for table_id, data in written:

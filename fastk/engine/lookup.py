@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
+    Span = tuple[int, int, int]  # of items that one chunk owns: its number, the first of them, and behind the last
 
 _SAVED_A_KEY, _SAVED_A_RANGE = 2e-7, 1.5e-6  # seconds, by the compiled kernels
 
@@ -68,15 +69,13 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     kernels.load_when_worth(_SAVED_A_KEY * ts.size)
     groups = _Groups(_owners(snapshot, ts, last_of_equal=False))
     keys, found, rows = groups.sort(ts), np.zeros(ts.size, bool), np.zeros(ts.size, np.int64)
-    for chunk, start, stop in groups.of(snapshot):
+    for chunk, start, stop in _mapped(snapshot, groups.spans):
         stored = chunk.dense_rows(0, 0, chunk.rows)
         kernels.active.lower_bounds(stored, keys[start:stop], rows[start:stop])
-        np.minimum(rows[start:stop], chunk.rows - 1, out=rows[start:stop])
-        np.equal(stored[rows[start:stop]], keys[start:stop], out=found[start:stop])
-    asked = groups.unsort(found)
-    kept = np.flatnonzero(found)
+        np.equal(stored.take(rows[start:stop], mode="clip"), keys[start:stop], out=found[start:stop])
+    asked, kept = groups.unsort(found), np.flatnonzero(found)
     targets = groups.sort(np.cumsum(asked))[kept] - 1
-    source = _Gather(snapshot, groups.keep(kept), rows[kept], targets)
+    source = _Gather(snapshot, groups.spans_of(kept), rows[kept], targets)
     return Matches(_filled(snapshot, source), asked)
 
 
@@ -113,22 +112,24 @@ def _positions(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64
     search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
     total = snapshot.rows
     sorted_keys, found = groups.sort(keys), np.full(keys.size, total, np.int64)
-    for chunk_index, start, stop in groups.spans(snapshot.chunk_count):
-        chunk = snapshot.open_chunk(*snapshot.refs[chunk_index])
-        search(chunk.dense_rows(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
-        found[start:stop] += int(snapshot.row_ends[chunk_index]) - chunk.rows
+    for owner, start, stop in groups.spans:
+        if owner < len(snapshot.refs):
+            chunk = snapshot.open_chunk(*snapshot.refs[owner])
+            search(chunk.dense_rows(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
+            found[start:stop] += int(snapshot.row_ends[owner]) - chunk.rows
     return groups.unsort(found)
 
 
 class _Groups:
-    """Items grouped by chunk: a stable order in which items of one chunk stand together."""
+    """Items grouped by chunk: a stable order in which items of one chunk stand together, as ``spans`` tells."""
 
     def __init__(self, owners: Int64) -> None:
         ascending = owners.size < 2 or kernels.active.first_disorder(read_only(owners), False) < 0
         self._order = None if ascending else _stable_order(owners)
-        self._owners = self.sort(owners)
-        cuts = np.flatnonzero(self._owners[1:] != self._owners[:-1]) + 1  # np.diff takes twice as long
-        self._borders = [0, *cuts.tolist(), owners.size] if owners.size else [0]
+        owners = self.sort(owners)
+        cuts = np.flatnonzero(owners[1:] != owners[:-1]) + 1  # np.diff takes twice as long
+        borders = [0, *cuts.tolist(), owners.size] if owners.size else []
+        self.spans = [(int(owners[start]), start, stop) for start, stop in pairwise(borders)]
 
     def sort(self, items: NDArray[Any]) -> NDArray[Any]:
         """Items in grouped order, read-only."""
@@ -142,29 +143,23 @@ class _Groups:
         asked[self._order] = items
         return asked
 
-    def keep(self, places: Int64) -> _Groups:
-        """The groups of the items at some places in grouped order, ascending."""
-        return _Groups(self._owners[places])
+    def spans_of(self, places: Int64) -> list[Span]:
+        """The spans of some items alone, given by their places in grouped order, ascending."""
+        behind = places.searchsorted([stop for _, _, stop in self.spans]).tolist()
+        spans = zip(self.spans, [0, *behind], behind, strict=False)
+        return [(owner, start, stop) for (owner, _, _), start, stop in spans if start < stop]
 
-    def __len__(self) -> int:
-        return len(self._borders) - 1
 
-    def spans(self, limit: int) -> Iterator[tuple[int, int, int]]:
-        """(chunk, first item, one past the last) of each group whose chunk is below ``limit``."""
-        for start, stop in pairwise(self._borders):
-            chunk = int(self._owners[start])
-            if chunk < limit:
-                yield chunk, start, stop
+def _mapped(snapshot: Snapshot, spans: Iterable[Span]) -> Iterator[tuple[MappedChunk, int, int]]:
+    """Spans with the mapped chunk itself, without the one that lies behind all chunks."""
+    refs = snapshot.refs
+    return ((snapshot.open_chunk(*refs[owner]), start, stop) for owner, start, stop in spans if owner < len(refs))
 
-    def of(self, snapshot: Snapshot) -> Iterator[tuple[MappedChunk, int, int]]:
-        """The same with the mapped chunk itself."""
-        for chunk, start, stop in self.spans(snapshot.chunk_count):
-            yield snapshot.open_chunk(*snapshot.refs[chunk]), start, stop
 
-    def opened(self, snapshot: Snapshot) -> Callable[[], Iterable[tuple[MappedChunk, int, int]]]:
-        """The same again and again: of chunks that stay mapped if they fit the budget easily, else opened each time."""
-        chunks = [*self.of(snapshot)] if len(self) <= snapshot.most_pinned_chunks else None
-        return lambda: self.of(snapshot) if chunks is None else chunks
+def _opener(snapshot: Snapshot, spans: list[Span]) -> Callable[[], Iterable[tuple[MappedChunk, int, int]]]:
+    """The same again and again: of chunks that stay mapped if they fit the budget easily, else opened each time."""
+    chunks = [*_mapped(snapshot, spans)] if len(spans) <= snapshot.most_pinned_chunks else None
+    return lambda: _mapped(snapshot, spans) if chunks is None else chunks
 
 
 def _stable_order(owners: Int64) -> Int64:
@@ -176,9 +171,9 @@ def _stable_order(owners: Int64) -> Int64:
 class _Gather:
     """Single rows of chunks, each with its place in the result."""
 
-    def __init__(self, snapshot: Snapshot, groups: _Groups, rows: Int64, targets: Int64) -> None:
+    def __init__(self, snapshot: Snapshot, spans: list[Span], rows: Int64, targets: Int64) -> None:
         self.rows = int(rows.size)
-        self._chunks = groups.opened(snapshot)
+        self._chunks = _opener(snapshot, spans)
         self._rows = read_only(rows)
         self._targets = read_only(targets)
 
@@ -195,7 +190,7 @@ class _Ragged:
     def __init__(self, snapshot: Snapshot, low: Int64, high: Int64, offsets: Int64) -> None:
         self.rows = int(offsets[-1])
         groups, self._low, self._high, self._targets = _cut_at_chunks(snapshot.row_ends, low, high, offsets)
-        self._chunks = groups.opened(snapshot)
+        self._chunks = _opener(snapshot, groups.spans)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""

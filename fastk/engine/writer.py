@@ -367,7 +367,7 @@ class Writer:
             commit.remove_expired(grace_ms, self._before_removal)
         for commit in commits:
             commit.write_manifest()
-        self._disk.sync_files([path for commit in commits for path in commit.created])
+        self._disk.sync_files([path for commit in commits for path in commit.unsynced])
         self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:

@@ -505,10 +505,14 @@ class Series:
         from fastk.store import reports
 
         begin, chunks, blocks, size = time.perf_counter(), 0, 0, 0
-        for chunk in self._reader.snapshot.all_chunks():
-            blocks += chunk.verify_all(again=True)
-            size += chunk.header.file_length
-            chunks += 1
+        snapshot = self._reader.snapshot
+        try:
+            for chunk in snapshot.all_chunks():
+                blocks += chunk.verify_all(again=True)
+                size += chunk.header.file_length
+                chunks += 1
+        finally:  # what queries keep remembers what was verified before
+            snapshot.chunks.maps.let_go(snapshot.settings.series_id, (), ())
         return reports.VerificationReport(chunks, blocks, size, time.perf_counter() - begin)
 
     def chunk_inventory(self) -> list[reports.ChunkMeta]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,11 +94,24 @@ def _matches(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]:
 
 
 def _lies_in(column: Column, low: Any, high: Any) -> NDArray[np.bool_]:
+    least, greatest = _limits(column.dtype)
     if low == high:
         return np.asarray(column == low)
+    if high == greatest:  # NaN is not even at least -inf
+        return np.asarray(column >= low)
+    if low == least:
+        return np.asarray(column <= high)
     matches = column >= low
     matches &= column <= high
     return np.asarray(matches)
+
+
+@cache
+def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The least and the greatest number of a dtype; of floats the infinities."""
+    if dtype.kind == "f":
+        return -np.inf, np.inf
+    return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 
 def _pack(mask: NDArray[np.bool_], words: Words) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -16,11 +17,14 @@ import numba
 import numpy as np
 import pytest
 from numba.core import caching
+from numba.core.dispatcher import Dispatcher
 
+import fastk.kernels
 from fastk import kernels
 from fastk.kernels.compiled import cache
 from fastk.kernels.compiled.compile import kernel
 
+CACHES = (caching.FunctionCache, cache._ReadOnlyCache)
 INTEGERS, FLOATS = np.array([1, 2]), np.array([0.5, 0.25])  # of one size: either's code would run on the other's values
 DOUBLED = "def total(values):\n    return 2 * values.sum()\n"
 
@@ -260,3 +264,12 @@ def without_privileges() -> list[str]:
     if shutil.which("setpriv") is None:
         pytest.skip("root writes everywhere, and there is no setpriv to hinder it")
     return ["setpriv", "--bounding-set", "-dac_override", "--inh-caps", "-dac_override"]
+
+
+def test_no_kernel_holds_values_in_a_closure() -> None:
+    """numba's key has them, and those of functions that it compiled differ in each process: each would compile anew."""
+    assert fastk.kernels.load() is fastk.kernels.compiled
+    kept = [each for each in gc.get_objects() if isinstance(each, Dispatcher) and isinstance(each._cache, CACHES)]
+    ours = [each.py_func for each in kept if each.py_func.__module__.startswith("fastk.kernels.")]
+    assert len(ours) > 20
+    assert [function.__qualname__ for function in ours if function.__closure__] == []

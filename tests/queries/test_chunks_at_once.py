@@ -11,6 +11,7 @@ from query_calls import KEY, columns_of, reopened, values_schema
 import fastk
 from fastk import Between, Eq, Gt, InSet, InvalidData, kernels
 from fastk.engine import mapped
+from fastk.engine.cache import MapCache
 from fastk.kernels import compiled
 from fastk.query import at_once
 
@@ -53,6 +54,15 @@ def found(series, condition, *window):
 def expected(hours, low, high, start=0, end=CHUNKS * HOUR):
     rows = ((hour * HOUR + row, value) for hour in hours for row, value in enumerate(values_of(hour).tolist()))
     return [(ts, value) for ts, value in rows if low <= value <= high and start <= ts <= end]
+
+
+@pytest.mark.parametrize(("rows", "opened"), [(1_440, [CHUNKS]), (60, [])])
+def test_chunks_of_a_day_of_minutes_are_opened_together_and_smaller_ones_are_not(store, built, rows, opened):
+    small = store.register_series(KEY, values_schema())
+    for hour in range(CHUNKS):
+        small.append(columns_of(hour * HOUR + np.arange(rows), np.arange(rows)))
+    assert len(found(small, Eq(7))) == CHUNKS
+    assert built == opened
 
 
 def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
@@ -164,3 +174,20 @@ def test_many_chunks_go_some_at_a_time(series, monkeypatch, searches):
     assert found(series, InSet([2, 507, 24_993])) == sorted(
         row for value in (2, 507, 24_993) for row in expected(range(CHUNKS), value, value)
     )
+
+
+def test_a_query_of_another_thread_may_add_while_a_commit_takes_out():
+    maps = MapCache(8)
+
+    class Raced(tuple):
+        """A key; whoever looks at it loses the race to another thread."""
+
+        __slots__ = ()
+
+        def __getitem__(self, place):
+            maps.derived[len(maps.derived), 1, True] = "added meanwhile"
+            return super().__getitem__(place)
+
+    maps.derived[Raced((7, 0, True))] = maps.derived[7, 1, True] = "made of maps that go"
+    maps.let_go(7, (), ())
+    assert list(maps.derived.values()) == ["added meanwhile"]

@@ -140,3 +140,22 @@ def test_runs_of_rows_verify_the_blocks_they_lie_in_and_no_others(store, series,
         touched = {row // BLOCK for start, stop in zip(starts, stops, strict=True) for row in range(start, stop)}
         all_of_it = chunk.columns[1].nbytes <= mapped.WHOLE_SEARCH_BYTES
         assert [*np.flatnonzero(chunk.verified[1])] == ([0, 1, 2] if all_of_it else sorted(touched))
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_what_was_sound_once_is_refused_when_verifying_again_finds_damage(kernels, store, series, plan):
+    """Also by queries that asked all indexes at once before."""
+    condition = Between(5_000 * 3, 5_010 * 3)
+    with reopened(store) as reader:
+        assert reader.where("value", condition, plan=plan).rows.number.tolist() == list(range(5_000, 5_010))
+        reader.verify()
+        assert reader.where("value", condition, plan=plan).rows.value.tolist() == list(range(15_001, 15_031, 3))
+        (path,) = Path(store.root).rglob("*.chunk")
+        place = path.read_bytes().index((np.arange(5_004, 5_008) * 3 + 1).tobytes())
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(b"\xff")
+        with pytest.raises(InvalidData, match=DAMAGED.format("value")):
+            reader.verify()
+        with pytest.raises(InvalidData, match=DAMAGED.format("value")):
+            reader.where("value", condition, plan=plan).rows.value  # noqa: B018

@@ -257,3 +257,21 @@ def test_large_sets_find_what_numpy_finds(store, plan, span):
     for condition, matches in ((InSet(wanted), expected), (NotInSet(wanted.tolist()), ~expected)):
         found = series.where("volume", condition, plan=plan).rows
         assert np.array_equal(found.ts, bars(count=len(values))["ts"][matches])
+
+
+# NaN that signal, which neither fmin nor fmax passes over
+
+BLOCK = 4_096
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("place", [slice(0, BLOCK), slice(1, 2 * BLOCK), slice(BLOCK - 1, BLOCK)], ids=str)
+def test_signalling_nan_hide_no_row(kernels, store, dtype, place):
+    values = np.zeros(3 * BLOCK, dtype)
+    values[[0, BLOCK + 1, -1]] = 5, 7, -6
+    bits = values.view(f"u{values.itemsize}")
+    bits[place] = np.array(np.inf, dtype).view(bits.dtype) + 1
+    series = typed(store, dtype, values)
+    for condition, expected in ((Gt(4), values > 4), (Lt(-5), values < -5), (Ne(0), values != 0)):
+        for plan in ("auto", "scan", "zones"):
+            assert series.where("x", condition, plan=plan).rows.ts.tolist() == np.flatnonzero(expected).tolist()

@@ -13,6 +13,7 @@ import fastk
 from fastk import Between, Eq, Gt, Ne
 from fastk.format import sidecars
 from fastk.format.chunk import parse_chunk
+from fastk.io.disk import Disk
 from fastk.kernels import crc32c
 from fastk.query.stats import ScalarIndexKind
 
@@ -270,3 +271,25 @@ class TestImpossibleHeads:
     def test_zones_of_impossible_blocks_are_set_aside(self, small, block_rows):
         sidecar = Sidecar(small, ".zmap")
         sidecar.check(self.crafted(sidecar, entries=[(1, 3)], block_rows=block_rows), block_rows)
+
+
+class Watched(Disk):
+    """The real disk, which writes down what it was told to make durable at the same time."""
+
+    def __init__(self):
+        super().__init__()
+        self.waves = []
+
+    def sync_files(self, paths):
+        self.waves.append([Path(path).suffix for path in paths])
+        super().sync_files(paths)
+
+
+def test_an_append_waits_for_its_chunk_and_its_manifest_and_counts_no_sidecars(tmp_path):
+    # For four files the disk would start threads, which takes longer than these two syncs one after the other.
+    disk = Watched()
+    with fastk.open(tmp_path, disk=disk) as store:
+        series = store.register_series(KEY, values_schema())
+        series.append(columns_of([0, 1], [5, 6]))
+        assert {path.suffix for path in tmp_path.rglob("chunks/*")} == {".chunk", ".vix", ".zmap"}
+    assert disk.waves == [[".chunk", ".tmp"]]

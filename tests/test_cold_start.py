@@ -15,6 +15,7 @@ import fastk
 
 # A module that is new here costs every process. Import it where it is used, unless every first read needs it.
 OF_THE_STANDARD_LIBRARY = {"_bisect", "_json", "bisect", "fnmatch", "gc", "json", "mmap"}
+OF_SOME_NUMPY = {"__future__", "errno", "importlib"}  # which loads them itself in other versions
 OF_A_READ = {
     "arrays",
     "engine",
@@ -131,13 +132,13 @@ def of_the_standard_library(modules):
 def test_a_first_read_imports_what_it_needs(root):
     modules = loaded(READ, root)
     assert of_fastk(modules) == OF_A_READ
-    assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY == set()
+    assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY - OF_SOME_NUMPY == set()
 
 
 def test_a_first_read_of_the_bridge_imports_no_more(root):
     modules = loaded(BRIDGE_READ, root)
     assert of_fastk(modules) - OF_A_READ - OF_THE_BRIDGE == set()
-    assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY == set()
+    assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY - OF_SOME_NUMPY == set()
 
 
 def test_a_first_read_compiles_no_pattern(root):

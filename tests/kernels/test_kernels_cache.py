@@ -19,8 +19,8 @@ import pytest
 from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
-import fastk.kernels
 from fastk import kernels
+from fastk.kernels import compiled
 from fastk.kernels.compiled import cache
 from fastk.kernels.compiled.compile import kernel
 
@@ -268,8 +268,9 @@ def without_privileges() -> list[str]:
 
 def test_no_kernel_holds_values_in_a_closure() -> None:
     """numba's key has them, and those of functions that it compiled differ in each process: each would compile anew."""
-    assert fastk.kernels.load() is fastk.kernels.compiled
-    dispatchers = [each for each in gc.get_objects() if issubclass(type(each), Dispatcher)]  # proxies may be dead
+    assert kernels.load() is compiled
+    # By its type: a weak reference to what is gone cannot be asked for its class.
+    dispatchers = [each for each in gc.get_objects() if issubclass(type(each), Dispatcher)]
     kept = [each for each in dispatchers if isinstance(each._cache, CACHES)]
     ours = [each.py_func for each in kept if each.py_func.__module__.startswith("fastk.kernels.")]
     assert len(ours) > 20

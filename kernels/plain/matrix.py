@@ -99,28 +99,14 @@ def gather(
 ) -> None:
     """Set out[places[j] + i * row_step] = columns[j][rows[i] - base] / divisors[j], or fill where rows[i] is -1."""
     for start in range(0, rows.size, _STRIDE):
-        part = rows[start : start + _STRIDE]
-        _gather(bundle, base, part, divisors, fill, places, row_step, out[start * row_step :])
-
-
-def _gather(
-    bundle: Any,
-    base: int,
-    rows: Int64Array,
-    divisors: NDArray[np.float64],
-    fill: Any,
-    places: Int64Array,
-    row_step: int,
-    out: Column,
-) -> None:
-    missing = rows < 0
-    sources = rows - base
-    sources[missing] = 0
-    for column, divisor, place in zip(bundle, divisors.tolist(), places.tolist(), strict=True):
-        target = out[place:][: rows.size * row_step : row_step]
-        if column.size:
-            _divide(column[sources], divisor, target)
-        target[missing] = fill
+        sources = rows[start : start + _STRIDE] - base
+        missing = rows[start : start + _STRIDE] < 0
+        sources[missing] = 0
+        for column, divisor, place in zip(bundle, divisors.tolist(), places.tolist(), strict=True):
+            target = out[place + start * row_step :][: sources.size * row_step : row_step]
+            if column.size:
+                _divide(column[sources], divisor, target)
+            target[missing] = fill
 
 
 def _divide(values: Column, divisor: float, out: Column) -> None:

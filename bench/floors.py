@@ -28,6 +28,7 @@ import numpy as np
 
 import fastk
 from bench.appending import append_tables
+from bench.bare import Least, least_lines, measure_bare
 from bench.data import CLOSE, Market, temporary_market
 from bench.measure import LOADED, Clock, Part, take_turns, use_kernels
 from bench.processes import usual_environment
@@ -53,13 +54,15 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m bench.floors", description=__doc__).parse_args()
     with temporary_market(1) as market:
         tables = measure_parts(market) | {"Kernels, first used in new processes": kernel_parts(market.folder)}
+    with temporary_market() as market:
+        least = list(measure_bare(market))
     facts = {
         "machine": f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
         "run": f"{time.strftime('%Y-%m-%d %H:%M')}; medians, kernels loaded, in tight loops with warm caches",
     }
-    report = as_text(facts, tables)
+    report = as_text(facts, tables, least)
     print(report)
-    keep("floors", report, {"facts": facts, "tables": {title: dict(parts) for title, parts in tables.items()}})
+    keep("floors", report, {"facts": facts, "tables": tables_as_data(tables), "least": [*map(Least._asdict, least)]})
 
 
 def measure_parts(market: Market) -> dict[str, list[Part]]:
@@ -306,13 +309,18 @@ def first_use_parts(cache: str, processes: list[list[Part]]) -> list[Part]:
 # The report
 
 
-def as_text(facts: dict[str, str], tables: dict[str, list[Part]]) -> str:
+def tables_as_data(tables: dict[str, list[Part]]) -> dict[str, dict[str, float]]:
+    """Microseconds by table and step."""
+    return {title: {part.name: part.microseconds for part in parts} for title, parts in tables.items()}
+
+
+def as_text(facts: dict[str, str], tables: dict[str, list[Part]], least: list[Least]) -> str:
     """The report as markdown."""
     lines = [f"# {TITLE}", "", *(f"- {name}: {value}" for name, value in facts.items())]
     for title, parts in tables.items():
         rows = [["step", "takes"], *([part.name, figure(part.microseconds, "us")] for part in parts)]
         lines += ["", f"## {title}", "", *aligned(rows)]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", "## Beside bare code", "", *least_lines(least), ""])
 
 
 if __name__ == "__main__":

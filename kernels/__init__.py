@@ -84,8 +84,10 @@ def load_when_worth(saving: float = 0.0) -> Kernels:
     better choice would have cost at most (ski rental; Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching,
     1988).
     """
+    if active is not plain:
+        return active
     miss(saving)
-    return load() if active is plain and _missed >= _LOADING else active
+    return load() if _missed >= _LOADING else active
 
 
 def miss(saving: float) -> None:

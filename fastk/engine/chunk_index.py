@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Leaf:
-    """A run of chunks. ``starts``, ``ends``, ``rows`` and ``ids`` are memoryviews: bisect and indexing give ints."""
+    """A run of chunks. ``starts``, ``ends``, ``rows`` and ``ids`` are memoryviews: bisect and indexing give ints.
+
+    It has no length of its own: reads ask whether a leaf is there, and that would call ``__len__`` each time.
+    """
 
     __slots__ = ("ends", "ids", "rows", "starts", "table")
 
@@ -35,9 +38,6 @@ class Leaf:
         self.starts, self.ends, self.rows, self.ids = (
             _ints(table[name]) for name in ("start_ts", "end_ts", "rows", "chunk_id")
         )
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 def _ints(column: NDArray[Any]) -> memoryview:
@@ -134,7 +134,7 @@ class ChunkIndex:
                 break
             leaf = self.leaf(index)
             place = bisect_left(leaf.ends, start)
-            while place < len(leaf) and leaf.starts[place] <= end:
+            while place < len(leaf.ids) and leaf.starts[place] <= end:
                 found.append(ChunkRef((leaf, place)))
                 place += 1
         return found
@@ -158,7 +158,7 @@ class ChunkIndex:
         (leaf, place), (last_leaf, last_place) = first, last
         index, last_index = self.loaded.index(leaf), self.loaded.index(last_leaf)
         before = leaf.ends[place - 1] if place else self.leaf_ends[index - 1] if index else -inf
-        if last_place + 1 < len(last_leaf):
+        if last_place + 1 < len(last_leaf.ids):
             return before, last_leaf.starts[last_place + 1]
         return before, self.leaf_starts[last_index + 1] if last_index + 1 < len(self.leaf_starts) else inf
 
@@ -182,7 +182,7 @@ class ChunkIndex:
         """All chunks, latest first."""
         for index in reversed(range(len(self.leaf_ends))):
             leaf = self.leaf(index)
-            for place in reversed(range(len(leaf))):
+            for place in reversed(range(len(leaf.ids))):
                 yield ChunkRef((leaf, place))
 
     @property
@@ -213,4 +213,4 @@ class ChunkIndex:
     @cached_property
     def refs(self) -> list[ChunkRef]:
         """A reference to each chunk of :attr:`table`."""
-        return [ChunkRef((leaf, place)) for leaf in self.leaves() for place in range(len(leaf))]
+        return [ChunkRef((leaf, place)) for leaf in self.leaves() for place in range(len(leaf.ids))]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
+    from fastk.schema.settings import SeriesSettings
 
 
 class Pieces(Sequence[Rows]):
@@ -36,10 +37,6 @@ class Pieces(Sequence[Rows]):
     def _chunk(self, place: int) -> MappedChunk:
         """The chunk at a place, mapped."""
         raise AssertionError("each form of pieces opens its own")
-
-    def joined(self, column: int) -> NDArray[Any]:
-        """One column of all pieces, in memory of its own, read-only."""
-        raise AssertionError("each form of pieces joins its own")
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         """The rows from ``low`` of one chunk to ``high`` of another."""
@@ -105,13 +102,10 @@ class PinnedPieces(Pieces):
     def __init__(
         self, make_rows: Callable[[MappedChunk, int, int], Rows], chunks: list[MappedChunk], low: int, high: int
     ) -> None:
-        rows = high - low
-        for chunk in chunks[:-1]:
-            rows += chunk.rows
         self._make_rows = make_rows  # without super(): a tenth of a microsecond of each read over a border
         self._low = low
         self._high = high
-        self.rows = rows
+        self.rows = _count(chunks, low, high)
         self._chunks = chunks
 
     def __len__(self) -> int:
@@ -126,22 +120,52 @@ class PinnedPieces(Pieces):
     def _rows_of(self, place: int) -> int:
         return self._chunks[place].rows
 
-    def joined(self, column: int) -> NDArray[Any]:
-        """One column of all pieces, in memory of its own, read-only."""
+    def _between(self, first: int, last: int, low: int, high: int) -> Rows:
+        if first == last:
+            return self._make_rows(self._chunks[first], low, high)
+        chunks = self._chunks[first : last + 1]
+        rows: Rows = rows_class(PinnedRows, chunks[0].settings.schema)(self._make_rows, chunks, low, high)
+        return rows
+
+
+class PinnedRows(JoinedRows):
+    """Rows of several chunks that stay mapped while the rows live: a few words, no copy before a column is taken."""
+
+    __slots__ = ("_chunks", "_high", "_low", "_make_rows")
+
+    def __init__(
+        self, make_rows: Callable[[MappedChunk, int, int], Rows], chunks: list[MappedChunk], low: int, high: int
+    ) -> None:
+        self._make_rows = make_rows
+        self._chunks = chunks
+        self._low = low
+        self._high = high
+        self._kept = {}
+
+    def __len__(self) -> int:
+        return _count(self._chunks, self._low, self._high)
+
+    @property
+    def settings(self) -> SeriesSettings:  # type: ignore[override]
+        """Name, schema, units and scales of the series."""
+        return self._chunks[0].settings
+
+    @property
+    def _source(self) -> PinnedPieces:  # type: ignore[override]
+        return PinnedPieces(self._make_rows, self._chunks, self._low, self._high)
+
+    def _assemble(self, index: int) -> NDArray[Any]:
         chunks, low, high = self._chunks, self._low, self._high
         # MappedChunk.column written out for the two ends: 0.2 us of 2.
-        head, tail = chunks[0].clean[column], chunks[-1].clean[column]
+        head, tail = chunks[0].clean[index], chunks[-1].clean[index]
         if head is None:
-            head = chunks[0].ensure_verified(column, low, chunks[0].rows)
+            head = chunks[0].ensure_verified(index, low, chunks[0].rows)
         if tail is None:
-            tail = chunks[-1].ensure_verified(column, 0, high)
-        between = [_whole(chunk, column) for chunk in chunks[1:-1]] if len(chunks) > 2 else ()
-        joined = np.concatenate((head[low:], *between, tail[:high]))
+            tail = chunks[-1].ensure_verified(index, 0, high)
+        between = [_whole(chunk, index) for chunk in chunks[1:-1]] if len(chunks) > 2 else ()
+        joined = self._kept[index] = np.concatenate((head[low:], *between, tail[:high]))
         joined.setflags(write=False)
         return joined
-
-    def _between(self, first: int, last: int, low: int, high: int) -> Rows:
-        return joined_rows(self._make_rows, self._chunks[first : last + 1], low, high)
 
 
 class LazyPieces(Pieces):
@@ -163,13 +187,6 @@ class LazyPieces(Pieces):
     def _rows_of(self, place: int) -> int:
         return self._refs[place].rows
 
-    def joined(self, column: int) -> NDArray[Any]:
-        """One column of all pieces, in memory of its own, read-only; no more than one chunk is held at a time."""
-        joined = np.empty(self.rows, self._snapshot.settings.schema.fields[column].dtype)
-        self.fill(column, joined)
-        joined.setflags(write=False)
-        return joined
-
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         return self._snapshot.rows_between(self._refs[first : last + 1], low, high)
 
@@ -180,12 +197,9 @@ def _whole(chunk: MappedChunk, column: int) -> NDArray[Any]:
     return chunk.ensure_verified(column, 0, chunk.rows) if clean is None else clean
 
 
-def joined_rows(
-    make_rows: Callable[[MappedChunk, int, int], Rows], chunks: list[MappedChunk], low: int, high: int
-) -> Rows:
-    """Rows of mapped chunks: from ``low`` of the first to ``high`` of the last."""
-    if len(chunks) == 1:
-        return make_rows(chunks[0], low, high)
-    settings = chunks[0].settings
-    rows: Rows = rows_class(JoinedRows, settings.schema)(settings, PinnedPieces(make_rows, chunks, low, high))
+def _count(chunks: list[MappedChunk], low: int, high: int) -> int:
+    """Rows from ``low`` of the first to ``high`` of the last."""
+    rows = high - low
+    for chunk in chunks[:-1]:
+        rows += chunk.rows
     return rows

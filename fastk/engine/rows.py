@@ -252,15 +252,15 @@ class FilledRows(Rows):
 
     def _take(self, index: int) -> NDArray[Any]:
         kept = self._kept.get(index)
-        if kept is None:
-            kept = self._kept[index] = self._assemble(index)
-        return kept
+        return self._assemble(index) if kept is None else kept
 
     def _assemble(self, index: int) -> NDArray[Any]:
-        """The column in memory of its own, read-only."""
-        column = np.empty(len(self), self.schema.fields[index].dtype)
-        self._source.fill(index, column)
+        """The column in memory of its own, read-only; kept."""
+        source = self._source
+        column = np.empty(source.rows, self.settings.schema.fields[index].dtype)
+        source.fill(index, column)
         column.setflags(write=False)
+        self._kept[index] = column
         return column
 
     def _cut(self, start: int, stop: int) -> Rows:
@@ -305,9 +305,6 @@ class JoinedRows(FilledRows):
         """The zero-copy pieces, one a chunk; each is mapped when it is asked for."""
         return self._source
 
-    def _assemble(self, index: int) -> NDArray[Any]:
-        return self._source.joined(index)
-
     def _cut(self, start: int, stop: int) -> Rows:
         return self._source.cut(start, stop) if start < stop else super()._cut(start, stop)
 
@@ -315,7 +312,11 @@ class JoinedRows(FilledRows):
 @cache
 def rows_class(form: type[Any], schema: Schema) -> type[Any]:
     """A form of rows (a subclass of Rows) with a property for each field of the schema."""
-    make = _chunk_property if form is ChunkRows else _column_property
+    make = _column_property
+    if form is ChunkRows:
+        make = _chunk_property
+    elif issubclass(form, FilledRows):
+        make = _filled_property
     properties = {name: make(index) for index, name in enumerate(schema.names) if _may_be_attribute(form, name)}
     return type(form.__name__, (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
 
@@ -337,6 +338,16 @@ def _chunk_property(index: int) -> property:
         if column is None:
             column = chunk.ensure_verified(index, span.start, span.stop)
         return column[span]
+
+    return property(take)
+
+
+def _filled_property(index: int) -> property:
+    """``_take`` of FilledRows written out."""
+
+    def take(rows: FilledRows) -> NDArray[Any]:
+        kept = rows._kept.get(index)
+        return rows._assemble(index) if kept is None else kept
 
     return property(take)
 

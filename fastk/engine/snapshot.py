@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
-from fastk.engine.pieces import LazyPieces, PinnedPieces, joined_rows
+from fastk.engine.pieces import LazyPieces, PinnedRows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class
 from fastk.errors import SnapshotExpired
 from fastk.times import INT64_MAX, INT64_MIN
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.chunks import SeriesChunks
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.pieces import Pieces
     from fastk.format.manifest import Manifest
-    from fastk.schema.settings import SeriesSettings
 
 
 class Snapshot(ChunkIndex):
@@ -44,7 +42,7 @@ class Snapshot(ChunkIndex):
         self.chunks = chunks
         self.mapped = chunks.mapped
         self.chunk_rows: Callable[[MappedChunk, int, int], Rows] = rows_class(ChunkRows, schema)
-        self._join: Callable[[SeriesSettings, Pieces], Rows] = rows_class(JoinedRows, schema)
+        self._join: Callable[..., Rows] = rows_class(PinnedRows, schema)
         # One answer may keep a quarter of the maps that the budget allows.
         self.most_pinned_chunks = max(1, chunks.maps.budget // 4)
         self._tail: tuple[int, int] | None = None  # rows and id of the last chunk; threads that race store the same
@@ -77,7 +75,7 @@ class Snapshot(ChunkIndex):
 
     def all_chunks(self) -> Iterator[MappedChunk]:
         """Every chunk in order of time, mapped one after the other."""
-        return (self.open_chunk(leaf, place) for leaf in self.leaves() for place in range(len(leaf)))
+        return (self.open_chunk(leaf, place) for leaf in self.leaves() for place in range(len(leaf.ids)))
 
     def range(self, start: int, end: int) -> Rows:
         """Rows with ``start <= ts <= end``; none if start > end. Any python int is a bound."""
@@ -115,7 +113,7 @@ class Snapshot(ChunkIndex):
         high = chunks[-1].rows if leaf.ends[stop - 1] <= end else chunks[-1].bounds(INT64_MIN, end)[1]
         if len(chunks) == 1:
             return self.chunk_rows(chunks[0], low, high)
-        return self._join(self.settings, PinnedPieces(self.chunk_rows, chunks, low, high))
+        return self._join(self.chunk_rows, chunks, low, high)
 
     def _range_of_refs(self, refs: list[ChunkRef], start: int, end: int) -> Rows:
         """The same for chunks of several leaves, or for more than may stay mapped."""
@@ -131,9 +129,12 @@ class Snapshot(ChunkIndex):
 
         They are mapped now if they fit the budget easily, else each as it is used.
         """
+        if len(refs) == 1:
+            return self.chunk_rows(self.open_chunk(*refs[0]), low, high)
         if len(refs) <= self.most_pinned_chunks:
-            return joined_rows(self.chunk_rows, [self.open_chunk(*ref) for ref in refs], low, high)
-        return self._join(self.settings, LazyPieces(self, refs, low, high))
+            return self._join(self.chunk_rows, [self.open_chunk(*ref) for ref in refs], low, high)
+        rows: Rows = rows_class(JoinedRows, self.settings.schema)(self.settings, LazyPieces(self, refs, low, high))
+        return rows
 
     def latest(self, count: int) -> Rows:
         """The last ``count`` rows, ascending; fewer if the series has fewer."""
@@ -154,7 +155,7 @@ class Snapshot(ChunkIndex):
 
     def _open_last(self) -> MappedChunk:
         leaf = self.leaf(len(self.leaf_ends) - 1)
-        return self.open_chunk(leaf, len(leaf) - 1)
+        return self.open_chunk(leaf, len(leaf.ids) - 1)
 
     def _latest_of_many(self, count: int) -> Rows:
         refs: list[ChunkRef] = []

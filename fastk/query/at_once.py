@@ -37,17 +37,38 @@ _MOST_RANGES = 64
 
 
 class IndexedRows:
-    """Rows that value indexes named, as a source of columns: ``counts[i]`` of ``places`` belong to chunk i."""
+    """Rows that value indexes named, as a source of columns: ``counts[i]`` of ``places`` belong to chunk i.
 
-    def __init__(self, chunks: IndexedChunks, counts: Int64, places: NDArray[np.uint32]) -> None:
+    The chunks from ``first`` to ``stop`` touch the window.
+    """
+
+    __slots__ = ("_chunks", "_counts", "_first", "_places", "_stop", "rows")
+
+    def __init__(self, chunks: IndexedChunks, counts: Int64, places: NDArray[np.uint32], first: int, stop: int) -> None:
         self.rows = len(places)
         self._chunks = chunks
         self._counts = counts
         self._places = places
+        self._first = first
+        self._stop = stop
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Write one column of the rows, verified where it is read."""
         self._chunks.pick(index, self._counts, self._places, out)
+
+    @property
+    def tally(self) -> Tally:
+        """What finding them took."""
+        touched = self._counts.tolist()[self._first : self._stop]
+        unreached = touched.count(UNREACHED)
+        pruned = unreached + touched.count(EMPTY)
+        return Tally(
+            chunks=len(touched),
+            chunks_pruned=pruned,
+            rows_checked=self.rows,
+            zones_helped=unreached > 0,
+            index_helped=len(touched) > pruned,
+        )
 
 
 class IndexedChunks:
@@ -72,7 +93,7 @@ class IndexedChunks:
         """Whether these are all chunks of a snapshot that touch a window."""
         return self.snapshot is snapshot and self._before < start and end < self._behind
 
-    def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> tuple[IndexedRows, Tally] | None:
+    def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> IndexedRows | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
         first, stop = bisect_left(self._ends, start), bisect_right(self._starts, end)
         low_rows, high_rows, rows = self._window(first, stop, start, end)
@@ -83,16 +104,7 @@ class IndexedChunks:
         )
         if found < 0:
             return None
-        touched = counts.tolist()[first:stop]
-        pruned = touched.count(UNREACHED)
-        tally = Tally(
-            chunks=len(touched),
-            chunks_pruned=pruned + touched.count(EMPTY),
-            rows_checked=found,
-            zones_helped=pruned > 0,
-        )
-        tally.index_helped = tally.chunks > tally.chunks_pruned
-        return IndexedRows(self, counts, places[:found].copy()), tally  # a view would keep all of the capacity
+        return IndexedRows(self, counts, places[:found].copy(), first, stop)  # a view would keep all of the capacity
 
     def _window(self, first: int, stop: int, start: int, end: int) -> tuple[Int64, Int64, int]:
         """The rows of each chunk that lie within a window, and how many."""
@@ -108,14 +120,13 @@ class IndexedChunks:
 
     def pick(self, index: int, counts: Int64, places: NDArray[np.uint32], out: NDArray[Any]) -> None:
         """Write one column of some rows, verified where it is read."""
-        self._verify(index, counts, places)
+        if index not in self._verified:
+            self._verify(index, counts, places)
         columns = self._columns.get(index)
         self._kernels.pick(self._pack(index) if columns is None else columns, counts, places, out)
 
     def _verify(self, index: int, counts: Int64, places: NDArray[np.uint32]) -> None:
         """Verify a column at some rows. Most chunks have none of few matches: they are not looked at."""
-        if index in self._verified:
-            return
         stop = 0
         for place in np.flatnonzero(counts > 0).tolist():
             first, stop = stop, stop + int(counts[place])

@@ -42,7 +42,7 @@ def candidates(
         chunk, low, high = window(snapshot, ref, start, end)
         count, words = _common_answer(tasks, chunk, low, high)
         if words is not None and 0 < count < (high - low) // _FEW:
-            selection = Selection(snapshot)
+            selection = Selection(snapshot, tasks[0].tally)
             selection.add(ref, chunk, low, high, count, words)
             rows: Rows = rows_class(FilledRows, snapshot.settings.schema)(snapshot.settings, selection)
             yield rows

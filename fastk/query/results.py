@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -20,23 +19,29 @@ if TYPE_CHECKING:
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
     from fastk.format.sidecars import ValueIndex, Zones
-    from fastk.query.stats import ScalarPredicateQueryStats, Tally
+    from fastk.query.search import Found
+    from fastk.query.stats import ScalarPredicateQueryStats
 
 
-@dataclass(frozen=True, slots=True)
 class QueryResult:
     """``rows`` are the matching rows, ascending in ts and in stored order where ts are equal.
 
     A column of them is gathered when it is first taken.
     """
 
-    rows: Rows
-    _tally: Tally = field(repr=False)
+    __slots__ = ("_found", "rows")
+
+    def __init__(self, rows: Rows, found: Found) -> None:
+        self.rows = rows
+        self._found = found
 
     @property
     def stats(self) -> ScalarPredicateQueryStats:
         """What finding them took."""
-        return self._tally.stats(len(self.rows))
+        return self._found.tally.stats(self._found.rows)
+
+    def __repr__(self) -> str:
+        return f"QueryResult(rows={self.rows!r})"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -56,10 +61,10 @@ def where(snapshot: Snapshot, column: str, predicate: object, start: int, end: i
     what the cheapest plan takes; see the planner.
     """
     place = snapshot.settings.schema.position(column)
-    selection, tally = search(snapshot, place, check_predicate(predicate), start, end, checked_plan(plan))
+    found = search(snapshot, place, check_predicate(predicate), start, end, checked_plan(plan))
     settings = snapshot.settings
-    rows: Rows = rows_class(FilledRows, settings.schema)(settings, selection) if selection.rows else snapshot.no_rows
-    return QueryResult(rows, tally)
+    rows: Rows = rows_class(FilledRows, settings.schema)(settings, found) if found.rows else snapshot.no_rows
+    return QueryResult(rows, found)
 
 
 def capabilities(snapshot: Snapshot, column: str) -> ScalarQueryCapabilities:

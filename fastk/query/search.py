@@ -13,6 +13,8 @@ from fastk.query.selection import Selection
 from fastk.query.values import value_set
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.rows import ColumnSource
@@ -22,32 +24,38 @@ if TYPE_CHECKING:
     from fastk.query.planner import PlanName
     from fastk.query.stats import Tally
 
+    class Found(ColumnSource, Protocol):
+        """The rows that a query found, as a source of columns."""
+
+        @property
+        def tally(self) -> Tally:
+            """What finding them took."""
+
+
 _SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 4e-9  # seconds, by the compiled kernels
 
 
 def search(
     snapshot: Snapshot, column: int, predicate: ScalarPredicateExpr, start: int, end: int, plan: PlanName = "auto"
-) -> tuple[ColumnSource, Tally]:
-    """The rows with ``start <= ts <= end`` that satisfy a condition on a column, and what finding them took.
+) -> Found:
+    """The rows with ``start <= ts <= end`` that satisfy a condition on a column.
 
     No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
-    kernels.load_when_worth()
-    costs = COMPILED if kernels.loaded() else NUMPY
+    costs = COMPILED if kernels.load_when_worth() is not kernels.plain else NUMPY
     chunks = indexed_chunks(snapshot, column, values, start, end) if plan == "auto" and start <= end else None
-    found = None if chunks is None else chunks.find(values, start, end, costs)
-    if found is not None:
-        miss_kernels(found[1])
-        return found
-    task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=chunks is not None)
-    selection = _by_chunk(snapshot, task, start, end)
-    miss_kernels(task.tally)
-    return selection, task.tally
+    found: Found | None = None if chunks is None else chunks.find(values, start, end, costs)
+    if found is None:
+        task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=chunks is not None)
+        found = _by_chunk(snapshot, task, start, end)
+    if costs is NUMPY:
+        miss_kernels(found.tally)
+    return found
 
 
 def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> Selection:
-    selection = Selection(snapshot)
+    selection = Selection(snapshot, task.tally)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
         chunk, low, high = window(snapshot, ref, start, end)
         count, words = answer(task, chunk, low, high)

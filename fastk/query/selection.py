@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
+    from fastk.query.stats import Tally
 
 
 class _Part(NamedTuple):
@@ -29,10 +30,14 @@ class _Part(NamedTuple):
 
 
 class Selection:
-    """Rows of some chunks in order, as a source of columns. They keep their chunks mapped unless those are many."""
+    """Rows of some chunks in order, as a source of columns. They keep their chunks mapped unless those are many.
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    ``tally`` counts what finding them took.
+    """
+
+    def __init__(self, snapshot: Snapshot, tally: Tally) -> None:
         self.rows = 0
+        self.tally = tally
         self._snapshot = snapshot
         self._parts: list[_Part] = []
         self._pinned: list[MappedChunk] = []

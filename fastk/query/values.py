@@ -154,8 +154,9 @@ def _of_intervals(intervals: list[Interval], dtype: np.dtype[Any]) -> Ranges:
     if dtype.kind == "S":
         raise InvalidInput("text is stored but not searched; take the column and compare it in numpy")
     ranges = _float_ranges(intervals, dtype) if dtype.kind == "f" else _integer_ranges(intervals, dtype)
+    lows, highs = zip(*ranges, strict=True) if ranges else ((), ())
     stored = _stored(dtype)
-    return np.array([low for low, _ in ranges], stored), np.array([high for _, high in ranges], stored)
+    return np.array(lows, stored), np.array(highs, stored)
 
 
 def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -174,10 +175,14 @@ def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pai
     ranges = []
     least, greatest = _integer_limits(dtype)
     for low, high, open_low, open_high in intervals:
-        first = least if low is UNBOUNDED else max(_integer(low, greatest) + open_low, least)
-        last = greatest if high is UNBOUNDED else min(_integer(high, greatest) - open_high, greatest)
-        if first <= last:
-            ranges.append((first, last))
+        first = least if low is UNBOUNDED else _integer(low, greatest) + open_low
+        last = (
+            greatest
+            if high is UNBOUNDED
+            else (first - open_low if high is low else _integer(high, greatest)) - open_high
+        )
+        if first <= last and first <= greatest and last >= least:
+            ranges.append((first if first > least else least, last if last < greatest else greatest))
     return _merged(ranges, 1)
 
 

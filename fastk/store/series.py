@@ -217,13 +217,13 @@ class Series:
         and NotInSet, on stored (not decoded) values. ``plan`` is "auto" (the cheapest, chunk by chunk), or forces
         "scan", "zones" or "index". InvalidInput if start > end, or if the column cannot be compared with such values.
         """
-        from fastk.query import results
+        from fastk.query.results import where
 
         if start is not None or end is not None:
             check_order(start, end)
             start, end = (None if time is None else self._ts(time) for time in (start, end))
             check_order(start, end)
-        return results.where(self._reader.snapshot, column, predicate, *self._bounds(start, end, closed), plan)
+        return where(self._reader.snapshot, column, predicate, *self._bounds(start, end, closed), plan)
 
     def query_capabilities(self, column: str) -> ScalarQueryCapabilities:
         """Whether all chunks should have a zone map and a value index of a column, as the manifest tells it."""

@@ -35,7 +35,7 @@ def steps(monkeypatch):
 
     def watched_find(chunks, *arguments):
         found = find(chunks, *arguments)
-        for count in found[0]._counts.tolist() if found else ():
+        for count in found._counts.tolist() if found else ():
             if count >= 0:
                 searched[object()] = None, [AT_ONCE, planner.PROBE, planner.MARK]
         return found

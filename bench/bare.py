@@ -1,0 +1,172 @@
+"""The least that bare code needs for the goals that are hard to meet: the floor beneath FastK's own steps.
+
+Each function here answers one workload of the suite from the files that FastK wrote, by the same kernels, with what it
+needs found beforehand: no checksums, no snapshot that may change, no rows as objects, no conditions as objects, no
+check of what the caller gave. It takes turns with raw npy and with FastK on the same batches.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.data import CLOSE, Market
+from bench.goals import GOALS
+from bench.measure import BASELINE, LOADED, Workload, take_turns, time_once, use_kernels
+from bench.queries import QUERIES, Values
+from bench.reads import LATEST, READS
+from bench.signals import mixed
+from bench.table import aligned, figure
+from fastk import Between, kernels
+from fastk.times import INT64_MAX, INT64_MIN
+
+ROUNDS = 101
+BARE = "bare"
+_CAPACITY = 1_024
+Answer = Callable[[Any], Any]
+
+
+class Least(NamedTuple):
+    """Medians of one workload, in microseconds a call: raw npy, bare code and FastK, taking turns."""
+
+    name: str
+    raw: float
+    bare: float
+    fastk: float
+
+
+def measure_bare(market: Market) -> Iterator[Least]:
+    """Each of the workloads, whose answers are compared first."""
+    use_kernels(LOADED)
+    for name, (build, make_bare) in {**_READS, **_QUERIES}.items():
+        workload, bare = build(market, ROUNDS), make_bare(market)
+        workload.check()
+        expected = workload.proofs[1] if name in _QUERIES and workload.proofs else workload.baseline
+        beside = Workload(name, bare, workload.baseline, workload.batches, workload.calls, proofs=(bare, expected))
+        beside.check()
+        yield Least(name, *_medians(workload, beside))
+
+
+def _medians(workload: Workload, beside: Workload) -> Iterator[float]:
+    contenders = {
+        BASELINE: partial(time_once, workload, BASELINE),
+        BARE: partial(time_once, beside, LOADED),
+        LOADED: partial(time_once, workload, LOADED),
+    }
+    times = take_turns(contenders, workload.batches)
+    return (float(np.median(times[name])) / workload.calls * 1e6 for name in contenders)
+
+
+def least_lines(found: list[Least]) -> list[str]:
+    """The table: ratios are to raw npy."""
+    rows = [["workload", "goal", "raw npy", "bare code", "ratio", "FastK", "ratio"]]
+    for each in found:
+        raw, bare, whole = (figure(time, "us") for time in each[1:])
+        bare_ratio, ratio = (f"{time / each.raw:.3g}" for time in (each.bare, each.fastk))
+        rows.append([each.name, GOALS[each.name].text, raw, bare, bare_ratio, whole, ratio])
+    return aligned(rows)
+
+
+class _Files(NamedTuple):
+    """The files of one series: their last ts; of each its ts, its close, and its rows as a table."""
+
+    ends: list[int]
+    ts: list[Any]
+    close: list[Any]
+    tables: list[Any]
+
+
+def _files(series: Any) -> _Files:
+    chunks = list(series._reader.snapshot.all_chunks())
+    ts = [chunk.dense_rows(0, 0, chunk.rows) for chunk in chunks]
+    close = [chunk.dense_rows(CLOSE, 0, chunk.rows) for chunk in chunks]
+    return _Files([int(each[-1]) for each in ts], ts, close, [chunk.table for chunk in chunks])
+
+
+def bare_points(market: Market) -> Answer:
+    """Which file, which row, and its six values as a list: no record around them."""
+    files, find = [_files(series) for series in market.series], kernels.active.find
+
+    def at(place: int, ts: int) -> list[int] | None:
+        ends, stored, _, tables = files[place]
+        file = bisect_left(ends, ts)
+        row = find(stored[file], ts)
+        return None if row < 0 else tables[file][row].tolist()  # type: ignore[no-any-return]
+
+    return lambda batch: [at(place, ts) for place, ts in batch]
+
+
+def bare_ranges(market: Market) -> Answer:
+    """Both files, a bound in each, one column joined, and its sum."""
+    files, bounds = [_files(series) for series in market.series], kernels.active.bounds
+
+    def total(place: int, start: int, end: int) -> Any:
+        ends, stored, close, _ = files[place]
+        first, last = bisect_left(ends, start), bisect_left(ends, end)
+        low, high = bounds(stored[first], start, INT64_MAX)[0], bounds(stored[last], INT64_MIN, end)[1]
+        return np.concatenate((close[first][low:], close[last][:high])).sum()
+
+    return lambda batch: [total(place, start, end) for place, start, end in batch]
+
+
+def bare_latest(market: Market) -> Answer:
+    """A slice of the last file, and its sum."""
+    last = [_files(series).close[-1] for series in market.series]
+
+    def total(place: int, count: int) -> Any:
+        column = last[place]
+        return column[len(column) - count :].sum()
+
+    return lambda batch: [total(place, LATEST) for (place,) in batch]
+
+
+def bare_scan(market: Market) -> Answer:
+    """The sums of the pieces, which lie there."""
+    pieces = [_files(series).close for series in market.series]
+    return lambda batch: [sum([piece.sum() for piece in close]) for close in pieces]
+
+
+def bare_query(market: Market) -> Answer:
+    """The bounds as arrays, a search of all value indexes, and two columns."""
+    active, series = kernels.active, Values(market, mixed).series
+    snapshot = series._reader.snapshot
+    chunks = list(snapshot.all_chunks())
+    indexes = [snapshot.chunks.sidecars.value_index(chunk, 1) for chunk in chunks]
+    values = active.chain([index.values for index in indexes if index is not None])
+    rows = active.chain([index.rows for index in indexes if index is not None])
+    columns = [active.chain([chunk.dense_rows(place, 0, chunk.rows) for chunk in chunks]) for place in (0, 1)]
+    low_rows, high_rows = np.zeros(len(chunks), np.int64), np.array([chunk.rows for chunk in chunks])
+
+    def found(lows: Any, highs: Any) -> list[Any]:
+        places, counts = np.empty(_CAPACITY, np.uint32), np.empty(len(chunks), np.int64)
+        count = active.find_indexed(values, rows, low_rows, high_rows, lows, highs, counts, places)
+        ts, value = np.empty(count, np.int64), np.empty(count, np.int64)
+        active.pick(columns[0], counts, places[:count], ts)
+        active.pick(columns[1], counts, places[:count], value)
+        return [ts, value]
+
+    def each(condition: Any) -> list[Any]:
+        if isinstance(condition, Between):
+            return found(np.array([condition.min]), np.array([condition.max]))
+        ascending = np.array(sorted(condition.values))
+        return found(ascending, ascending)
+
+    return lambda batch: [each(condition) for condition in batch]
+
+
+_READS: dict[str, Any] = {
+    name: (READS[name], bare)
+    for name, bare in {
+        "point, hit": bare_points,
+        "range 4,096 rows across months, sum of close": bare_ranges,
+        f"latest {LATEST:,}, sum of close": bare_latest,
+        "scan close of all symbols": bare_scan,
+    }.items()
+}
+_QUERIES: dict[str, Any] = {
+    name: (QUERIES[name], bare_query) for name in ("where value between, 0.1% match", "where value in 3 values")
+}

@@ -147,7 +147,7 @@ class Kernels(Protocol):
         `start` is the one of the selection. O(words + values).
         """
 
-    # Few matches of many chunks at once. `chain` packs arrays of one dtype, one a chunk, for any number of calls.
+    # Matches of many chunks at once. `chain` packs arrays of one dtype, one a chunk, for any number of calls.
 
     def chain(self, columns: Sequence[Column], /) -> Any:
         """Pack arrays of one dtype. O(columns)."""
@@ -169,6 +169,26 @@ class Kernels(Protocol):
         `values` and `rows` are chains of the chunks' value indexes. Writes to counts[i] how many rows there are, or
         EMPTY or UNREACHED, and gives their sum; or -1, with any counts, if more entries than `out` has room for lie in
         the ranges. O(chunks * ranges * log entries + rows / 64).
+        """
+
+    def scan_chunks(
+        self,
+        columns: Any,
+        verdicts: Uint8Array,
+        begins: Int64Array,
+        ends: Int64Array,
+        lows: Column,
+        highs: Column,
+        negated: bool,
+        counts: Int64Array,
+        out: Uint32Array,
+        /,
+    ) -> int:
+        """Write the rows from begins[i] to ends[i] of each chunk i whose values belong to a set, ascending.
+
+        Of chunks with the verdict ALL these are all, with NONE none; the others are compared. `columns` is a chain of
+        numbers, bool as uint8. Writes to counts[i] how many rows there are, and gives their sum; `out` has room for
+        all rows of windows that are not NONE. O(rows compared, log ranges each).
         """
 
     def pick(self, columns: Any, counts: Int64Array, rows: Uint32Array, out: Column, /) -> None:

@@ -74,6 +74,7 @@ def _many_chunks(rows: Column, bounds: Column) -> Iterator[tuple[str, tuple[Any,
     from . import active  # here, because what they take is what the kernels in force have packed
 
     counts, found = np.ones(1, dtype=np.int64), np.empty(4, dtype=np.uint32)
+    flags = read_only(np.ones(1, dtype=np.uint8))
     for dtype in DTYPES:
         column = read_only(np.ones(4, dtype=dtype))
         columns = active.chain([column])
@@ -81,6 +82,7 @@ def _many_chunks(rows: Column, bounds: Column) -> Iterator[tuple[str, tuple[Any,
         yield "pick", (columns, read_only(counts), rows[:1], np.empty(1, dtype=dtype))
         if dtype in NUMBERS:
             window = bounds[:1], bounds[3:4]
+            yield "scan_chunks", (columns, flags, *window, column[:1], column[:1], False, counts.copy(), found)
             yield "find_indexed", (columns, active.chain([rows]), *window, column[:1], column[:1], counts.copy(), found)
 
 

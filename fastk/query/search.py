@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from fastk import kernels
 from fastk.kernels.codes import NONE, SOME
-from fastk.query.at_once import indexed_chunks
 from fastk.query.chunk_search import ChunkSearch, Task
+from fastk.query.compared import compared_chunks
+from fastk.query.indexed import indexed_chunks
 from fastk.query.planner import COMPILED, NUMPY
 from fastk.query.selection import Selection
 from fastk.query.values import value_set
@@ -44,10 +45,16 @@ def search(
     """
     values = value_set(predicate, snapshot.settings, column)
     costs = COMPILED if kernels.load_when_worth() is not kernels.plain else NUMPY
-    chunks = indexed_chunks(snapshot, column, values, start, end) if plan == "auto" and start <= end else None
-    found: Found | None = None if chunks is None else chunks.find(values, start, end, costs)
+    found: Found | None = None
+    indexed = compared = None
+    if plan == "auto" and start <= end:
+        indexed = indexed_chunks(snapshot, column, values, start, end)
+        found = None if indexed is None else indexed.find(values, start, end, costs)
+        if found is None:
+            compared = compared_chunks(snapshot, column, values, start, end)
+            found = None if compared is None else compared.find(values, start, end)
     if found is None:
-        task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=chunks is not None)
+        task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=indexed is not None)
         found = _by_chunk(snapshot, task, start, end)
     if costs is NUMPY:
         miss_kernels(found.tally)

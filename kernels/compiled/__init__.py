@@ -15,6 +15,7 @@ if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
     from ..plain.merge import interleave, merge
+    from ..plain.chunks import scan_chunks
     from ..plain.search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
     from ..plain.zones import zones
@@ -24,6 +25,7 @@ else:
     from .interleave import interleave
     from .matrix import bundle, gather, spread
     from .merge import merge
+    from .chunks import scan_chunks
     from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan
     from .zones import zones
@@ -52,6 +54,7 @@ __all__ = [
     "pick",
     "prune",
     "scan",
+    "scan_chunks",
     "sequence_breaks",
     "spread",
     "take",

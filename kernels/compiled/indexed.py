@@ -59,7 +59,7 @@ def array_at(typing_context: Any, address: Any, length: Any, like: Any) -> Any:
 
 
 @part
-def _write_rows(words: Words, base: int, out: Uint32Array, position: int) -> int:
+def write_rows(words: Words, base: int, out: Uint32Array, position: int) -> int:
     """Write the rows whose bits are set, ascending; gives the position behind them."""
     for index in range(len(words)):
         word = words[np.uint64(index)]
@@ -112,7 +112,7 @@ def _find_indexed(
         for place in range(chunk * ranges, (chunk + 1) * ranges):
             set_bits(rows, starts[place], stops[place], begin, end, part)
         before = position
-        position = _write_rows(part, begin - (begin & 63), out, position)
+        position = write_rows(part, begin - (begin & 63), out, position)
         counts[chunk] = position - before
     return position
 

@@ -37,7 +37,7 @@ def _belongs(builder: Any, value: Any, low: Any, high: Any) -> Any:
 
 
 @instruction
-def _is_within(typing_context: Any, value: Any, low: Any, high: Any) -> Any:
+def is_within(typing_context: Any, value: Any, low: Any, high: Any) -> Any:
     """Whether a number lies in a range."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -110,7 +110,7 @@ def _prune(
 
 
 @part
-def _compare(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
+def compare(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
     """Write which rows from `row` on are in one of a few ranges. A loop over words for each range."""
     words[:] = 0
     for place in range(len(lows)):
@@ -132,13 +132,13 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
         for lane in range(len(column)):
             place = places[lane] + half
             # Of a value before the first range it matters not where the search ends.
-            before = _is_within(column[lane], lows[0], highs[np.uint64(place - 1)])
+            before = is_within(column[lane], lows[0], highs[np.uint64(place - 1)])
             places[lane] = either(before, places[lane], place)
         count -= half
     word = np.uint64(0)
     for lane in range(len(column) if count else 0):
         place = np.uint64(places[lane])
-        word |= np.uint64(_is_within(column[lane], lows[place], highs[place])) << np.uint64(lane)
+        word |= np.uint64(is_within(column[lane], lows[place], highs[place])) << np.uint64(lane)
     return word
 
 
@@ -149,7 +149,7 @@ def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) 
     whole = min(len(words), (len(column) - row) >> 6)
     compared = whole if lows.nbytes <= _COMPARED_BYTES else 0
     for first in range(0, compared, _STRIDE):
-        _compare(column, row + 64 * first, lows, highs, words[first : min(first + _STRIDE, compared)])
+        compare(column, row + 64 * first, lows, highs, words[first : min(first + _STRIDE, compared)])
     for index in range(compared, len(words)):
         words[index] = 0
         first = row + 64 * index
@@ -158,7 +158,7 @@ def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) 
 
 
 @part
-def _clip(words: Words, start: int, stop: int, flipped: np.uint64) -> Any:
+def clip_words(words: Words, start: int, stop: int, flipped: np.uint64) -> Any:
     """Flip all bits or none, and clear those before `start` and from `stop` on; gives how many are set."""
     for index in range(len(words)):
         words[index] ^= flipped
@@ -193,10 +193,10 @@ def _scan(
         run = words[(first >> 6) - (start >> 6) : ((end + 63) >> 6) - (start >> 6)]
         if verdict == SOME:
             _match(column, first - (first & 63), lows, highs, run)
-            count += _clip(run, first, end, _EVERY_BIT if negated else np.uint64(0))
+            count += clip_words(run, first, end, _EVERY_BIT if negated else np.uint64(0))
         else:
             run[:] = 0
-            count += _clip(run, first, end, _EVERY_BIT if verdict == ALL else np.uint64(0))
+            count += clip_words(run, first, end, _EVERY_BIT if verdict == ALL else np.uint64(0))
         run[0] |= before
         before = run[-1] if end & 63 else np.uint64(0)
         first = end
@@ -274,10 +274,10 @@ def _mark(
     words[:] = 0
     for place in range(len(starts)):
         set_bits(rows, starts[place], stops[place], start, stop, words)
-    return _clip(words, start, stop, _EVERY_BIT if negated else np.uint64(0))
+    return clip_words(words, start, stop, _EVERY_BIT if negated else np.uint64(0))
 
 
-def _comparable(value: types.Type) -> types.Type:
+def comparable(value: types.Type) -> types.Type:
     """A type that compares alike: unsigned integers serve for signed ones."""
     return value if isinstance(value, types.Float) else from_dtype(np.dtype(f"u{as_dtype(value).itemsize}"))
 
@@ -288,7 +288,7 @@ def _prune_types(value: types.Type) -> tuple[types.Type, ...]:
 
 
 def _scan_types(value: types.Type) -> tuple[types.Type, ...]:
-    values, row = array_type(_comparable(value)), types.int64
+    values, row = array_type(comparable(value)), types.int64
     return values, array_type(types.uint8), row, row, row, values, values, types.boolean, _WORDS
 
 

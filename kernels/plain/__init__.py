@@ -6,6 +6,7 @@ from .indexed import chain, find_indexed, pick
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
 from .merge import interleave, merge
 from .order import first_disorder
+from .chunks import scan_chunks
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
 from .selection import compact, index_bounds, mark, prune, scan
 from .sequence import sequence_breaks
@@ -35,6 +36,7 @@ __all__ = [
     "pick",
     "prune",
     "scan",
+    "scan_chunks",
     "sequence_breaks",
     "spread",
     "take",

@@ -65,19 +65,19 @@ def scan(
     runs = np.flatnonzero(verdicts[first + 1 : last] != verdicts[first : last - 1]) + first + 1  # np.diff takes 6 us
     if len(runs) * _RUN_ROWS > stop - start:
         verdict = verdicts[first:last].repeat(block_rows)[start - first * block_rows :][: stop - start]
-        matches = (_matches(column[start:stop], lows, highs) != negated) & (verdict == SOME)
+        matches = (are_within(column[start:stop], lows, highs) != negated) & (verdict == SOME)
         mask[start - base : stop - base] = matches | (verdict == ALL)
         return _pack(mask, words)
     for low, high in zip([first, *runs.tolist()], [*runs.tolist(), last], strict=True):
         begin, end = max(low * block_rows, start), min(high * block_rows, stop)
         if verdicts[low] == SOME:
-            np.not_equal(_matches(column[begin:end], lows, highs), negated, out=mask[begin - base : end - base])
+            np.not_equal(are_within(column[begin:end], lows, highs), negated, out=mask[begin - base : end - base])
         else:
             mask[begin - base : end - base] = verdicts[low] == ALL
     return _pack(mask, words)
 
 
-def _matches(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]:
+def are_within(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]:
     """Whether each value lies in one of the ranges; NaN never does."""
     if len(lows) == 0:
         return np.zeros(len(column), bool)

@@ -3,18 +3,28 @@
 import pytest
 from builders import use_kernels
 
-from fastk.query import at_once, chunk_search, planner
+from fastk.query import chunk_search, compared, indexed, planner
 
 AT_ONCE = "at once"
 
 
-@pytest.fixture(params=["plain", "compiled", AT_ONCE])
+COMPARED = "compared"
+
+
+@pytest.fixture(params=["plain", "compiled", AT_ONCE, COMPARED, f"{COMPARED}, plain"])
 def kernels(request, monkeypatch):
-    """The last one lets value indexes answer for all chunks wherever they can, however few or many rows match."""
-    use_kernels(monkeypatch, "compiled" if request.param == AT_ONCE else request.param)
+    """The first two go chunk by chunk. The others answer for all chunks wherever they can.
+
+    AT_ONCE does so by value indexes, however few or many rows match, COMPARED by comparing.
+    """
+    use_kernels(monkeypatch, "plain" if "plain" in request.param else "compiled")
+    monkeypatch.setattr(compared, "_FEWEST_CHUNKS", 1 if COMPARED in request.param else 10**9)
+    if COMPARED in request.param:
+        monkeypatch.setattr(compared, "_MOST_ROWS_A_CHUNK", 10**9)
+        monkeypatch.setattr(indexed, "_MOST_RANGES", 0)
     if request.param == AT_ONCE:
-        monkeypatch.setattr(at_once, "_FEWEST_ROWS_A_CHUNK", 0)
-        monkeypatch.setattr(at_once, "index_capacity", lambda rows, chunks, ranges, costs: rows)
+        monkeypatch.setattr(indexed, "_FEWEST_ROWS_A_CHUNK", 0)
+        monkeypatch.setattr(indexed, "index_capacity", lambda rows, chunks, ranges, costs: rows)
     return request.param
 
 
@@ -31,7 +41,7 @@ def steps(monkeypatch):
         searched.setdefault(id(facts), (facts, []))[1].append(step)  # the facts are kept, so that no id comes back
         return step
 
-    find = at_once.IndexedChunks.find
+    find, compare = indexed.IndexedChunks.find, compared.ComparedChunks.find
 
     def watched_find(chunks, *arguments):
         found = find(chunks, *arguments)
@@ -40,8 +50,15 @@ def steps(monkeypatch):
                 searched[object()] = None, [AT_ONCE, planner.PROBE, planner.MARK]
         return found
 
+    def watched_compare(chunks, *arguments):
+        found = compare(chunks, *arguments)
+        for _ in found._compared if found else ():
+            searched[object()] = None, [planner.SCAN]
+        return found
+
     monkeypatch.setattr(chunk_search, "next_step", watched)
-    monkeypatch.setattr(at_once.IndexedChunks, "find", watched_find)
+    monkeypatch.setattr(indexed.IndexedChunks, "find", watched_find)
+    monkeypatch.setattr(compared.ComparedChunks, "find", watched_compare)
 
     def taken():
         lists = [each for _, each in searched.values()]

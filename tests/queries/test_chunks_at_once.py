@@ -14,7 +14,7 @@ from fastk import Between, Eq, Gt, InSet, InvalidData, kernels
 from fastk.engine import mapped
 from fastk.engine.cache import MapCache
 from fastk.kernels import compiled
-from fastk.query import at_once
+from fastk.query import indexed
 
 ROWS = 2_500  # a chunk
 CHUNKS = 6
@@ -37,13 +37,13 @@ def series(store):
 @pytest.fixture
 def built(monkeypatch):
     """How many chunks were opened together, each time that they were."""
-    counts, build = [], at_once.IndexedChunks.__init__
+    counts, build = [], indexed.IndexedChunks.__init__
 
     def watched(chunks, snapshot, refs, indexes):
         counts.append(len(refs))
         build(chunks, snapshot, refs, indexes)
 
-    monkeypatch.setattr(at_once.IndexedChunks, "__init__", watched)
+    monkeypatch.setattr(indexed.IndexedChunks, "__init__", watched)
     return counts
 
 
@@ -151,9 +151,9 @@ def test_chunks_without_a_match_are_neither_read_nor_packed_again(store, series,
         content[content.index(values_of(int(path.name[11:13]))[:4].astype(np.int64).tobytes())] ^= 1
         path.write_bytes(content)
     with reopened(store) as damaged:
-        packed, chain = [], at_once.kernels.load().chain
+        packed, chain = [], indexed.kernels.load().chain
         monkeypatch.setattr(
-            at_once.kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1]
+            indexed.kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1]
         )
         for value in (13, 23, 33):  # of the fourth chunk, which is whole
             assert found(damaged, Eq(value)) == expected([3], value, value)

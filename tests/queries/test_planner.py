@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from query_calls import columns_of, values_schema
 
 from fastk import Between, Eq, Gt, Gte, InSet, Lt, Ne, NotInSet
-from fastk.query import at_once
+from fastk.query import compared, indexed
 from fastk.query.planner import COMPILED, NUMPY, Facts, Step, next_step
 
 PROBE, PRUNE, MARK, SCAN = Step.PROBE, Step.PRUNE, Step.MARK, Step.SCAN
@@ -212,7 +212,8 @@ class TestOnRealChunks:
         assert found.chunks_pruned == 1
 
     def test_each_chunk_has_its_own_plan(self, series, steps, monkeypatch):
-        monkeypatch.setattr(at_once, "_MOST_RANGES", 0)  # chunk by chunk
+        monkeypatch.setattr(indexed, "_MOST_RANGES", 0)  # chunk by chunk
+        monkeypatch.setattr(compared, "_MOST_RANGES", 0)
         hour = 3_600_000
         series.put({**columns_of([700 * hour + n for n in range(40)], list(range(40))), "plain": range(40)})
         series.where("value", Eq(7))

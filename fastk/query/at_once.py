@@ -6,14 +6,17 @@ kernels, however many chunks there are.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastk import kernels
+from fastk.errors import FastKError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
     from numpy.typing import NDArray
 
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
+    Opened = TypeVar("Opened", bound="ChunksAtOnce")
+
+
+# Windows that move about open the chunks between them as well, as far as those span so many windows: each is opened
+# once then, which takes some microseconds.
+_MOST_WINDOWS = 16
 
 
 class RowsAtOnce:
@@ -59,6 +68,11 @@ class ChunksAtOnce:
         self._low_rows = np.zeros(len(refs), np.int64)
         self._high_rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
         self._row_count = int(self._high_rows.sum())
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first and the last ts."""
+        return self._starts[0], self._ends[-1]
 
     def serves(self, snapshot: Snapshot, start: int, end: int) -> bool:
         """Whether these are all chunks of a snapshot that touch a window."""
@@ -105,3 +119,37 @@ class ChunksAtOnce:
         if index in self._verified:
             self._columns[index] = packed
         return packed
+
+
+def opened(
+    kind: type[Opened],
+    snapshot: Snapshot,
+    column: int,
+    start: int,
+    end: int,
+    make: Callable[[Snapshot, int, list[ChunkRef]], Opened | None],
+) -> Opened | None:
+    """The chunks that touch a window, opened before or now; None where ``make`` has a reason not to open them."""
+    known = snapshot.chunks.maps.derived
+    key = snapshot.settings.series_id, column, kernels.loaded(), kind  # what one implementation packs is its own
+    chunks: Opened | None = known.get(key)
+    if chunks is not None and chunks.serves(snapshot, start, end):
+        return chunks
+    refs, made = snapshot.overlapping(start, end), None
+    wider = _with_neighbours(refs, chunks) if refs and chunks is not None and chunks.snapshot is snapshot else []
+    if 0 < len(wider) <= snapshot.most_pinned_chunks:
+        with suppress(FastKError, OSError):  # damage beside the window is no matter of this query
+            made = make(snapshot, column, wider)
+    if made is None and 0 < len(refs) <= snapshot.most_pinned_chunks:
+        made = make(snapshot, column, refs)
+    if made is not None:
+        known[key] = made
+    return made
+
+
+def _with_neighbours(refs: list[ChunkRef], chunks: ChunksAtOnce) -> list[ChunkRef]:
+    """The chunks of a window, and all up to those that are open; none if these are far."""
+    (leaf, place), (last_leaf, last_place) = refs[0], refs[-1]
+    start, end = leaf.starts[place], last_leaf.ends[last_place]
+    first, last = min(start, chunks.span[0]), max(end, chunks.span[1])
+    return chunks.snapshot.overlapping(first, last) if last - first <= _MOST_WINDOWS * (end - start) else []

@@ -13,7 +13,7 @@ import numpy as np
 from fastk import kernels
 from fastk.format.chunk import zone_dtype
 from fastk.kernels.codes import NONE, SOME
-from fastk.query.at_once import ChunksAtOnce, RowsAtOnce
+from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
 from fastk.query.stats import Tally
 
 if TYPE_CHECKING:
@@ -111,17 +111,12 @@ def compared_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: in
     """
     if not 0 < values.ranges <= _MOST_RANGES:
         return None
-    known = snapshot.chunks.maps.derived
-    key = snapshot.settings.series_id, column, kernels.loaded(), ComparedChunks
-    chunks: ComparedChunks | None = known.get(key)
-    if chunks is not None and chunks.serves(snapshot, start, end):
-        return chunks
-    refs = snapshot.overlapping(start, end)
-    if not _FEWEST_CHUNKS <= len(refs) <= snapshot.most_pinned_chunks:
-        return None
-    if sum(ref.rows for ref in refs) > _MOST_ROWS_A_CHUNK * len(refs):
+    return opened(ComparedChunks, snapshot, column, start, end, _open)
+
+
+def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> ComparedChunks | None:
+    if len(refs) < _FEWEST_CHUNKS or sum(ref.rows for ref in refs) > _MOST_ROWS_A_CHUNK * len(refs):
         return None
     if not all(snapshot.open_chunk(*ref).columns[column].flags.c_contiguous for ref in refs):
         return None  # of rows as the original wrote them, columns are made when they are read
-    chunks = known[key] = ComparedChunks(snapshot, refs, column)
-    return chunks
+    return ComparedChunks(snapshot, refs, column)

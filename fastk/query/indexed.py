@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastk import kernels
 from fastk.kernels.codes import EMPTY, UNREACHED
-from fastk.query.at_once import ChunksAtOnce, RowsAtOnce
+from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
 from fastk.query.planner import index_capacity
 from fastk.query.stats import Tally
 
@@ -78,26 +77,14 @@ def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int
     """
     if values.negated or not 0 < values.ranges <= _MOST_RANGES:
         return None
-    known = snapshot.chunks.maps.derived
-    key = (
-        snapshot.settings.series_id,
-        column,
-        kernels.loaded(),
-        IndexedChunks,
-    )  # what one implementation packs is its own
-    chunks: IndexedChunks | None = known.get(key)
-    if chunks is not None and chunks.serves(snapshot, start, end):
-        return chunks
-    refs = snapshot.overlapping(start, end)
-    if not 0 < len(refs) <= snapshot.most_pinned_chunks:
-        return None
+    return opened(IndexedChunks, snapshot, column, start, end, _open)
+
+
+def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> IndexedChunks | None:
     if sum(ref.rows for ref in refs) < _FEWEST_ROWS_A_CHUNK * len(refs):
         return None
     indexes = _indexes((snapshot.open_chunk(*ref) for ref in refs), snapshot, column)
-    if indexes is None:
-        return None
-    chunks = known[key] = IndexedChunks(snapshot, refs, indexes)
-    return chunks
+    return None if indexes is None else IndexedChunks(snapshot, refs, indexes)
 
 
 def _indexes(chunks: Iterable[MappedChunk], snapshot: Snapshot, column: int) -> list[ValueIndex] | None:

@@ -14,7 +14,7 @@ from fastk import Between, Eq, Gt, InSet, InvalidData, kernels
 from fastk.engine import mapped
 from fastk.engine.cache import MapCache
 from fastk.kernels import compiled
-from fastk.query import indexed
+from fastk.query import at_once, indexed
 
 ROWS = 2_500  # a chunk
 CHUNKS = 6
@@ -79,11 +79,31 @@ def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
     assert built == [CHUNKS]
 
 
-def test_a_window_beyond_those_that_are_open_opens_its_own(series, built):
+def test_a_window_beyond_those_that_are_open_opens_its_own_beside_them(series, built):
     assert found(series, Eq(13), HOUR, 3 * HOUR + 2_000) == expected([3], 13, 13)
     assert found(series, Eq(14), 2 * HOUR, 4 * HOUR + 2_000) == expected([4], 14, 14)
     assert found(series, Eq(10), 0) == expected([0], 10, 10)
-    assert built == [3, 3, CHUNKS]
+    assert built == [3, 4, CHUNKS]
+
+
+def test_a_window_far_from_those_that_are_open_opens_its_own_alone(series, built, monkeypatch):
+    monkeypatch.setattr(at_once, "_MOST_WINDOWS", 2)
+    for hour, opened in ((0, 2), (4, 2), (3, 3)):
+        assert found(series, Eq(hour), hour * HOUR, (hour + 1) * HOUR) == expected([hour], hour, hour)
+        assert built.pop() == opened
+
+
+def test_damage_beside_a_window_is_no_matter_of_its_queries(store, series):
+    path = sorted(Path(store.root).rglob("*.chunk"))[2]
+    content = bytearray(path.read_bytes())
+    content[20] ^= 1  # of its header
+    path.write_bytes(content)
+    with reopened(store) as damaged:
+        for hour in (1, 3, 4):
+            window = hour * HOUR, hour * HOUR + 2_000
+            assert found(damaged, Eq(10 + hour), *window) == expected([hour], 10 + hour, 10 + hour)
+        with pytest.raises(InvalidData):
+            found(damaged, Eq(10), HOUR, 3 * HOUR)
 
 
 def test_every_state_has_its_own_rows(store, series):
@@ -151,9 +171,9 @@ def test_chunks_without_a_match_are_neither_read_nor_packed_again(store, series,
         content[content.index(values_of(int(path.name[11:13]))[:4].astype(np.int64).tobytes())] ^= 1
         path.write_bytes(content)
     with reopened(store) as damaged:
-        packed, chain = [], indexed.kernels.load().chain
+        packed, chain = [], kernels.load().chain
         monkeypatch.setattr(
-            indexed.kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1]
+            kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1]
         )
         for value in (13, 23, 33):  # of the fourth chunk, which is whole
             assert found(damaged, Eq(value)) == expected([3], value, value)

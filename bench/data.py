@@ -83,6 +83,8 @@ class RawSeries:
 class Market:
     """Bars of some symbols in memory, in a store and in .npy files, below one folder."""
 
+    partition = "month"
+
     def __init__(self, folder: str, symbols: int = SYMBOLS, rows_per_month: int = ROWS_PER_MONTH) -> None:
         self.folder = folder
         self.rows_per_month = rows_per_month
@@ -96,7 +98,7 @@ class Market:
     def store(self) -> fastk.FastKStore:
         """The store, written at the first use and opened again for reading."""
         with fastk.open(self.root) as store:
-            register(store, self.symbols)
+            register(store, self.symbols, self.partition)
             put_all(store, self.columns)
         return fastk.open(self.root, "r")
 
@@ -140,10 +142,10 @@ def touch(columns: Iterable[Int64]) -> None:
         column.sum()
 
 
-def register(store: fastk.FastKStore, symbols: list[str]) -> None:
+def register(store: fastk.FastKStore, symbols: list[str], partition: str = Market.partition) -> None:
     """Create the series of all symbols."""
     for symbol in symbols:
-        store.register_kline_series(symbol, TIMEFRAME, MINUTE)
+        store.register_kline_series(symbol, TIMEFRAME, MINUTE, partition=partition)
 
 
 def put_all(store: fastk.FastKStore, columns: dict[str, Columns]) -> None:

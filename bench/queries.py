@@ -24,8 +24,13 @@ Condition = fastk.ScalarPredicateExpr
 Build = Callable[[Market, int], Workload]
 
 
+FLOATS = fastk.Schema("floats", (("ts", "int64"), ("value", "float64")), zone_maps=["value"], value_indexes=["value"])
+
+
 class Values:
     """Values at the minutes of one symbol: a scalar series with both sidecars, and mapped .npy files; both warm."""
+
+    column = "value"
 
     def __init__(self, market: Market, make: Make) -> None:
         root, folder = (os.path.join(market.folder, kind, make.__name__) for kind in ("queried", "raw-queried"))
@@ -34,22 +39,27 @@ class Values:
             ts = market.columns[market.symbols[0]]["ts"]
             columns = {"ts": ts, "value": make(np.random.default_rng(SEED), ts.size)}
             with fastk.open(root) as store:
-                store.register_scalar_series(key, MINUTE).put(columns)
+                schema = FLOATS if columns["value"].dtype.kind == "f" else fastk.SCALAR
+                store.register_series(key, schema, timeframe_ms=MINUTE, partition=market.partition).put(columns)
             save_all(folder, {"": columns})
         self.series = fastk.open(root, "r").series(key)
         self.ts, self.value = load_columns(folder, ("ts", "value"))
-        self.ascending = np.sort(self.value)
-        for piece in (self, *self.series.range().segments):
-            touch((piece.ts, piece.value))
+        self._warm()
 
-    def at_rank(self, share: float) -> int:
+    def _warm(self) -> None:
+        self.ascending = np.sort(self.value[self.value == self.value])  # without NaN
+        touch((self.ts, self.value))
+        for piece in self.series.range().segments:
+            touch((piece.ts, piece[self.column]))
+
+    def at_rank(self, share: float) -> Any:
         """The value that this share of all values lies below."""
-        return int(self.ascending[int(share * (self.ascending.size - 1))])
+        return self.ascending[int(share * (self.ascending.size - 1))].item()
 
     def found(self, condition: Condition, plan: Any = AUTO) -> list[Int64]:
         """The matches by FastK."""
-        rows = self.series.where("value", condition, plan=plan).rows
-        return [rows.ts, rows.value]
+        rows = self.series.where(self.column, condition, plan=plan).rows
+        return [rows.ts, rows[self.column]]
 
     def raw_found(self, condition: Condition) -> list[Int64]:
         """The matches as a numpy user takes them."""
@@ -81,8 +91,13 @@ Draw = Callable[[np.random.Generator, Values], Condition]
 
 
 def predicate(name: str, make: Make, draw: Draw, market: Market, rounds: int) -> Workload:
+    """Conditions on one scalar series."""
+    return conditions(name, Values(market, make), draw, rounds)
+
+
+def conditions(name: str, values: Values, draw: Draw, rounds: int) -> Workload:
     """New bounds in every call."""
-    values, rng = Values(market, make), np.random.default_rng(SEED + 4)
+    rng = np.random.default_rng(SEED + 4)
 
     def each(found: Callable[[Condition], list[Int64]], batch: list[Condition]) -> None:
         for condition in batch:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from bench import table, threads
 from bench.data import MONTHS, SYMBOLS, Market, temporary_market
+from bench.layouts import LAYOUTS
 from bench.lifecycle import LIFECYCLE
 from bench.long_files import LONG_FILES
 from bench.matrix import MATRICES, matrix_memory
@@ -48,6 +49,7 @@ SECTIONS = [
     Section("reads", "Reads", READS, 300, 60),
     Section("predicates", "Queries", QUERIES, 100, 25),
     Section("long", "Long files", LONG_FILES, 40, 10),
+    Section("layouts", "Other layouts", LAYOUTS, 60, 10),
     Section("replay", "Replay", REPLAYS, 11, 3),
     Section("matrices", "Matrices", MATRICES, 15, 7),
     Section("sessions", "Sessions", SESSIONS, 31, 7),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data import Int64
 
@@ -12,7 +13,8 @@ SHARES = (1e-4, 1e-3, 1e-2, 0.1, 0.5, 0.9)
 RUN_ROWS = 5_000
 SCALE = 10_000
 
-Make = Callable[[np.random.Generator, int], Int64]
+Float64 = NDArray[np.float64]
+Make = Callable[[np.random.Generator, int], Int64 | Float64]
 
 
 def mixed(rng: np.random.Generator, rows: int) -> Int64:
@@ -39,6 +41,13 @@ def runs(rng: np.random.Generator, rows: int) -> Int64:
 def few(rng: np.random.Generator, rows: int) -> Int64:
     """Seven values in random order; from each value on upward there is one of the shares below of all rows."""
     return len(SHARES) - np.searchsorted(SHARES, rng.random(rows))
+
+
+def floats(rng: np.random.Generator, rows: int) -> Float64:
+    """Returns as floats, in random order; one in fifty is missing."""
+    returns = 0.01 * rng.standard_normal(rows)
+    returns[rng.random(rows) < 1 / 50] = np.nan
+    return returns
 
 
 def oscillator(rng: np.random.Generator, rows: int) -> Int64:

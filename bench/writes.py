@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import itertools
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from bench.measure import LOADED, Workload
 
 APPENDED = 64
 HOUR_ROWS = 60
+APPEND = "append 64 rows, durable"
 FEW, MANY = 10, 10_000
 HOURLY = ("SYM0USDT", "kline", TIMEFRAME)
 
@@ -170,11 +173,11 @@ class Appender:
         return accepted
 
 
-def monthly_appender(market: Market, name: str, *, merges: bool = False) -> tuple[Appender, str]:
-    """An appender to a kline series of one month, and the folder of the series."""
+def monthly_appender(market: Market, name: str, *, merges: bool = False, **options: Any) -> tuple[Appender, str]:
+    """An appender to a kline series of one month, registered with ``options``, and the folder of the series."""
     root = FreshFolder(market.folder, name)()
     store = fastk.open(root)
-    series = store.register_kline_series("SYM0USDT", TIMEFRAME, MINUTE)
+    series = store.register_kline_series("SYM0USDT", TIMEFRAME, MINUTE, **options)
     start = int(np.datetime64("2024-01-01", "ms").astype(np.int64))
     series.put(bars_from(start, market.rows_per_month // 2))
     appender = Appender(series, start + MINUTE * (market.rows_per_month // 2), APPENDED, merges=merges)
@@ -183,18 +186,21 @@ def monthly_appender(market: Market, name: str, *, merges: bool = False) -> tupl
 
 
 class BareSyncs:
-    """The effects of a commit without the commit: the same files, bytes and syncs."""
+    """The effects of a commit without the commit: the same files, bytes and syncs; sidecars need none."""
 
-    def __init__(self, folder: str, chunk: bytes, manifest: bytes) -> None:
+    def __init__(self, folder: str, chunk: bytes, manifest: bytes, sidecars: Sequence[bytes] = ()) -> None:
         self._folder = folder
         self._chunks = os.path.join(folder, "chunks")
         os.makedirs(self._chunks)
-        self._chunk, self._manifest = chunk, manifest
+        self._chunk, self._manifest, self._sidecars = chunk, manifest, sidecars
         self._numbers = itertools.count()
 
     def __call__(self, batch: Any = None) -> int:
         temporary = os.path.join(self._folder, "series.meta.tmp")
-        chunk = create(os.path.join(self._chunks, f"{next(self._numbers)}.chunk"), self._chunk)
+        path = os.path.join(self._chunks, f"{next(self._numbers)}.chunk")
+        for place, sidecar in enumerate(self._sidecars):
+            os.close(create(f"{path}.{place}", sidecar))
+        chunk = create(path, self._chunk)
         for descriptor in (chunk, create(temporary, self._manifest)):
             os.fsync(descriptor)
             os.close(descriptor)
@@ -216,16 +222,18 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def append_beside_syncs(market: Market, rounds: int) -> Workload:
+def append_beside_syncs(name: str, market: Market, rounds: int, **options: Any) -> Workload:
     """A durable append of 64 rows beside the bare syncs of the same pattern."""
-    appender, folder = monthly_appender(market, "appended")
-    chunks = os.path.join(folder, "chunks")
-    smallest = min((os.path.join(chunks, name) for name in os.listdir(chunks)), key=os.path.getsize)
+    appender, folder = monthly_appender(market, "appended", **options)
+    smallest = min(glob.glob(os.path.join(folder, "chunks", "*.chunk")), key=os.path.getsize)
     syncs = BareSyncs(
-        FreshFolder(market.folder, "syncs")(), read_bytes(smallest), read_bytes(os.path.join(folder, "series.meta"))
+        FreshFolder(market.folder, "syncs")(),
+        read_bytes(smallest),
+        read_bytes(os.path.join(folder, "series.meta")),
+        [read_bytes(path) for path in glob.glob(f"{smallest}.*")],
     )
     return Workload(
-        "append 64 rows, durable",
+        name,
         appender.put,
         syncs,
         range(rounds),
@@ -362,7 +370,7 @@ BULK_WRITES: dict[str, Build] = {
     "initial write with registration": initial_write_with_registration,
 }
 SMALL_WRITES: dict[str, Build] = {
-    "append 64 rows, durable": append_beside_syncs,
+    APPEND: partial(append_beside_syncs, APPEND),
     "append 64 rows, durable, beside raw npy in place": append_beside_raw,
     "append at 10,000 chunks": append_at_many_chunks,
     "registration of a series, durable": registration,

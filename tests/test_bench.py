@@ -42,6 +42,35 @@ def test_a_baseline_that_is_fastk_has_the_kernels_of_what_stands_beside_it(monke
     assert set(seen) == {measure.LOADED}
 
 
+def test_what_is_measured_by_days_has_one_file_a_day(tmp_path):
+    from bench.layouts import LAYOUTS, day_market
+    from bench.lifecycle import without_syncs
+
+    with without_syncs():
+        market = day_market(str(tmp_path), 3_000)
+        for name in ("point, hit, day files", "where volume > x, 1% match, no sidecars, day files"):
+            LAYOUTS[name](market, 2).check()
+    assert len(market.series[0].range().segments) == 121
+
+
+def test_a_float_column_has_its_sidecars_and_ranks_that_leave_nan_out(tmp_path):
+    from bench.data import Market
+    from bench.queries import Values
+    from bench.signals import floats
+
+    values = Values(Market(str(tmp_path), symbols=1, rows_per_month=100), floats)
+    assert values.series.schema.value_indexes == values.series.schema.zone_maps == ("value",)
+    assert 0 < sum(values.value != values.value) < 20
+    assert values.at_rank(1) == max(value for value in values.value if value == value)
+
+
+def test_bare_syncs_write_as_many_files_as_the_append(tmp_path):
+    from bench.writes import BareSyncs
+
+    BareSyncs(str(tmp_path), b"chunk", b"manifest", [b"zones", b"index"])()
+    assert sorted(path.read_bytes() for path in (tmp_path / "chunks").iterdir()) == [b"chunk", b"index", b"zones"]
+
+
 @pytest.mark.parametrize(
     ("options", "whole"), [([], True), (["--kernels", "loaded"], False), (["--rounds", "2"], False)]
 )
@@ -73,6 +102,11 @@ def test_every_workload_agrees_with_raw_npy():
         "metrics detailed",
         "where value in 3 values",
         "Chosen plan at worst, kernels",
+        "50% match, floats with NaN",
+        "0.1% match, no sidecars",
+        "range 64 rows, sum of close, day files",
+        "50% match, no sidecars, day files",
+        "append 64 rows with zone map and value index",
         "bridge, 1,000 bars",
         "batch mode",
     ):

@@ -134,9 +134,7 @@ class ChunkIndex:
                 break
             leaf = self.leaf(index)
             place = bisect_left(leaf.ends, start)
-            while place < len(leaf.ids) and leaf.starts[place] <= end:
-                found.append(ChunkRef((leaf, place)))
-                place += 1
+            found += [ChunkRef((leaf, each)) for each in range(place, bisect_right(leaf.starts, end, place))]
         return found
 
     def gone_since(self, before: ChunkIndex) -> list[int]:

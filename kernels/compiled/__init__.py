@@ -12,20 +12,20 @@ from .sequence import sequence_breaks
 
 _config: Any = config
 if _config.DISABLE_JIT:  # Python itself cannot run the instructions
+    from ..plain.chunks import scan_chunks
     from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
     from ..plain.merge import interleave, merge
-    from ..plain.chunks import scan_chunks
     from ..plain.search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
     from ..plain.zones import zones
 else:
+    from .chunks import scan_chunks
     from .compact import compact
     from .indexed import chain, find_indexed, pick
     from .interleave import interleave
     from .matrix import bundle, gather, spread
     from .merge import merge
-    from .chunks import scan_chunks
     from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan
     from .zones import zones

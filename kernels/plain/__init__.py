@@ -1,12 +1,12 @@
 """The kernels in numpy: always available, and what serves until the compiled ones are loaded."""
 
 from .checksum import crc32c_blocks
+from .chunks import scan_chunks
 from .fnv import fnv1a
 from .indexed import chain, find_indexed, pick
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
 from .merge import interleave, merge
 from .order import first_disorder
-from .chunks import scan_chunks
 from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
 from .selection import compact, index_bounds, mark, prune, scan
 from .sequence import sequence_breaks

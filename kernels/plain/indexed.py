@@ -30,28 +30,50 @@ def find_indexed(
     out: Uint32Array,
 ) -> int:
     """Write the rows whose values are in one of the ranges, chunk by chunk. Two binary searches a range and chunk."""
-    entries: list[Any] = []
+    position = entries = 0
     for chunk, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
-        starts, stops = values[chunk].searchsorted(lows), values[chunk].searchsorted(highs, "right")
-        entries.append((starts, stops))
-        reached = ((starts < len(values[chunk])) & (stops > 0)).any()
-        counts[chunk] = EMPTY if begin >= end else (stops - starts).sum() if reached else UNREACHED
-    if counts[counts > 0].sum() > len(out):
-        return -1
-    position = 0
-    for chunk in np.flatnonzero(counts > 0).tolist():
-        named = np.concatenate([rows[chunk][start:stop] for start, stop in zip(*entries[chunk], strict=True)])
-        named = np.sort(named[(named >= begins[chunk]) & (named < ends[chunk])])
-        out[position : position + named.size] = named
-        counts[chunk] = named.size
-        position += named.size
+        if begin >= end:
+            counts[chunk] = EMPTY
+            continue
+        # Lists: of a few ranges, sums and comparisons of arrays would take most of the time.
+        starts, stops = values[chunk].searchsorted(lows).tolist(), values[chunk].searchsorted(highs, "right").tolist()
+        count = sum(stops) - sum(starts)
+        entries += count
+        if entries > len(out):
+            return -1
+        if count:
+            count = _write_rows(rows[chunk], starts, stops, begin, end, out[position : position + count])
+            position += count
+        elif not _reaches(starts, stops, len(values[chunk])):
+            count = UNREACHED
+        counts[chunk] = count
     return position
+
+
+def _reaches(starts: list[int], stops: list[int], entries: int) -> bool:
+    """Whether one of the ranges touches the span of the values."""
+    return any(start < entries and stop for start, stop in zip(starts, stops, strict=True))
+
+
+def _write_rows(rows: Uint32Array, starts: list[int], stops: list[int], begin: int, end: int, out: Uint32Array) -> int:
+    """Write the rows from begin to end that some entries name, ascending; `out` has room for all of them."""
+    if len(starts) == 1:
+        out[:] = rows[starts[0] : stops[0]]
+    else:
+        np.concatenate([rows[start:stop] for start, stop in zip(starts, stops, strict=True)], out=out)
+    out.sort()
+    if begin <= out[0] and out[-1] < end:
+        return len(out)
+    within = out[(out >= begin) & (out < end)]
+    out[: within.size] = within
+    return within.size
 
 
 def pick(columns: Any, counts: Int64Array, rows: Uint32Array, out: Column) -> None:
     """Write the values of such rows. A gather for each chunk."""
     first = 0
-    for chunk in np.flatnonzero(counts > 0).tolist():
-        stop = first + int(counts[chunk])
-        np.take(columns[chunk], rows[first:stop], out=out[first:stop], mode="clip")
-        first = stop
+    for chunk, count in enumerate(counts.tolist()):
+        if count > 0:
+            stop = first + count
+            columns[chunk].take(rows[first:stop], out=out[first:stop], mode="clip")
+            first = stop

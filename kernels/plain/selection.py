@@ -59,9 +59,12 @@ def scan(
 
     Blocks of one verdict that stand together go at once; where that would be too many runs, all rows are compared.
     """
-    mask = np.zeros(len(words) * 64, dtype=bool)
     base = start - start % 64
     first, last = start // block_rows, (stop - 1) // block_rows + 1
+    if start == base and last - first == 1 and verdicts[first] == SOME:  # what follows takes twice a small chunk's time
+        matches = are_within(column[start:stop], lows, highs)
+        return _pack(~matches if negated else matches, words)
+    mask = np.zeros(len(words) * 64, dtype=bool)
     runs = np.flatnonzero(verdicts[first + 1 : last] != verdicts[first : last - 1]) + first + 1  # np.diff takes 6 us
     if len(runs) * _RUN_ROWS > stop - start:
         verdict = verdicts[first:last].repeat(block_rows)[start - first * block_rows :][: stop - start]
@@ -83,8 +86,8 @@ def are_within(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]
         return np.zeros(len(column), bool)
     if len(lows) <= _COMPARED_RANGES:
         matches = _lies_in(column, lows[0], highs[0])
-        for low, high in zip(lows[1:], highs[1:], strict=True):
-            matches |= _lies_in(column, low, high)
+        for place in range(1, len(lows)):
+            matches |= _lies_in(column, lows[place], highs[place])
         return matches
     matches = _lies_in(column, lows[0], highs[-1])
     near = np.flatnonzero(matches)
@@ -115,7 +118,10 @@ def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
 
 
 def _pack(mask: NDArray[np.bool_], words: Words) -> int:
-    words.view(np.uint8)[:] = np.packbits(mask, bitorder="little")
+    """Set the bits of a mask from the first row of the words on, clear those behind it; gives how many are set."""
+    packed, target = np.packbits(mask, bitorder="little"), words.view(np.uint8)
+    target[: packed.size] = packed
+    target[packed.size :] = 0
     return int(np.count_nonzero(mask))
 
 
@@ -152,5 +158,6 @@ def compact(column: Column, words: Words, start: int, out: Column) -> None:
     """Write the values of the rows whose bit is set, in order. Any dtype; one bool a row of temporaries."""
     base = start - start % 64
     mask = np.unpackbits(words.view(np.uint8), count=min(len(words) * 64, len(column) - base), bitorder="little")
-    # In place of np.compress, which takes up to four times as long where most rows are selected.
-    np.take(column[base:], np.flatnonzero(mask.view(bool)), out=out, mode="clip")
+    # In place of np.compress, which takes up to four times as long where most rows are selected. Methods: numpy's
+    # functions of the same names take a microsecond more each.
+    column[base:].take(mask.view(bool).nonzero()[0], out=out, mode="clip")

@@ -172,9 +172,7 @@ def test_chunks_without_a_match_are_neither_read_nor_packed_again(store, series,
         path.write_bytes(content)
     with reopened(store) as damaged:
         packed, chain = [], kernels.load().chain
-        monkeypatch.setattr(
-            kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1]
-        )
+        monkeypatch.setattr(kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1])
         for value in (13, 23, 33):  # of the fourth chunk, which is whole
             assert found(damaged, Eq(value)) == expected([3], value, value)
         assert packed == [CHUNKS] * 4  # values and rows of the indexes, ts, value

@@ -75,7 +75,8 @@ def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int
 
     None if the condition is not for that, if they are too many to stay mapped, or one has no index worth opening.
     """
-    if values.negated or not 0 < values.ranges <= _MOST_RANGES:
+    schema = snapshot.settings.schema
+    if schema.names[column] not in schema.value_indexes or values.negated or not 0 < values.ranges <= _MOST_RANGES:
         return None
     return opened(IndexedChunks, snapshot, column, start, end, _open)
 

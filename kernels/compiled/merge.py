@@ -14,7 +14,7 @@ from numba import types
 
 from ..interface import Column, Int64Array, Uint8Array, Words
 from ..plain.merge import merge as plain_merge
-from .bits import workspace
+from .bits import either, workspace
 from .compile import KernelByDtype, array_type, part
 
 _INT64S, _OUT_INT64S = array_type(types.int64), array_type(types.int64, readonly=False)
@@ -42,8 +42,9 @@ def _play(tree: Words, leaf: int, word: np.uint64) -> np.uint64:
     node = np.uint64(leaf) >> np.uint64(1)
     while node > np.uint64(0):
         other = tree[node]
-        tree[node] = max(word, other)
-        word = min(word, other)
+        loses = other < word
+        tree[node] = either(loses, word, other)
+        word = either(loses, other, word)
         node >>= np.uint64(1)
     return word
 
@@ -66,7 +67,8 @@ def _origin(ts: Int64Array, positions: Int64Array, stops: Int64Array) -> int:
     least = _GREATEST
     for run in range(len(positions)):
         if positions[run] < stops[run]:
-            least = min(least, ts[positions[run]])
+            first = ts[positions[run]]
+            least = either(first < least, first, least)
     return least
 
 

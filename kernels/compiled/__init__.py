@@ -21,10 +21,11 @@ if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.zones import zones
 else:
     from .chunks import scan_chunks
+    from .columns import bundle
     from .compact import compact
     from .indexed import chain, find_indexed, pick
     from .interleave import interleave
-    from .matrix import bundle, gather, spread
+    from .matrix import gather, spread
     from .merge import merge
     from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan

@@ -6,10 +6,12 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.np import arrayobj
 
 from .compile import instruction
 
+_cgutils: Any = cgutils
 _populate: Any = arrayobj.populate_array
 
 
@@ -49,6 +51,18 @@ def either(typing_context: Any, condition: Any, one: Any, other: Any) -> Any:
         return chosen
 
     return one(condition, one, other), generate
+
+
+@instruction
+def clear(typing_context: Any, words: Any) -> Any:
+    """Set all of an array to 0. Compiled sooner than `words[:] = 0`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(words)(context, builder, arguments[0])
+        _cgutils.memset(builder, array.data, builder.mul(array.nitems, array.itemsize), 0)
+        return context.get_dummy_value()
+
+    return types.void(words), generate
 
 
 @instruction

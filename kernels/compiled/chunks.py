@@ -47,7 +47,6 @@ def _scan_chunks(
         width = ((ends[chunk] + 63) >> 6) - (begins[chunk] >> 6)
         widest = either(width > widest, width, widest)
     words = workspace(widest, np.uint64(0))
-    flipped = np.uint64(0xFFFFFFFFFFFFFFFF) if negated else np.uint64(0)
     position = 0
     for chunk in range(len(counts)):
         begin, end, before = begins[chunk], ends[chunk], position
@@ -59,7 +58,7 @@ def _scan_chunks(
             some = words[: ((end + 63) >> 6) - (begin >> 6)]
             base = begin - (begin & 63)
             _compare_all(array_at(addresses[chunk], lengths[chunk], lows), base, lows, highs, some)
-            clip_words(some, begin, end, flipped)
+            clip_words(some, begin, end, negated)
             position = write_rows(some, base, out, position)
         counts[chunk] = position - before
     return position

@@ -13,7 +13,7 @@ from numba.np.numpy_support import as_dtype
 from ..codes import EMPTY, UNREACHED
 from ..interface import Column, Int64Array, Uint32Array, Words
 from ..plain import indexed as plain
-from .bits import either, lowest_bit, workspace
+from .bits import clear, either, lowest_bit, workspace
 from .compile import KernelByDtype, array_type, instruction, part
 from .selection import index_entries, set_bits
 
@@ -107,7 +107,7 @@ def _find_indexed(
             continue
         begin, end = begins[chunk], ends[chunk]
         part = words[: ((end + 63) >> 6) - (begin >> 6)]
-        part[:] = 0
+        clear(part)
         rows = array_at(row_addresses[chunk], lengths[chunk], out)
         for place in range(chunk * ranges, (chunk + 1) * ranges):
             set_bits(rows, starts[place], stops[place], begin, end, part)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llvmlite import ir
 from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import matrix as plain
-from .bits import workspace
-from .compile import KernelByDtype, array_type, instruction, kernel, part
+from .bits import either, workspace
+from .columns import read_rows, read_run
+from .compile import KernelByDtype, array_type, kernel, part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
 # Values of up to so many columns and rows are laid side by side before they are written: 4 KiB, a part of the
@@ -26,142 +24,6 @@ _EIGHT, _TILE_STEP = np.uint64(_TILE_COLUMNS), np.uint64(_TILE_ROWS)
 _STRIDE = 4_096
 
 _INT64S = array_type(types.int64)
-
-# How a column is read: narrow integers as unsigned ones, whose sign bit two shifts spread (by 0 if they have none).
-_BYTES, _WORDS, _HALVES, _INTS, _UNSIGNED, _SINGLES, _DOUBLES = range(7)
-_READINGS = {
-    "?": (_BYTES, 0),
-    "i1": (_BYTES, 56),
-    "u1": (_BYTES, 0),
-    "i2": (_WORDS, 48),
-    "u2": (_WORDS, 0),
-    "i4": (_HALVES, 32),
-    "u4": (_HALVES, 0),
-    "i8": (_INTS, 0),
-    "u8": (_UNSIGNED, 0),
-    "f4": (_SINGLES, 0),
-    "f8": (_DOUBLES, 0),
-}
-_READING = {np.dtype(code): reading for code, reading in _READINGS.items()}
-
-
-class Bundle(NamedTuple):
-    """Columns by their addresses: so one call reads any number of any dtypes. `columns` keeps their memory alive."""
-
-    columns: Sequence[Column]
-    addresses: NDArray[np.uint64]
-    readings: NDArray[np.uint8]
-    shifts: NDArray[np.int64]
-
-
-def bundle(columns: Sequence[Column]) -> Any:
-    """Pack columns for `spread` and `gather`. About a microsecond a column."""
-    addresses = [column.__array_interface__["data"][0] for column in columns]
-    readings = [_READING[column.dtype] for column in columns]
-    return Bundle(
-        columns,
-        np.array(addresses, np.uint64),
-        np.array([reading for reading, _ in readings], np.uint8),
-        np.array([shift for _, shift in readings], np.int64),
-    )
-
-
-def _read(context: Any, builder: Any, value: types.Type, arguments: Any) -> Any:
-    """Load a value of a type at a row of the array that begins at an address."""
-    start = builder.inttoptr(arguments[0], ir.PointerType(context.get_data_type(value)))
-    value_read = builder.load(builder.gep(start, [arguments[1]]))
-    # Nothing that a kernel writes is what it reads: only so do the loops become vector instructions.
-    value_read.set_metadata("invariant.load", builder.module.add_metadata([]))
-    return value_read
-
-
-def _reader(value: types.Type) -> Any:
-    """An instruction that reads a value."""
-
-    @instruction
-    def read(typing_context: Any, address: Any, row: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return _read(context, builder, value, arguments)
-
-        return value(types.uint64, types.uint64), generate
-
-    return read
-
-
-def _wide_reader(value: types.Type) -> Any:
-    """An instruction that reads a narrow integer without a sign, and spreads the sign by two shifts."""
-
-    @instruction
-    def read(typing_context: Any, address: Any, row: Any, shift: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            wide = builder.zext(_read(context, builder, value, arguments), ir.IntType(64))
-            return builder.ashr(builder.shl(wide, arguments[2]), arguments[2])
-
-        return types.int64(types.uint64, types.uint64, types.int64), generate
-
-    return read
-
-
-_read_byte = _wide_reader(types.uint8)
-_read_word = _wide_reader(types.uint16)
-_read_half = _wide_reader(types.uint32)
-_read_int = _reader(types.int64)
-_read_unsigned = _reader(types.uint64)
-_read_single = _reader(types.float32)
-_read_double = _reader(types.float64)
-
-
-@part
-def _read_run(address: np.uint64, reading: int, shift: int, row: np.uint64, tile: Column) -> None:
-    """Read as many values as the tile has room for, from a row on."""
-    rows = np.uint64(len(tile))
-    if reading == _INTS:
-        for index in range(rows):
-            tile[index] = _read_int(address, row + index)
-    elif reading == _DOUBLES:
-        for index in range(rows):
-            tile[index] = _read_double(address, row + index)
-    elif reading == _SINGLES:
-        for index in range(rows):
-            tile[index] = _read_single(address, row + index)
-    elif reading == _HALVES:
-        for index in range(rows):
-            tile[index] = _read_half(address, row + index, shift)
-    elif reading == _WORDS:
-        for index in range(rows):
-            tile[index] = _read_word(address, row + index, shift)
-    elif reading == _BYTES:
-        for index in range(rows):
-            tile[index] = _read_byte(address, row + index, shift)
-    else:
-        for index in range(rows):
-            tile[index] = _read_unsigned(address, row + index)
-
-
-@part
-def _read_rows(address: np.uint64, reading: int, shift: int, rows: Int64Array, tile: Column) -> None:
-    """Read the values at some rows."""
-    if reading == _INTS:
-        for index in range(len(rows)):
-            tile[np.uint64(index)] = _read_int(address, np.uint64(rows[index]))
-    elif reading == _DOUBLES:
-        for index in range(len(rows)):
-            tile[np.uint64(index)] = _read_double(address, np.uint64(rows[index]))
-    elif reading == _SINGLES:
-        for index in range(len(rows)):
-            tile[np.uint64(index)] = _read_single(address, np.uint64(rows[index]))
-    elif reading == _HALVES:
-        for index in range(len(rows)):
-            tile[np.uint64(index)] = _read_half(address, np.uint64(rows[index]), shift)
-    elif reading == _WORDS:
-        for index in range(len(rows)):
-            tile[np.uint64(index)] = _read_word(address, np.uint64(rows[index]), shift)
-    elif reading == _BYTES:
-        for index in range(len(rows)):
-            tile[np.uint64(index)] = _read_byte(address, np.uint64(rows[index]), shift)
-    else:
-        for index in range(len(rows)):
-            tile[np.uint64(index)] = _read_unsigned(address, np.uint64(rows[index]))
 
 
 @part
@@ -275,12 +137,8 @@ def _write_any(tile: Column, rows: int, places: Int64Array, offset: int, row_ste
     for column in range(len(places)):
         target, step = np.uint64(places[column] + offset), np.uint64(row_step)
         source = np.uint64(column) * _TILE_STEP
-        if row_step == 1:
-            for row in range(np.uint64(rows)):
-                out[target + row] = tile[source + row]
-        else:
-            for row in range(np.uint64(rows)):
-                out[target + row * step] = tile[source + row]
+        for row in range(np.uint64(rows)):
+            out[target + row * step] = tile[source + row]
 
 
 @part
@@ -301,8 +159,7 @@ def _write(tile: Column, rows: int, places: Int64Array, offset: int, row_step: i
 
 def _spread(
     addresses: NDArray[np.uint64],
-    readings: NDArray[np.uint8],
-    shifts: Int64Array,
+    readings: Int64Array,
     first: int,
     count: int,
     divisors: NDArray[np.float64],
@@ -318,15 +175,14 @@ def _spread(
             for column in range(columns):
                 source = group + column
                 part = tile[column * _TILE_ROWS : column * _TILE_ROWS + rows]
-                _read_run(addresses[source], readings[source], shifts[source], np.uint64(first + start), part)
+                read_run(addresses[source], readings[source], first + start, part)
                 _divide(part, divisors[source])
             _write(tile, rows, places[group : group + columns], start * row_step, row_step, out)
 
 
 def _gather(
     addresses: NDArray[np.uint64],
-    readings: NDArray[np.uint8],
-    shifts: Int64Array,
+    readings: Int64Array,
     base: int,
     rows: Int64Array,
     divisors: NDArray[np.float64],
@@ -340,22 +196,19 @@ def _gather(
     for start in range(0, len(rows), _TILE_ROWS):
         part = rows[start : start + _TILE_ROWS]
         count = len(part)
-        first, missing = np.int64(-1), 0
+        missing = 0
         for index in range(count):
-            if part[index] < 0:
-                missing += 1
-            elif first < 0:
-                first = part[index] - base
-        for index in range(count):
-            # Any row that exists is read where there is none; the fill comes after.
-            sources[index] = part[index] - base if part[index] >= 0 else first
+            # Where there is no row the first one is read, as it exists if any does; the fill comes after.
+            row = part[index]
+            sources[index] = either(row < 0, np.int64(0), row - base)
+            missing += row < 0
         for group in range(0, len(addresses), _TILE_COLUMNS):
             columns = min(_TILE_COLUMNS, len(addresses) - group)
             for column in range(columns):
                 source = group + column
                 values = tile[column * _TILE_ROWS : column * _TILE_ROWS + count]
                 if missing < count:
-                    _read_rows(addresses[source], readings[source], shifts[source], sources[:count], values)
+                    read_rows(addresses[source], readings[source], sources, values)
                     _divide(values, divisors[source])
                 if missing:
                     for index in range(count):
@@ -396,7 +249,7 @@ def _gather_types(value: types.Type) -> tuple[types.Type, ...]:
     )
 
 
-_BUNDLE_TYPES = (array_type(types.uint64), array_type(types.uint8), _INT64S)
+_BUNDLE_TYPES = (array_type(types.uint64), _INT64S)
 _SPREAD = KernelByDtype(_spread, plain.spread, _spread_types)
 _GATHER = KernelByDtype(_gather, plain.gather, _gather_types)
 

@@ -14,7 +14,7 @@ from numba import types
 
 from ..interface import Column, Int64Array, Uint8Array, Words
 from ..plain.merge import merge as plain_merge
-from .bits import workspace
+from .bits import clear, either, workspace
 from .compile import KernelByDtype, array_type, part
 
 _INT64S, _OUT_INT64S = array_type(types.int64), array_type(types.int64, readonly=False)
@@ -23,27 +23,28 @@ _GREATEST = 2**63 - 1
 
 
 @part
-def _word(ts: Int64Array, position: int, stop: int, run: int, origin: int, bits: int) -> np.uint64:
+def _word(ts: Int64Array, position: int, stop: int, run: np.uint64, origin: int, bits: int) -> np.uint64:
     """The next event of a run; one that is over waits like those that do not fit."""
     if position == stop:
         return _WAITS
     distance = np.uint64(ts[np.uint64(position)] - origin)  # exact: it may pass 2**63, and ts is not before the origin
     if distance >> np.uint64(63 - bits):
         return _WAITS
-    return (distance << np.uint64(bits)) | np.uint64(run)
+    return (distance << np.uint64(bits)) | run
 
 
 @part
-def _play(tree: Words, leaf: int, word: np.uint64) -> np.uint64:
+def _play(tree: Words, leaf: np.uint64, word: np.uint64) -> np.uint64:
     """Play from a leaf up to the root: at each node the loser stays and the winner goes on. Gives the winner.
 
     Least and greatest are no branches: events of many runs come in no order that a processor could guess.
     """
-    node = np.uint64(leaf) >> np.uint64(1)
+    node = leaf >> np.uint64(1)
     while node > np.uint64(0):
         other = tree[node]
-        tree[node] = max(word, other)
-        word = min(word, other)
+        loses = other < word
+        tree[node] = either(loses, word, other)
+        word = either(loses, other, word)
         node >>= np.uint64(1)
     return word
 
@@ -51,11 +52,11 @@ def _play(tree: Words, leaf: int, word: np.uint64) -> np.uint64:
 @part
 def _build(ts: Int64Array, positions: Int64Array, stops: Int64Array, origin: int, bits: int, tree: Words) -> np.uint64:
     """A tree of the next events of all runs; gives the winner."""
-    tree[:] = 0  # imaginary winners, each of which a word drives out at the top
-    leaves = len(tree)
+    clear(tree)  # imaginary winners, each of which a word drives out at the top
+    leaves = np.uint64(len(tree))
     word = _WAITS
     for run in range(leaves):
-        word = _WAITS if run >= len(positions) else _word(ts, positions[run], stops[run], run, origin, bits)
+        word = _WAITS if run >= len(positions) else _word(ts, positions[run], stops[run], np.uint64(run), origin, bits)
         word = _play(tree, run + leaves, word)
     return word
 
@@ -66,7 +67,8 @@ def _origin(ts: Int64Array, positions: Int64Array, stops: Int64Array) -> int:
     least = _GREATEST
     for run in range(len(positions)):
         if positions[run] < stops[run]:
-            least = min(least, ts[positions[run]])
+            first = ts[positions[run]]
+            least = either(first < least, first, least)
     return least
 
 

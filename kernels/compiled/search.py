@@ -17,7 +17,8 @@ _INT64S = array_type(types.int64)
 
 
 @part
-def _before(value: int, key: int, inclusive: bool) -> bool:
+def before(value: int, key: int, inclusive: bool) -> bool:
+    """Whether a value comes before what is looked for."""
     return value <= key if inclusive else value < key
 
 
@@ -26,9 +27,9 @@ def _bound(ts: Int64Array, key: int, inclusive: bool, first: int, count: int) ->
     """First row from `first` on that is not before key, among `count` rows; branch-free binary search."""
     while count > 1:
         half = count >> 1
-        first += either(_before(ts[first + half - 1], key, inclusive), half, 0)
+        first += either(before(ts[first + half - 1], key, inclusive), half, 0)
         count -= half
-    return first + (1 if count == 1 and _before(ts[first], key, inclusive) else 0)
+    return first + (1 if count == 1 and before(ts[first], key, inclusive) else 0)
 
 
 @point_kernel(_INT64S, types.int64, types.int64)
@@ -64,10 +65,10 @@ def _block_bounds(ts: Int64Array, keys: Int64Array, inclusive: bool, out: Int64A
         half = count >> 1
         for index in range(len(keys)):
             row = out[index] + half
-            out[index] = either(_before(ts[np.uint64(row - 1)], keys[index], inclusive), row, row - half)
+            out[index] = either(before(ts[np.uint64(row - 1)], keys[index], inclusive), row, row - half)
         count -= half
     for index in range(len(keys)):
-        out[index] += 1 if count == 1 and _before(ts[np.uint64(out[index])], keys[index], inclusive) else 0
+        out[index] += 1 if count == 1 and before(ts[np.uint64(out[index])], keys[index], inclusive) else 0
 
 
 @part

@@ -289,6 +289,16 @@ class Disk:
         """Whether this is a symbolic link."""
         return os.path.islink(path)
 
+    def find_link(self, paths: Sequence[str]) -> str | None:
+        """The first of some paths that is a symbolic link; None if none is."""
+        for path in paths:
+            try:
+                if stat.S_ISLNK(os.lstat(path).st_mode):
+                    return path
+            except OSError:
+                continue
+        return None
+
     def is_folder(self, path: str) -> bool:
         """Whether this is a folder."""
         return os.path.isdir(path)

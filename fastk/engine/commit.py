@@ -53,9 +53,10 @@ class Commit:
         self._edit = edit
         self._now = now
         self._removed = tables.joined(tables.NO_CHUNKS, *(ref.table for ref in edit.removed))
-        self.removed: list[int] = self._removed["chunk_id"].tolist()
+        self.removed: list[int] = self._removed["chunk_id"].tolist() if self._removed.size else []
         self._chunks = edit.added
         self.chunk_count = len(self._chunks)
+        self.last_chunk: NewChunk | None = self._chunks[-1] if self._chunks else None
         if self.removed and not self._chunks:
             self._chunks = [self._empty_chunk()]
         if len(self._chunks) > names.MAX_PARTS:
@@ -114,7 +115,7 @@ class Commit:
         any.
         """
         self._plan_tables(grace_ms)
-        waves = retired.removal_waves(self._gone.expired)
+        waves = retired.removal_waves(self._gone.expired) if self._gone.expired else []
         self._unlinked = bool(waves)
         if waves:
             settings = self.old.settings

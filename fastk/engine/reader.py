@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastk.engine.chunks import SeriesChunks
-from fastk.engine.snapshot import Snapshot
+from fastk.engine.snapshot import LastPartition, Snapshot
 from fastk.errors import FastKError, InvalidData, NotFound, StoreClosed
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
     from fastk.engine.mapped import Verify
+    from fastk.engine.partition_edit import NewChunk
     from fastk.format.manifest import Manifest
     from fastk.io.disk import Disk
 
@@ -128,13 +129,18 @@ class SeriesReader:
             return pinned
         return self.snapshot_from(data)
 
-    def move(self, manifest: Manifest, data: bytes, removed: Collection[int]) -> None:
-        """Pin the state that an own commit has just made; ``removed`` are the chunks that it took out."""
+    def move(self, manifest: Manifest, data: bytes, removed: Collection[int], last_chunk: NewChunk | None) -> None:
+        """Pin the state that an own commit has just made.
+
+        ``removed`` are the chunks that it took out, ``last_chunk`` the last one that it wrote.
+        """
         with self._lock:
             if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
                 self.pinned = self._snapshot_of(manifest)
                 self._prefix = self.files.identity(data)
                 self.pinned.chunks.forget(removed)
+                if last_chunk is not None and last_chunk.columns[0][-1] == self.pinned.leaf_ends[-1]:
+                    self.pinned.last_partition = LastPartition(last_chunk.partition, last_chunk.generation)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""

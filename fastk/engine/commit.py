@@ -52,8 +52,9 @@ class Commit:
         self._disk = disk
         self._edit = edit
         self._now = now
-        self._removed = tables.joined(tables.NO_CHUNKS, *(ref.table for ref in edit.removed))
-        self.removed: list[int] = self._removed["chunk_id"].tolist() if self._removed.size else []
+        removed = edit.removed
+        self._removed = tables.joined(*(ref.table for ref in removed)) if removed else tables.NO_CHUNKS
+        self.removed: list[int] = self._removed["chunk_id"].tolist() if removed else []
         self._chunks = edit.added
         self.chunk_count = len(self._chunks)
         self.last_chunk: NewChunk | None = self._chunks[-1] if self._chunks else None
@@ -98,11 +99,12 @@ class Commit:
         supersedes = Supersedes.NOTHING if not superseded else Supersedes.CHUNKS if count else Supersedes.ONLY
         item = tables.chunk_item(identity, span, count, encoded.file_length, encoded.header_crc, supersedes)
         path = self.files.chunk_file(settings.partition.key(chunk.partition), chunk.kind, identity.chunk_id)
-        owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, count)
-        for sidecar in encode_sidecars(owner, settings.schema, rows, self._edit.zone_rows):
-            self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
-            self.created.append(path + sidecar.suffix)
-            item["sidecars"] |= sidecar.bit
+        if settings.schema.zone_maps or settings.schema.value_indexes:
+            owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, count)
+            for sidecar in encode_sidecars(owner, settings.schema, rows, self._edit.zone_rows):
+                self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
+                self.created.append(path + sidecar.suffix)
+                item["sidecars"] |= sidecar.bit
         self._disk.create(path, encoded.buffers, sync=False)
         self.created.append(path)
         self.unsynced.append(path)
@@ -148,9 +150,9 @@ class Commit:
 
     def write_manifest(self) -> None:
         """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
-        self._write_tables("chunks", self._change.files)
-        self._write_tables("retired", self._gone.files)
         if self._change.files or self._gone.files:
+            self._write_tables("chunks", self._change.files)
+            self._write_tables("retired", self._gone.files)
             self._disk.sync_folder(self.files.folder)
         self._write_root(self._change, self._gone)
 

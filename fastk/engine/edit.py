@@ -215,6 +215,8 @@ class SeriesEdit:
     @property
     def removed(self) -> list[ChunkRef]:
         """The stored chunks to be taken out, in order of partitions."""
+        if self._behind is not None:
+            return []
         return [ref for partition in self._in_order() for ref in partition.removed]
 
     @property

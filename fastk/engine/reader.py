@@ -124,9 +124,10 @@ class SeriesReader:
 
         That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
         """
-        data, (pinned, identity) = self.committed(), self.state()
-        if pinned is not None and self.files.identity(data) == identity:
-            return pinned
+        data = self.committed()
+        with self._lock:
+            if self.pinned is not None and self.files.identity(data) == self._prefix:
+                return self.pinned
         return self.snapshot_from(data)
 
     def move(self, manifest: Manifest, data: bytes, removed: Collection[int], last_chunk: NewChunk | None) -> None:

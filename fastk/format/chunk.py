@@ -24,7 +24,7 @@ from fastk.format import names
 from fastk.format.binary import VERSION, check_magic, check_seal, check_version, padding, sealed, take_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -43,6 +43,7 @@ _ZONE_DTYPES = {kind: np.dtype(code) for kind, code in (("i", "<i8"), ("u", "<u8
 _HEAD = struct.Struct("<8sIIQQQQIIIIqQqqIIII")
 _TRAILER = struct.Struct("<II8s")
 TRAILER_BYTES = _TRAILER.size
+_CELL_BYTES = 8 + 8 + 4 + 1  # of a (column, block): minimum, maximum, CRC, flag
 _SMALLEST = _HEAD.size + TRAILER_BYTES
 LARGEST_HEADER = 1 << 28
 """Of a chunk of billions of rows. So many bytes are read, at most, on the word of a length that may be damaged."""
@@ -164,7 +165,7 @@ def _encode_header(
     identity: ChunkIdentity,
     superseded: Sequence[int],
     block_rows: int,
-    block_index: Iterable[NDArray[Any]],
+    block_index: bytes | bytearray,
     body_length: int,
 ) -> bytes:
     ts = columns[0]
@@ -173,7 +174,7 @@ def _encode_header(
             settings,
             bytes(padding(len(settings), 8)),
             np.array(superseded, "<u8").tobytes() if superseded else b"",
-            *(array.tobytes() for array in block_index),
+            block_index,
         )
     )
     length = _HEAD.size + len(variable) + 4
@@ -199,28 +200,34 @@ def _encode_header(
     return sealed(head + variable + bytes(filler))
 
 
-def _block_index(
-    schema: Schema, columns: Sequence[NDArray[Any]], block_rows: int, is_small: bool
-) -> tuple[NDArray[Any], ...]:
+def _block_index(schema: Schema, columns: Sequence[NDArray[Any]], block_rows: int, is_small: bool) -> bytes | bytearray:
     """First ts, minima, maxima, CRCs and flags of all blocks, in the order of the header.
 
     Neighbouring columns of one dtype, of a small chunk, are joined to be the blocks of one array: six columns of 64
     rows then take one call of each kernel, and half the time.
     """
     blocks = block_count(len(columns[0]), block_rows)
-    shape = (len(columns), blocks)
-    minima, maxima = np.zeros(shape, np.uint64), np.zeros(shape, np.uint64)
-    crcs, flags = np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
-    block_rows = len(columns[0]) if is_small else block_rows
+    if not blocks:
+        return b""
+    cells = len(columns) * blocks
+    index = bytearray(columns[0][::block_rows].tobytes()) + bytes(cells * _CELL_BYTES)
+    minima = 8 * blocks
+    maxima, crcs = minima + 8 * cells, minima + 16 * cells
+    flags = crcs + 4 * cells
     for run in _alike(schema) if is_small else [slice(place, place + 1) for place in range(len(columns))]:
         column = columns[run.start] if run.stop == run.start + 1 else _joined(columns[run])
-        kernels.active.crc32c_blocks(column.view(np.uint8), block_rows * column.itemsize, crcs[run].reshape(-1))
+        rows = len(columns[0]) if is_small else block_rows
+        first, count = run.start * blocks, (run.stop - run.start) * blocks
+        out = np.frombuffer(index, np.uint32, count, crcs + 4 * first)
+        kernels.active.crc32c_blocks(column.view(np.uint8), rows * column.itemsize, out)
+        flag = np.frombuffer(index, np.uint8, count, flags + first)
         if column.dtype.kind == "S":
-            flags[run] = NO_ZONE
+            flag[:] = NO_ZONE
         else:
-            low, high = (zones[run].reshape(-1).view(_ZONE_DTYPES[column.dtype.kind]) for zones in (minima, maxima))
-            write_zones(column, block_rows, low, high, flags[run].reshape(-1))
-    return columns[0][::block_rows], minima, maxima, crcs, flags
+            wide = _ZONE_DTYPES[column.dtype.kind]
+            low = np.frombuffer(index, wide, count, minima + 8 * first)
+            write_zones(column, rows, low, np.frombuffer(index, wide, count, maxima + 8 * first), flag)
+    return index
 
 
 def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:

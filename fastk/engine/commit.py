@@ -77,7 +77,7 @@ class Commit:
     def write_chunks(self) -> None:
         """Write chunks and sidecars, not yet durable."""
         items = [self._write_chunk(part, chunk) for part, chunk in enumerate(self._chunks)]
-        self._written = tables.joined(tables.NO_CHUNKS, *items)
+        self._written = tables.joined(*items) if items else tables.NO_CHUNKS
 
     def _write_chunk(self, part: int, chunk: NewChunk) -> tables.Table:
         """Write one chunk, and return its item of the chunk table."""

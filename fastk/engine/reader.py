@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fastk.engine.chunks import SeriesChunks
 from fastk.engine.snapshot import LastPartition, Snapshot
 from fastk.errors import FastKError, InvalidData, NotFound, StoreClosed
+from fastk.format.binary import is_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -124,9 +125,10 @@ class SeriesReader:
 
         That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
         """
-        data = self.committed()
+        self.files.check_plain(self._disk)
+        data = self._read_manifest()
         with self._lock:
-            if self.pinned is not None and self.files.identity(data) == self._prefix:
+            if self.pinned is not None and self.files.identity(data) == self._prefix and is_sealed(data):
                 return self.pinned
         return self.snapshot_from(data)
 

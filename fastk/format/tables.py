@@ -132,7 +132,9 @@ def joined(*parts: Table) -> Table:
 
     Joined as bytes: numpy copies structured items field by field, 67 us for 150 chunks against one.
     """
-    filled = [part for part in parts if part.size] if len(parts) > 1 else parts
+    if len(parts) == 1:
+        return parts[0]
+    filled = [part for part in parts if part.size]
     if len(filled) <= 1:
         return filled[0] if filled else parts[0]
     return np.frombuffer(bytearray().join([part.tobytes() for part in filled]), filled[0].dtype)

@@ -46,12 +46,13 @@ BEFORE = {
     "read": "the folders, looked at for links",
     "create": "the rows, planned; the chunk: zones, checksums, header",
     "replace_unnamed": "the tables and the manifest, made",
+    "sync_file": "the next snapshot, made",
 }
 CHUNK, ITEM = struct.Struct("<8sIIQQQQIIIIqQqqIIII"), struct.Struct("<QqqQQqIIBBBB4x")
 MANIFEST = struct.Struct("<8sIIQQqQIIIII4x")
 JANUARY = 1_704_067_200_000
 BETWEEN = "between these calls"
-BEHIND = "the next snapshot; the lock, given back"
+BEHIND = "the snapshot, pinned; the lock, given back"
 TURNS = 240
 """Appends of a table; with more of them, one would write a chunk table as well."""
 

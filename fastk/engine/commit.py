@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.edit import SeriesEdit
     from fastk.engine.files import SeriesFiles
+    from fastk.engine.snapshot import Snapshot
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
 
@@ -40,7 +41,8 @@ class Commit:
     """The next state of one series.
 
     ``created`` are the files that nothing names so far, ``unsynced`` those that have to become durable, ``removed`` the
-    chunks that it takes out, and ``chunk_count`` is how many chunks with rows it writes.
+    chunks that it takes out, and ``chunk_count`` is how many chunks with rows it writes. ``next`` is the state that it
+    makes, for the writer to keep.
     """
 
     def __init__(self, disk: Disk, edit: SeriesEdit, sequence: int, now: int) -> None:
@@ -49,6 +51,7 @@ class Commit:
         self.created: list[str] = []
         self.unsynced: list[str] = []
         self.sequence = sequence
+        self.next: Snapshot
         self._disk = disk
         self._edit = edit
         self._now = now

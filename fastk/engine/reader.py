@@ -132,18 +132,21 @@ class SeriesReader:
                 return self.pinned
         return self.snapshot_from(data)
 
-    def move(self, manifest: Manifest, data: bytes, removed: Collection[int], last_chunk: NewChunk | None) -> None:
-        """Pin the state that an own commit has just made.
-
-        ``removed`` are the chunks that it took out, ``last_chunk`` the last one that it wrote.
-        """
+    def following(self, manifest: Manifest, last_chunk: NewChunk | None) -> Snapshot:
+        """The state that an own commit is about to make; ``last_chunk`` is the last one that it writes."""
         with self._lock:
-            if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
-                self.pinned = self._snapshot_of(manifest)
+            snapshot = self._snapshot_of(manifest)
+        if last_chunk is not None and last_chunk.columns[0][-1] == snapshot.leaf_ends[-1]:
+            snapshot.last_partition = LastPartition(last_chunk.partition, last_chunk.generation)
+        return snapshot
+
+    def move(self, made: Snapshot, data: bytes, removed: Collection[int]) -> None:
+        """Pin the state that an own commit has just made; ``removed`` are the chunks that it took out."""
+        with self._lock:
+            if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < made.manifest.sequence):
+                self.pinned = made
                 self._prefix = self.files.identity(data)
-                self.pinned.chunks.forget(removed)
-                if last_chunk is not None and last_chunk.columns[0][-1] == self.pinned.leaf_ends[-1]:
-                    self.pinned.last_partition = LastPartition(last_chunk.partition, last_chunk.generation)
+                made.chunks.forget(removed)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""

@@ -354,25 +354,27 @@ class Writer:
 
     def _carry_out(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> None:
         try:
-            self._write(list(commits.values()), grace_ms)
+            self._write(commits, grace_ms)
             for commit in commits.values():
                 self._publish(commit.files, commit.created)
             self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                reader.move(commit.manifest, commit.data, commit.removed, commit.last_chunk)
+                reader.move(commit.next, commit.data, commit.removed)
         except BaseException:
             self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
             raise
 
-    def _write(self, commits: list[Commit], grace_ms: int) -> None:
+    def _write(self, following: dict[SeriesReader, Commit], grace_ms: int) -> None:
         """Everything before the rename, each step for all series."""
+        commits = following.values()
         for commit in commits:
             commit.write_chunks()
         for commit in commits:
             commit.remove_expired(grace_ms, self._before_removal)
-        for commit in commits:
+        for reader, commit in following.items():
             commit.write_manifest()
+            commit.next = reader.following(commit.manifest, commit.last_chunk)
         self._disk.sync_files([path for commit in commits for path in commit.unsynced])
         self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
 

@@ -4,14 +4,18 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from builders import DAY, HOUR, JANUARY, MINUTE, bars, contents
+from builders import DAY, HOUR, JANUARY, MINUTE, bars, contents, temporary_folder
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from support import operations
+from support.crashes import Effort, Story, killed_writers, power_cuts
+from support.failures import FailingStory
 
 import fastk
 from fastk.arrays import read_only
 from fastk.engine.edit import SeriesEdit
+from fastk.engine.snapshot import LastPartition
 from fastk.format import chunk
 from fastk.format.chunk import ChunkIdentity, encode_chunk
 from fastk.schema.schema import BUILT_IN_SCHEMAS, Schema
@@ -101,6 +105,38 @@ def test_the_second_append_to_a_partition_goes_the_short_way(tmp_path):
     with mock.patch.object(SeriesEdit, "append_behind", watched):
         files_behind(tmp_path, ["append", "append", "leave a gap", "next day", "append", "put before", "append"])
     assert taken == [False, True, True, False, True, False]
+
+
+def append_behind_the_last(store):
+    """What an append does that follows one of the same store object; that one is no part of the story."""
+    series = store.series(operations.KEY)
+    snapshot = series._reader.snapshot
+    last = snapshot.table[-1]
+    snapshot.last_partition = LastPartition(int(last["partition"]), int(last["generation"]))
+    assert series.append(operations.REST_OF_FEBRUARY).chunks == 1
+
+
+@pytest.mark.slow
+def test_such_an_append_survives_power_cuts_kills_failures_and_interrupts():
+    def prepare(store):
+        operations.register(store).put(operations.FEBRUARY)
+
+    story_of = operations.Operation("append_behind", prepare, append_behind_the_last)
+    with temporary_folder() as folder, story_of.limits():
+        story = Story(story_of, folder)
+        tally = power_cuts(story, Effort.wanted())
+        assert tally.points == len(story.journal.effects) + 1
+        assert tally.outcomes["old"] > 1
+        assert tally.outcomes["new"] > 1
+        assert killed_writers(story, Effort.wanted()).points == len(story.journal.effects)
+        failing = FailingStory(story)
+        for found in (
+            failing.fail(each=True),
+            failing.interrupt(each=True),
+            failing.interrupt_effects(),
+            failing.write_short(7),
+        ):
+            assert not found.problems, found.problems
 
 
 # Chunks

@@ -200,19 +200,24 @@ def test_the_steps_of_an_operation_make_up_the_whole(tmp_path, monkeypatch):
         assert sum(part.microseconds for part in parts[:-1]) == pytest.approx(parts[-1].microseconds)
 
 
-def test_the_bare_calls_of_an_append_are_those_of_an_append(tmp_path, monkeypatch):
+def test_the_straight_line_program_makes_the_calls_and_the_bytes_of_an_append(tmp_path, monkeypatch):
     market, systems = Market(str(tmp_path), 1, 2_000), (FailingSystem(), FailingSystem())
     appender, series = appending.new_appender(market, "appended", Disk())
-    bare = appending.BareCalls(str(tmp_path / "bare"), b"chunk", b"manifest")
-    calls = (lambda: appender.put(appender.bars()), bare)
-    for system, call, modules in zip(systems, calls, ((disk, lock), (appending, writes, data)), strict=True):
+    appender.put(appender.bars())
+    root = str(tmp_path / "appended")
+    line = appending.StraightLine(root, str(tmp_path / "copy"))
+    appending.assert_same_bytes(appender, line, root)
+    bars = appender.bars()
+    for system, call, modules in zip(
+        systems, (appender.put, line), ((disk, lock), (appending, writes, data)), strict=True
+    ):
         with monkeypatch.context() as patch:
             for module in modules:
                 patch.setattr(module, "os", system)
-            call()
+            call(bars)
     performed = [[call for call in system.calls if call not in ("writev", "lstat")] for system in systems]
     assert performed[0] == performed[1]
-    assert len(series) == 2 * appending.APPENDED
+    assert len(series) == 4 * appending.APPENDED
 
 
 @pytest.mark.slow

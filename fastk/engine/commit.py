@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.edit import SeriesEdit
     from fastk.engine.files import SeriesFiles
+    from fastk.engine.snapshot import Snapshot
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
 
@@ -40,7 +41,8 @@ class Commit:
     """The next state of one series.
 
     ``created`` are the files that nothing names so far, ``unsynced`` those that have to become durable, ``removed`` the
-    chunks that it takes out, and ``chunk_count`` is how many chunks with rows it writes.
+    chunks that it takes out, and ``chunk_count`` is how many chunks with rows it writes. ``next`` is the state that it
+    makes, for the writer to keep.
     """
 
     def __init__(self, disk: Disk, edit: SeriesEdit, sequence: int, now: int) -> None:
@@ -49,13 +51,16 @@ class Commit:
         self.created: list[str] = []
         self.unsynced: list[str] = []
         self.sequence = sequence
+        self.next: Snapshot
         self._disk = disk
         self._edit = edit
         self._now = now
-        self._removed = tables.joined(tables.NO_CHUNKS, *(ref.table for ref in edit.removed))
-        self.removed: list[int] = self._removed["chunk_id"].tolist()
+        removed = edit.removed
+        self._removed = tables.joined(*(ref.table for ref in removed)) if removed else tables.NO_CHUNKS
+        self.removed: list[int] = self._removed["chunk_id"].tolist() if removed else []
         self._chunks = edit.added
         self.chunk_count = len(self._chunks)
+        self.last_chunk: NewChunk | None = self._chunks[-1] if self._chunks else None
         if self.removed and not self._chunks:
             self._chunks = [self._empty_chunk()]
         if len(self._chunks) > names.MAX_PARTS:
@@ -75,7 +80,7 @@ class Commit:
     def write_chunks(self) -> None:
         """Write chunks and sidecars, not yet durable."""
         items = [self._write_chunk(part, chunk) for part, chunk in enumerate(self._chunks)]
-        self._written = tables.joined(tables.NO_CHUNKS, *items)
+        self._written = tables.joined(*items) if items else tables.NO_CHUNKS
 
     def _write_chunk(self, part: int, chunk: NewChunk) -> tables.Table:
         """Write one chunk, and return its item of the chunk table."""
@@ -97,11 +102,12 @@ class Commit:
         supersedes = Supersedes.NOTHING if not superseded else Supersedes.CHUNKS if count else Supersedes.ONLY
         item = tables.chunk_item(identity, span, count, encoded.file_length, encoded.header_crc, supersedes)
         path = self.files.chunk_file(settings.partition.key(chunk.partition), chunk.kind, identity.chunk_id)
-        owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, count)
-        for sidecar in encode_sidecars(owner, settings.schema, rows, self._edit.zone_rows):
-            self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
-            self.created.append(path + sidecar.suffix)
-            item["sidecars"] |= sidecar.bit
+        if settings.schema.zone_maps or settings.schema.value_indexes:
+            owner = SidecarOwner(settings.series_id, identity.chunk_id, encoded.header_crc, count)
+            for sidecar in encode_sidecars(owner, settings.schema, rows, self._edit.zone_rows):
+                self._disk.create_derived(path + sidecar.suffix, sidecar.buffers)
+                self.created.append(path + sidecar.suffix)
+                item["sidecars"] |= sidecar.bit
         self._disk.create(path, encoded.buffers, sync=False)
         self.created.append(path)
         self.unsynced.append(path)
@@ -114,7 +120,7 @@ class Commit:
         any.
         """
         self._plan_tables(grace_ms)
-        waves = retired.removal_waves(self._gone.expired)
+        waves = retired.removal_waves(self._gone.expired) if self._gone.expired else []
         self._unlinked = bool(waves)
         if waves:
             settings = self.old.settings
@@ -147,9 +153,9 @@ class Commit:
 
     def write_manifest(self) -> None:
         """Write the tables of the next manifest, durable, and the manifest under its temporary name."""
-        self._write_tables("chunks", self._change.files)
-        self._write_tables("retired", self._gone.files)
         if self._change.files or self._gone.files:
+            self._write_tables("chunks", self._change.files)
+            self._write_tables("retired", self._gone.files)
             self._disk.sync_folder(self.files.folder)
         self._write_root(self._change, self._gone)
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from fastk import kernels
 from fastk.engine import conflicts
-from fastk.engine.partition_edit import UNREADABLE, Counts, PartitionEdit
+from fastk.engine.partition_edit import UNREADABLE, Counts, NewChunk, PartitionEdit
 from fastk.errors import Conflict, InvalidInput
 from fastk.format.sidecars import ZONE_ROWS
+from fastk.format.tables import ChunkKind, generation_behind
 from fastk.partition import split
 from fastk.times import check_storable, format_ts
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.compaction import CompactionDecision, CompactionPolicy
     from fastk.engine.conflicts import OnConflict
-    from fastk.engine.partition_edit import NewChunk
     from fastk.engine.snapshot import Snapshot
     from fastk.schema.columns import Columns
     from fastk.schema.settings import SeriesSettings
@@ -58,6 +58,23 @@ class SeriesEdit:
         self.zone_rows = ZONE_ROWS
         self._policy = policy
         self._partitions: dict[int, PartitionEdit] = {}
+        self._behind: NewChunk | None = None
+
+    def append_behind(self, columns: Columns) -> bool:
+        """Put checked rows behind all that is stored, in the last partition, as most appends do; False if not there.
+
+        What :meth:`put` would make of them, in a straight line, for an edit that gets no other change.
+        """
+        newest, ts = self.newest, columns[0]
+        last = newest.last_partition
+        if last is None or self._policy.auto_merge or not len(ts) or ts[0] <= newest.leaf_ends[-1]:
+            return False
+        settings = newest.settings
+        if ts[-1] > settings.partition.bounds(last.ordinal, settings.time_unit)[1]:
+            return False
+        self._behind = NewChunk(last.ordinal, columns, ChunkKind.DELTA, generation_behind(last.generation))
+        self.changes_rows = True
+        return True
 
     def _partition(self, ordinal: int) -> PartitionEdit:
         """A partition as it stands, to be changed and then put back."""
@@ -193,16 +210,20 @@ class SeriesEdit:
     @property
     def changes_files(self) -> bool:
         """Whether there is anything to commit: rows that were put and deleted again are not."""
-        return any(partition.changes_files for partition in self._partitions.values())
+        return self._behind is not None or any(partition.changes_files for partition in self._partitions.values())
 
     @property
     def removed(self) -> list[ChunkRef]:
         """The stored chunks to be taken out, in order of partitions."""
+        if self._behind is not None:
+            return []
         return [ref for partition in self._in_order() for ref in partition.removed]
 
     @property
     def added(self) -> list[NewChunk]:
         """The chunks to be written, in order of time."""
+        if self._behind is not None:
+            return [self._behind]
         return [chunk for partition in self._in_order() for chunk in partition.added]
 
     def _in_order(self) -> Iterator[PartitionEdit]:

@@ -92,7 +92,7 @@ class ChunkName(NamedTuple):
 class SeriesFiles:
     """Paths of one series below a store's root."""
 
-    __slots__ = ("chunks", "folder", "key", "manifest", "manifest_temporary", "parents")
+    __slots__ = ("_folders", "chunks", "folder", "key", "manifest", "manifest_temporary", "parents")
 
     def __init__(self, root: str, key: SeriesKey) -> None:
         symbol, category, name = names.series_path(key)
@@ -111,12 +111,13 @@ class SeriesFiles:
         self.chunks = f"{folder}{os.sep}{names.CHUNKS_FOLDER}"
         self.manifest = f"{folder}{os.sep}{names.MANIFEST_FILE}"
         self.manifest_temporary = f"{folder}{os.sep}{names.MANIFEST_TEMPORARY}"
+        self._folders = (*self.parents, folder, self.chunks)
 
     def check_plain(self, disk: Disk) -> None:
         """Raise InvalidData if any folder of the series is a symbolic link: what it names may lie outside the store."""
-        for folder in (*self.parents, self.folder, self.chunks):
-            if disk.is_link(folder):
-                raise InvalidData(f"{folder} is a symbolic link; the folders of a store are plain ones: copy it in")
+        link = disk.find_link(self._folders)
+        if link is not None:
+            raise InvalidData(f"{link} is a symbolic link; the folders of a store are plain ones: copy it in")
 
     def check_not_lost(self, disk: Disk) -> None:
         """Raise InvalidData if there are chunks in the place of a series that has no manifest."""

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fastk.engine.chunks import SeriesChunks
-from fastk.engine.snapshot import Snapshot
+from fastk.engine.snapshot import LastPartition, Snapshot
 from fastk.errors import FastKError, InvalidData, NotFound, StoreClosed
+from fastk.format.binary import is_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from fastk.engine.cache import MapCache
     from fastk.engine.files import SeriesFiles
     from fastk.engine.mapped import Verify
+    from fastk.engine.partition_edit import NewChunk
     from fastk.format.manifest import Manifest
     from fastk.io.disk import Disk
 
@@ -123,18 +125,28 @@ class SeriesReader:
 
         That is the pinned one itself where nothing was committed since: parsing it again took a fifth of an append.
         """
-        data, (pinned, identity) = self.committed(), self.state()
-        if pinned is not None and self.files.identity(data) == identity:
-            return pinned
+        self.files.check_plain(self._disk)
+        data = self._read_manifest()
+        with self._lock:
+            if self.pinned is not None and self.files.identity(data) == self._prefix and is_sealed(data):
+                return self.pinned
         return self.snapshot_from(data)
 
-    def move(self, manifest: Manifest, data: bytes, removed: Collection[int]) -> None:
+    def following(self, manifest: Manifest, last_chunk: NewChunk | None) -> Snapshot:
+        """The state that an own commit is about to make; ``last_chunk`` is the last one that it writes."""
+        with self._lock:
+            snapshot = self._snapshot_of(manifest)
+        if last_chunk is not None and last_chunk.columns[0][-1] == snapshot.leaf_ends[-1]:
+            snapshot.last_partition = LastPartition(last_chunk.partition, last_chunk.generation)
+        return snapshot
+
+    def move(self, made: Snapshot, data: bytes, removed: Collection[int]) -> None:
         """Pin the state that an own commit has just made; ``removed`` are the chunks that it took out."""
         with self._lock:
-            if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < manifest.sequence):
-                self.pinned = self._snapshot_of(manifest)
+            if not self._closed and (self.pinned is None or self.pinned.manifest.sequence < made.manifest.sequence):
+                self.pinned = made
                 self._prefix = self.files.identity(data)
-                self.pinned.chunks.forget(removed)
+                made.chunks.forget(removed)
 
     def refresh(self) -> bool:
         """Pin the newest committed state; False (one small read) if it is the pinned one already."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,11 +29,19 @@ if TYPE_CHECKING:
     from fastk.format.manifest import Manifest
 
 
+class LastPartition(NamedTuple):
+    """The partition of the last chunk: its ordinal, and the highest generation of its chunks."""
+
+    ordinal: int
+    generation: int
+
+
 class Snapshot(ChunkIndex):
     """Reads of one committed state. Safe to share between threads.
 
     The index gives the leaves (``leaf_starts``, ``leaf_ends``, ``loaded``, ``leaf``) and the ``settings``. ``mapped``
     are the chunks mapped at the moment, by id: reads add to it, and the budget of maps takes unused ones out again.
+    ``last_partition`` is known of a state that an own commit made by rows at its end: the next append needs no more.
     """
 
     def __init__(self, manifest: Manifest, chunks: SeriesChunks) -> None:
@@ -45,6 +53,7 @@ class Snapshot(ChunkIndex):
         self._join: Callable[..., Rows] = rows_class(PinnedRows, schema)
         # One answer may keep a quarter of the maps that the budget allows.
         self.most_pinned_chunks = max(1, chunks.maps.budget // 4)
+        self.last_partition: LastPartition | None = None
         self._tail: tuple[int, int] | None = None  # rows and id of the last chunk; threads that race store the same
 
     def _load_leaf(self, index: int) -> Leaf:

@@ -13,6 +13,7 @@ from fastk.engine.collect import Garbage, find_garbage
 from fastk.engine.commit import Commit
 from fastk.engine.edit import SeriesEdit, check_order
 from fastk.engine.leftovers import check_newest, set_aside
+from fastk.engine.partition_edit import Counts
 from fastk.engine.results import GcReport, MergeResult, PutResult
 from fastk.errors import InvalidData, InvalidInput, SnapshotExpired, UnsupportedVersion
 from fastk.format import names
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from fastk.engine.conflicts import OnConflict
     from fastk.engine.files import SeriesFiles
     from fastk.engine.gate import WriteGate
-    from fastk.engine.partition_edit import Counts
     from fastk.engine.reader import SeriesReader
     from fastk.engine.snapshot import Snapshot
     from fastk.io.disk import Disk
@@ -80,11 +80,14 @@ class Writer:
     def _held(self) -> Iterator[None]:
         """Hold the store's lock. What was known of the disk is forgotten if any writer left files since."""
         with self._gate.hold():
-            if self._gate.crashes != self._known_crashes:
-                self._known_crashes = self._gate.crashes
-                self._highest.clear()
-                self._durable_folders.clear()
+            self._heed_crashes()
             yield
+
+    def _heed_crashes(self) -> None:
+        if self._gate.crashes != self._known_crashes:
+            self._known_crashes = self._gate.crashes
+            self._highest.clear()
+            self._durable_folders.clear()
 
     # Series come and go
 
@@ -209,6 +212,8 @@ class Writer:
 
         def change(edit: SeriesEdit) -> Counts:
             edit.zone_rows = zone_rows
+            if on_conflict is None and self._batch is None and edit.append_behind(columns):
+                return Counts(rows)
             return edit.put(columns, on_conflict)
 
         counts, chunks, sequence = self._mutate(reader, change)
@@ -250,7 +255,8 @@ class Writer:
 
     def _mutate(self, reader: SeriesReader, change: Callable[[SeriesEdit], Outcome]) -> tuple[Outcome, int, int]:
         """Apply a change to the newest state and commit it, or leave it to the batch; with chunks and commit number."""
-        with self._held():
+        with self._gate.hold():
+            self._heed_crashes()
             edit = self._edit_of(reader)
             outcome = change(edit)
             if self._batch is not None:
@@ -348,25 +354,27 @@ class Writer:
 
     def _carry_out(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> None:
         try:
-            self._write(list(commits.values()), grace_ms)
+            self._write(commits, grace_ms)
             for commit in commits.values():
                 self._publish(commit.files, commit.created)
             self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                reader.move(commit.manifest, commit.data, commit.removed)
+                reader.move(commit.next, commit.data, commit.removed)
         except BaseException:
             self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
             raise
 
-    def _write(self, commits: list[Commit], grace_ms: int) -> None:
+    def _write(self, following: dict[SeriesReader, Commit], grace_ms: int) -> None:
         """Everything before the rename, each step for all series."""
+        commits = following.values()
         for commit in commits:
             commit.write_chunks()
         for commit in commits:
             commit.remove_expired(grace_ms, self._before_removal)
-        for commit in commits:
+        for reader, commit in following.items():
             commit.write_manifest()
+            commit.next = reader.following(commit.manifest, commit.last_chunk)
         self._disk.sync_files([path for commit in commits for path in commit.unsynced])
         self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
 

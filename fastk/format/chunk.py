@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from fastk.format import names
 from fastk.format.binary import VERSION, check_magic, check_seal, check_version, padding, sealed, take_array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 CHUNK_MAGIC = b"FKCHK003"
 TRAILER_MAGIC = b"FKEND003"
 BLOCK_ROWS = 4096
+SMALL_ROWS = 512
+"""A chunk of so many rows at most is laid out in one buffer: its bytes cost less than the calls that spare a copy."""
 ALIGNMENT = 64
 NO_ZONE = 2  # flag of a (column, block) without zones: text
 HAS_NAN = 1  # flag of a (column, block) whose zones leave NaN out
@@ -40,6 +43,7 @@ _ZONE_DTYPES = {kind: np.dtype(code) for kind, code in (("i", "<i8"), ("u", "<u8
 _HEAD = struct.Struct("<8sIIQQQQIIIIqQqqIIII")
 _TRAILER = struct.Struct("<II8s")
 TRAILER_BYTES = _TRAILER.size
+_CELL_BYTES = 8 + 8 + 4 + 1  # of a (column, block): minimum, maximum, CRC, flag
 _SMALLEST = _HEAD.size + TRAILER_BYTES
 LARGEST_HEADER = 1 << 28
 """Of a chunk of billions of rows. So many bytes are read, at most, on the word of a length that may be damaged."""
@@ -115,6 +119,14 @@ def _disk_order(schema: Schema) -> list[int]:
     return sorted(range(len(schema.fields)), key=lambda index: -schema.fields[index].dtype.itemsize)
 
 
+@cache
+def _alike(schema: Schema) -> list[slice]:
+    """Runs of neighbouring columns of one dtype."""
+    dtypes = [field.dtype for field in schema.fields]
+    starts = [place for place, dtype in enumerate(dtypes) if place == 0 or dtype != dtypes[place - 1]]
+    return [slice(*each) for each in pairwise((*starts, len(dtypes)))]
+
+
 def encode_chunk(
     settings: bytes,
     schema: Schema,
@@ -125,19 +137,26 @@ def encode_chunk(
 ) -> EncodedChunk:
     """Lay out one chunk. ``columns`` are checked ones (see :mod:`fastk.schema.columns`), sorted by ts; none is fine.
 
-    Costs one pass over the data for zones and one for checksums; the columns are referred to, not copied.
+    Costs one pass over the data for zones and one for checksums; the columns are referred to, those of a few rows
+    copied.
     """
-    raw = [column.view(np.uint8) for column in columns]
+    is_small = 0 < len(columns[0]) <= min(SMALL_ROWS, block_rows)
     body: list[Any] = []
+    length = 0
     for index in _disk_order(schema):
-        body.append(raw[index])
-        if filler := padding(raw[index].size, ALIGNMENT):
+        column = columns[index]
+        body.append(column if is_small else column.view(np.uint8))
+        length += column.nbytes
+        if filler := padding(column.nbytes, ALIGNMENT):
             body.append(bytes(filler))
-    block_index = _block_index(columns, raw, block_rows)
-    header = _encode_header(settings, columns, identity, superseded, block_rows, block_index, sum(map(len, body)))
+            length += filler
+    block_index = _block_index(schema, columns, block_rows, is_small)
+    header = _encode_header(settings, columns, identity, superseded, block_rows, block_index, length)
     crc = int.from_bytes(header[-4:], "little")
     buffers = [header, *body, _TRAILER.pack(crc, VERSION, TRAILER_MAGIC)]
-    return EncodedChunk(buffers, crc, sum(map(len, buffers)))
+    if is_small:
+        buffers = [b"".join(buffers)]
+    return EncodedChunk(buffers, crc, len(header) + length + TRAILER_BYTES)
 
 
 def _encode_header(
@@ -146,7 +165,7 @@ def _encode_header(
     identity: ChunkIdentity,
     superseded: Sequence[int],
     block_rows: int,
-    block_index: Iterable[NDArray[Any]],
+    block_index: bytes | bytearray,
     body_length: int,
 ) -> bytes:
     ts = columns[0]
@@ -154,8 +173,8 @@ def _encode_header(
         (
             settings,
             bytes(padding(len(settings), 8)),
-            np.array(superseded, "<u8").tobytes(),
-            *(array.tobytes() for array in block_index),
+            np.array(superseded, "<u8").tobytes() if superseded else b"",
+            block_index,
         )
     )
     length = _HEAD.size + len(variable) + 4
@@ -181,25 +200,40 @@ def _encode_header(
     return sealed(head + variable + bytes(filler))
 
 
-def _block_index(
-    columns: Sequence[NDArray[Any]], raw: Sequence[NDArray[np.uint8]], block_rows: int
-) -> tuple[NDArray[Any], ...]:
-    """First ts, minima, maxima, CRCs and flags of all blocks, in the order of the header; ``raw`` are their bytes."""
+def _block_index(schema: Schema, columns: Sequence[NDArray[Any]], block_rows: int, is_small: bool) -> bytes | bytearray:
+    """First ts, minima, maxima, CRCs and flags of all blocks, in the order of the header.
+
+    Neighbouring columns of one dtype, of a small chunk, are joined to be the blocks of one array: six columns of 64
+    rows then take one call of each kernel, and half the time.
+    """
     blocks = block_count(len(columns[0]), block_rows)
-    shape = (len(columns), blocks)
-    minima, maxima = np.zeros(shape, np.uint64), np.zeros(shape, np.uint64)
-    crcs, flags = np.zeros(shape, np.uint32), np.zeros(shape, np.uint8)
-    # Once a kind of column: a view of another dtype takes half a microsecond.
-    kinds = {column.dtype.kind for column in columns} - {"S"}
-    zones = {kind: (minima.view(_ZONE_DTYPES[kind]), maxima.view(_ZONE_DTYPES[kind])) for kind in kinds}
-    for index, column in enumerate(columns):
-        kernels.active.crc32c_blocks(raw[index], block_rows * column.itemsize, crcs[index])
+    if not blocks:
+        return b""
+    cells = len(columns) * blocks
+    index = bytearray(columns[0][::block_rows].tobytes()) + bytes(cells * _CELL_BYTES)
+    minima = 8 * blocks
+    maxima, crcs = minima + 8 * cells, minima + 16 * cells
+    flags = crcs + 4 * cells
+    for run in _alike(schema) if is_small else [slice(place, place + 1) for place in range(len(columns))]:
+        column = columns[run.start] if run.stop == run.start + 1 else _joined(columns[run])
+        rows = len(columns[0]) if is_small else block_rows
+        first, count = run.start * blocks, (run.stop - run.start) * blocks
+        out = np.frombuffer(index, np.uint32, count, crcs + 4 * first)
+        kernels.active.crc32c_blocks(column.view(np.uint8), rows * column.itemsize, out)
+        flag = np.frombuffer(index, np.uint8, count, flags + first)
         if column.dtype.kind == "S":
-            flags[index] = NO_ZONE
+            flag[:] = NO_ZONE
         else:
-            low, high = zones[column.dtype.kind]
-            write_zones(column, block_rows, low[index], high[index], flags[index])
-    return columns[0][::block_rows], minima, maxima, crcs, flags
+            wide = _ZONE_DTYPES[column.dtype.kind]
+            low = np.frombuffer(index, wide, count, minima + 8 * first)
+            write_zones(column, rows, low, np.frombuffer(index, wide, count, maxima + 8 * first), flag)
+    return index
+
+
+def _joined(columns: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    joined = np.concatenate(columns)
+    joined.setflags(write=False)  # as kernels take them
+    return joined
 
 
 def write_zones(

@@ -16,8 +16,6 @@ import numpy as np
 from fastk.format import names, tables
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from fastk.format.manifest import Manifest
     from fastk.format.tables import LoadTable
 
@@ -58,7 +56,7 @@ def edit(manifest: Manifest, load: LoadTable, removed: tables.Table, added: tabl
     """
     change = TableEdit(manifest.settings.series_id, sequence)
     late = _edit_tables(change, manifest, load, removed, added)
-    inline = _merged(_without(manifest.chunks, removed["chunk_id"]), late)
+    inline = _merged(_without(manifest.chunks, removed), late)
     if inline.size > INLINE_MAX:
         _spill(change, load, inline)
         inline = tables.NO_CHUNKS
@@ -83,7 +81,7 @@ def _edit_tables(
         mine, stored = early[homes == index], None
         if mine.size or _may_hold(leaf, removed):
             stored = load(leaf)
-            kept = _without(stored, removed["chunk_id"])
+            kept = _without(stored, removed)
         if stored is None or (not mine.size and kept.size == stored.size):
             change.leaves.append(leaves[index : index + 1])
         else:
@@ -99,10 +97,10 @@ def _may_hold(leaf: np.void, chunks: tables.Table) -> bool:
     return bool(((chunks["start_ts"] >= leaf["start_ts"]) & (chunks["start_ts"] <= leaf["end_ts"])).any())
 
 
-def _without(stored: tables.Table, removed: NDArray[np.uint64]) -> tables.Table:
+def _without(stored: tables.Table, removed: tables.Table) -> tables.Table:
     if not removed.size or not stored.size:
         return stored
-    return tables.select(stored, np.flatnonzero(~np.isin(stored["chunk_id"], removed)))
+    return tables.select(stored, np.flatnonzero(~np.isin(stored["chunk_id"], removed["chunk_id"])))
 
 
 def _spill(change: TableEdit, load: LoadTable, inline: tables.Table) -> None:

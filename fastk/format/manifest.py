@@ -54,7 +54,9 @@ class Manifest(NamedTuple):
             self.retired.size,
         )
         arrays = (self.leaves, self.retired_table, self.chunks, self.retired)
-        return sealed(b"".join((head, settings, bytes(padding(len(settings), 8)), *(a.tobytes() for a in arrays))))
+        return sealed(
+            b"".join((head, settings, bytes(padding(len(settings), 8)), *(a.tobytes() for a in arrays if a.size)))
+        )
 
 
 def check_manifest(data: bytes, path: str) -> None:

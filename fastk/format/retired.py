@@ -79,8 +79,10 @@ def _split(entries: tables.Table, before: int, content_sequence: int) -> tuple[t
     A chunk without rows stays while its commit is the last one that changed rows: nothing else proves to a rebuild from
     files that the commits before it counted.
     """
+    if not entries.size:  # most often
+        return entries, []
     over = entries["retired_at"] <= before
-    if not np.count_nonzero(over):  # most often
+    if not np.count_nonzero(over):
         return entries, []
     over &= (entries["supersedes"] != tables.Supersedes.ONLY) | (entries["retired_by"] != content_sequence)
     return tables.select(entries, np.flatnonzero(~over)), list(tables.select(entries, np.flatnonzero(over)))

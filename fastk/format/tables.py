@@ -73,6 +73,7 @@ class RetiredKind(IntEnum):
 
 # As plain ints: numpy looks members of an enumeration over for protocols, 3 us each.
 _LAST_KIND, _FIRST_STATE, _LAST_STATE = int(max(ChunkKind)), int(min(ChunkState)), int(max(ChunkState))
+_DELTA, _ACTIVE, _SEALED = int(ChunkKind.DELTA), int(ChunkState.ACTIVE), int(ChunkState.SEALED)
 # So that the rows of a table, and of all tables, are counted in 64 bits.
 _LONGEST_FILE, _MOST_ROWS = 1 << 44, 1 << 56
 _RETIRED_KINDS = frozenset((*ChunkKind, *RetiredKind))
@@ -94,6 +95,7 @@ CHUNK = np.dtype(
         ("reserved", "V4"),
     ]
 )
+_CHUNK_ITEM = struct.Struct("<QqqQQqIIBBBB4x")  # packing takes a tenth of what numpy's assignment of a record does
 LEAF = np.dtype(
     [
         ("table_id", "<u8"),
@@ -130,6 +132,8 @@ def joined(*parts: Table) -> Table:
 
     Joined as bytes: numpy copies structured items field by field, 67 us for 150 chunks against one.
     """
+    if len(parts) == 1:
+        return parts[0]
     filled = [part for part in parts if part.size]
     if len(filled) <= 1:
         return filled[0] if filled else parts[0]
@@ -230,9 +234,8 @@ def chunk_item(
     supersedes: Supersedes = Supersedes.NOTHING,
 ) -> Table:
     """What a chunk table says of a chunk without sidecars: one CHUNK item. ``span`` is its first and last ts."""
-    kind = ChunkKind(identity.kind)
-    entry = np.zeros(1, CHUNK)
-    entry[0] = (
+    state = _ACTIVE if identity.kind == _DELTA else _SEALED
+    packed = _CHUNK_ITEM.pack(
         identity.chunk_id,
         *span,
         rows,
@@ -240,13 +243,12 @@ def chunk_item(
         identity.partition,
         header_crc,
         identity.generation,
-        kind,
-        kind.state,
+        identity.kind,
+        state,
         0,
         supersedes,
-        b"",
     )
-    return entry
+    return np.frombuffer(bytearray(packed), CHUNK)
 
 
 def chunk_name(item: np.void, partition_key: str) -> str:

@@ -58,18 +58,20 @@ class Disk:
 
     def read(self, path: str) -> bytes:
         """The whole content of a file; InvalidData for one larger than 256 MiB, before it is read."""
-        with _Naming(path):
-            descriptor = os.open(path, _READ)
-            try:
-                size = _size(descriptor, path)
-                if size > LARGEST_READ:
-                    raise InvalidData(
-                        f"{path} has more than {LARGEST_READ:,} bytes, which no file of its kind has: it is damaged or "
-                        f"foreign; restore it from a copy"
-                    )
-                return _read_all(descriptor, size)
-            finally:
-                os.close(descriptor)
+        descriptor = os.open(path, _READ)
+        try:
+            size = _size(descriptor, path)
+            if size > LARGEST_READ:
+                raise InvalidData(
+                    f"{path} has more than {LARGEST_READ:,} bytes, which no file of its kind has: it is damaged or "
+                    f"foreign; restore it from a copy"
+                )
+            return _read_all(descriptor, size)
+        except OSError as error:
+            _name(error, path)
+            raise
+        finally:
+            os.close(descriptor)
 
     def map(self, path: str, length: int | None = None) -> NDArray[np.uint8]:
         """A file as a read-only array. InvalidData if its size is not ``length`` (a shorter one would be a SIGBUS).
@@ -142,16 +144,16 @@ class Disk:
 
     def _write(self, path: str, buffers: Sequence[Any], how: int) -> int:
         """Write a file and return its descriptor; on failure neither is left behind."""
-        with _Naming(path):
-            descriptor = os.open(path, _CREATE | how, 0o644)
-            try:
-                _write_all(descriptor, buffers)
-            except BaseException:
-                os.close(descriptor)
-                with suppress(OSError):
-                    os.unlink(path)
-                raise
-            return descriptor
+        descriptor = os.open(path, _CREATE | how, 0o644)
+        try:
+            _write_all(descriptor, buffers)
+        except BaseException as error:
+            os.close(descriptor)
+            with suppress(OSError):
+                os.unlink(path)
+            _name(error, path)
+            raise
+        return descriptor
 
     def _finish(self, descriptor: int, path: str, sync: bool) -> None:
         if sync:
@@ -202,12 +204,11 @@ class Disk:
         """Make the names in a folder durable."""
         if sys.platform == "win32":  # folders cannot be synced there
             return
-        with _Naming(path):
-            descriptor = os.open(path, _READ)
-            try:
-                _sync(descriptor, path)
-            finally:
-                os.close(descriptor)
+        descriptor = os.open(path, _READ)
+        try:
+            _sync(descriptor, path)
+        finally:
+            os.close(descriptor)
 
     def make_folder(self, path: str) -> bool:
         """Create one folder; False if it is there already."""
@@ -289,6 +290,16 @@ class Disk:
         """Whether this is a symbolic link."""
         return os.path.islink(path)
 
+    def find_link(self, paths: Sequence[str]) -> str | None:
+        """The first of some paths that is a symbolic link; None if none is."""
+        for path in paths:
+            try:
+                if stat.S_ISLNK(os.lstat(path).st_mode):
+                    return path
+            except OSError:
+                continue
+        return None
+
     def is_folder(self, path: str) -> bool:
         """Whether this is a folder."""
         return os.path.isdir(path)
@@ -327,7 +338,7 @@ def _entry(found: os.DirEntry[str]) -> Entry:
 
 
 class _Naming:
-    """Give errors of descriptors the path that they lack. As a class it costs a third of what a generator does."""
+    """Give errors of descriptors the path that they lack."""
 
     __slots__ = ("_path",)
 
@@ -338,8 +349,12 @@ class _Naming:
         return
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = self._path
+        _name(error, self._path)
+
+
+def _name(error: BaseException | None, path: str) -> None:
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = path
 
 
 def _size(descriptor: int, path: str) -> int:

@@ -13,8 +13,12 @@ import os
 import re
 import sys
 import time
+from functools import lru_cache
 
 from fastk.errors import InvalidData, LockTimeout
+
+if sys.platform != "win32":
+    import fcntl
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 _FIRST_WAIT, _LONGEST_WAIT = 0.0005, 0.05
@@ -34,9 +38,8 @@ class FileLock:
         self._descriptor = _open(path)
         try:
             self._acquire(timeout)
-            self.crashes = self._count_crashes()
-            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            self._write_text(f"pid {os.getpid()} since {now}: {' '.join(sys.argv)[:200]}")
+            self.crashes = _count_crashes(self._read_text())
+            self._write_text(_text_while_held(self.crashes, self._pid, int(time.time())))
         except BaseException:
             os.close(self._descriptor)  # frees the lock, too
             raise
@@ -52,12 +55,14 @@ class FileLock:
             return
         self.crashes += leftovers
         try:
-            self._write_text("")
+            self._write_text(_text(self.crashes, ""))
         finally:
             _unlock(self._descriptor)
             os.close(self._descriptor)
 
     def _acquire(self, timeout: float) -> None:
+        if _try_lock(self._descriptor):
+            return
         deadline, wait = time.monotonic() + timeout, _FIRST_WAIT
         while not _try_lock(self._descriptor):
             if time.monotonic() >= deadline:
@@ -68,30 +73,45 @@ class FileLock:
             time.sleep(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
 
-    def _read_text(self) -> str:
+    def _read_text(self) -> bytes:
         try:
-            return os.pread(self._descriptor, _TEXT_BYTES, 0).decode(errors="replace")
+            return os.pread(self._descriptor, _TEXT_BYTES, 0)
         except OSError:  # information only
-            return ""
+            return b""
 
-    def _count_crashes(self) -> int:
-        """Holders so far that did not release; the last one is among them if its text still stands."""
-        text = self._read_text()
-        found = _COUNT.match(text)
-        return (int(found[1]) if found else 0) + bool(_holder(text))
-
-    def _write_text(self, holder: str) -> None:
+    def _write_text(self, text: bytes) -> None:
         # Overwritten in place: to cut the file first makes ext4 flush it at close, which costs a millisecond.
-        text = f"crashes {self.crashes}\n{holder}".encode(errors="replace")[: _TEXT_BYTES - 1]
         try:
-            os.pwrite(self._descriptor, text.ljust(_TEXT_BYTES - 1) + b"\n", 0)
+            os.pwrite(self._descriptor, text, 0)
         except OSError:  # a full disk must not keep a writer from deleting
             return
 
 
-def _holder(text: str) -> str:
+# The texts of one writer repeat themselves, and making or reading one takes as long as the system's calls for the lock.
+
+
+@lru_cache(8)
+def _text(crashes: int, holder: str) -> bytes:
+    text = f"crashes {crashes}\n{holder}".encode(errors="replace")[: _TEXT_BYTES - 1]
+    return text.ljust(_TEXT_BYTES - 1) + b"\n"
+
+
+@lru_cache(8)
+def _text_while_held(crashes: int, pid: int, second: int) -> bytes:
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(second))
+    return _text(crashes, f"pid {pid} since {now}: {' '.join(sys.argv)[:200]}")
+
+
+@lru_cache(8)
+def _count_crashes(text: bytes) -> int:
+    """Holders so far that did not release; the last one is among them if its text still stands."""
+    found = _COUNT.match(text.decode(errors="replace"))
+    return (int(found[1]) if found else 0) + bool(_holder(text))
+
+
+def _holder(text: bytes) -> str:
     """Who holds the lock, by its text; empty where the last holder released it."""
-    return text.partition("\n")[2].strip()
+    return text.decode(errors="replace").partition("\n")[2].strip()
 
 
 def _open(path: str) -> int:
@@ -107,8 +127,6 @@ def _open(path: str) -> int:
 
 
 def _try_lock(descriptor: int) -> bool:
-    import fcntl
-
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -117,6 +135,4 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _unlock(descriptor: int) -> None:
-    import fcntl
-
     fcntl.flock(descriptor, fcntl.LOCK_UN)

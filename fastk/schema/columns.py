@@ -36,13 +36,16 @@ def to_columns(data: Any, settings: SeriesSettings, *, decoded: bool = False, zo
     """
     named = _by_name(data, settings)
     decoded = decoded and not _is_rows(data)  # rows of a store hold stored integers, whatever is said of other forms
-    columns = [
-        _to_column(named[field.name], field, settings, decoded, zoneless_is_utc) for field in settings.schema.fields
-    ]
+    columns = []
+    for field in settings.schema.fields:
+        values = named[field.name]
+        if not _is_as_stored(values, field, decoded):
+            values = _to_column(values, field, settings, decoded, zoneless_is_utc)
+        columns.append(read_only(values))
     if len(set(map(len, columns))) > 1:
         lengths = dict(zip(settings.schema.names, map(len, columns), strict=True))
         raise InvalidInput(f"the columns differ in length: {lengths}")
-    return [read_only(column) for column in columns]
+    return columns
 
 
 def _by_name(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
@@ -58,9 +61,9 @@ def _by_name(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
             named_columns["ts"] = exact_cast(named_columns["ts"], np.dtype(np.int64), f"{settings.key} column 'ts'")
         return named_columns
     named = _as_mapping(data, settings)
-    missing = [name for name in names if name not in named]
-    unknown = [name for name in named if name not in names]
-    if missing or unknown:
+    if named.keys() != settings.schema.index.keys():
+        missing = [name for name in names if name not in named]
+        unknown = [name for name in named if name not in names]
         raise InvalidInput(
             f"{settings.key} takes the columns {', '.join(names)}; missing: {', '.join(missing) or '-'}; "
             f"unknown: {', '.join(map(str, unknown)) or '-'}"
@@ -71,7 +74,7 @@ def _by_name(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
 def _as_mapping(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
     if isinstance(data, np.ndarray):
         return {name: data[name] for name in data.dtype.names or ()}
-    if isinstance(data, Mapping):
+    if isinstance(data, (dict, Mapping)):  # the first of them without the questions that an abstract class asks
         return data
     if _is_rows(data):
         return _from_rows(data, settings)
@@ -128,8 +131,6 @@ def _from_records(records: Sequence[Any], settings: SeriesSettings) -> Mapping[s
 def _to_column(
     values: Any, field: Field, settings: SeriesSettings, decoded: bool, zoneless_is_utc: bool
 ) -> NDArray[Any]:
-    if _is_as_stored(values, field, decoded):
-        return values
     if field.name == "ts":
         return _to_ts(values, settings, zoneless_is_utc)
     what = f"{settings.key} column {field.name!r}"

@@ -47,13 +47,10 @@ class NotBelow(ScalarPredicateExpr):
 
     __slots__ = ("low",)
 
+    negated = True  # said of the values that do not match
+
     def __init__(self, low: float) -> None:
         self.low = low
-
-    @property
-    def negated(self) -> bool:
-        """Said of the values that do not match."""
-        return True
 
     def intervals(self) -> list[Interval]:
         """All values below."""

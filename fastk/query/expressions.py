@@ -49,10 +49,10 @@ class ScalarPredicateExpr:
     InSet: ClassVar[type[InSet]]
     NotInSet: ClassVar[type[NotInSet]]
 
-    @property
-    def negated(self) -> bool:
-        """Whether the rows outside of the intervals are the ones that match."""
-        return False
+    negated: ClassVar[bool] = False
+    """Whether the rows outside of the intervals are the ones that match."""
+    numbers: NDArray[Any] | None = None
+    """The values of a large set as one array; None for all else."""
 
     def check(self) -> None:
         """InvalidInput if the condition contradicts itself, as far as that shows without a column."""
@@ -79,10 +79,7 @@ class Ne(ScalarPredicateExpr):
 
     value: Any
 
-    @property
-    def negated(self) -> bool:
-        """Always."""
-        return True
+    negated: ClassVar[bool] = True
 
     def intervals(self) -> list[Interval]:
         """The one value."""
@@ -187,10 +184,7 @@ class InSet(ValuesOf):
 class NotInSet(ValuesOf):
     """Values that are not among ``values``; all if those are none."""
 
-    @property
-    def negated(self) -> bool:
-        """Always."""
-        return True
+    negated: ClassVar[bool] = True
 
 
 for _form in (Eq, Ne, Gt, Gte, Lt, Lte, Between, InSet, NotInSet):

@@ -223,7 +223,8 @@ class Series:
             check_order(start, end)
             start, end = (None if time is None else self._ts(time) for time in (start, end))
             check_order(start, end)
-        return where(self._reader.snapshot, column, predicate, *self._bounds(start, end, closed), plan)
+        snapshot = self._reader.pinned or self._reader.pin()
+        return where(snapshot, column, predicate, *self._bounds(start, end, closed), plan)
 
     def query_capabilities(self, column: str) -> ScalarQueryCapabilities:
         """Whether all chunks should have a zone map and a value index of a column, as the manifest tells it."""

@@ -41,11 +41,20 @@ class Kernels(Protocol):
     def find(self, ts: Int64Array, key: int, /) -> int:
         """First row of sorted `ts` with ts == key, -1 if there is none. O(log n)."""
 
+    def find_many(self, ts: Int64Array, keys: Int64Array, out: Int64Array, /) -> None:
+        """Write to out[i] the first row of sorted `ts` with ts == keys[i], -1 if there is none. O(k log n)."""
+
     def lower_bounds(self, ts: Int64Array, keys: Int64Array, out: Int64Array, /) -> None:
         """Write to out[i] the first row of sorted `ts` with ts >= keys[i], len(ts) if there is none. O(k log n)."""
 
     def upper_bounds(self, ts: Int64Array, keys: Int64Array, out: Int64Array, /) -> None:
         """Write to out[i] the first row of sorted `ts` with ts > keys[i], len(ts) if there is none. O(k log n)."""
+
+    def group_order(self, groups: Int64Array, count: int, out: Int64Array, /) -> None:
+        """Write to int64 `out` which items are of group 0, then those of group 1 and so on, each in their order.
+
+        0 <= groups[i] < count. O(n + count).
+        """
 
     def take(self, column: Column, rows: Int64Array, targets: Int64Array, out: Column, /) -> None:
         """Set out[targets[i]] = column[rows[i]] for every i; `out` has the column's dtype, `targets` repeat nothing.

@@ -16,7 +16,7 @@ if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
     from ..plain.merge import interleave, merge
-    from ..plain.search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
+    from ..plain.search import bounds, copy_ranges, find, find_many, group_order, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
     from ..plain.zones import zones
 else:
@@ -27,7 +27,7 @@ else:
     from .interleave import interleave
     from .matrix import gather, spread
     from .merge import merge
-    from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
+    from .search import bounds, copy_ranges, find, find_many, group_order, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan
     from .zones import zones
 
@@ -43,9 +43,11 @@ __all__ = [
     "equal",
     "find",
     "find_indexed",
+    "find_many",
     "first_disorder",
     "fnv1a",
     "gather",
+    "group_order",
     "index_bounds",
     "interleave",
     "intersect",

@@ -7,7 +7,7 @@ from numba import types
 
 from ..interface import Column, Int64Array
 from ..plain import search as plain
-from .bits import either
+from .bits import clear, either, workspace
 from .compile import KernelByDtype, array_type, kernel, part, point_kernel
 
 # Keys searched side by side: their loads overlap, and the bounds of a block stay in the first-level cache.
@@ -88,6 +88,34 @@ def lower_bounds(ts: Int64Array, keys: Int64Array, out: Int64Array) -> None:
 def upper_bounds(ts: Int64Array, keys: Int64Array, out: Int64Array) -> None:
     """Write to int64 out[i] the first row of sorted int64 `ts` with ts > keys[i]."""
     _all_bounds(ts, keys, True, out)
+
+
+@kernel
+def find_many(ts: Int64Array, keys: Int64Array, out: Int64Array) -> None:
+    """Write to int64 out[i] the first row of sorted int64 `ts` with ts == keys[i], -1 if there is none."""
+    for start in range(0, len(keys), _KEY_BLOCK):
+        stop = min(start + _KEY_BLOCK, len(keys))
+        _block_bounds(ts, keys[start:stop], False, out[start:stop])
+        for index in range(start, stop):  # what was just compared is still in the first-level cache
+            row = out[index]
+            out[index] = row if row < len(ts) and ts[np.uint64(row)] == keys[index] else -1
+
+
+@kernel
+def group_order(groups: Int64Array, count: int, out: Int64Array) -> None:
+    """Write to int64 out the items of group 0, then those of group 1 and so on: a counting sort."""
+    places = workspace(count, np.int64(0))
+    clear(places)
+    for item in range(len(groups)):
+        places[np.uint64(groups[item])] += 1
+    behind = 0
+    for group in range(count):
+        behind += places[group]
+        places[group] = behind - places[group]
+    for item in range(len(groups)):
+        place = np.uint64(groups[item])
+        out[np.uint64(places[place])] = item
+        places[place] += 1
 
 
 def _take(column: Column, rows: Int64Array, targets: Int64Array, out: Column) -> None:

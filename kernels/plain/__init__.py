@@ -7,7 +7,7 @@ from .indexed import chain, find_indexed, pick
 from .matrix import align, bundle, carry_forward, equal, gather, intersect, spread, unite
 from .merge import interleave, merge
 from .order import first_disorder
-from .search import bounds, copy_ranges, find, lower_bounds, take, upper_bounds
+from .search import bounds, copy_ranges, find, find_many, group_order, lower_bounds, take, upper_bounds
 from .selection import compact, index_bounds, mark, prune, scan
 from .sequence import sequence_breaks
 from .zones import zones
@@ -24,9 +24,11 @@ __all__ = [
     "equal",
     "find",
     "find_indexed",
+    "find_many",
     "first_disorder",
     "fnv1a",
     "gather",
+    "group_order",
     "index_bounds",
     "interleave",
     "intersect",

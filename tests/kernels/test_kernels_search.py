@@ -163,3 +163,21 @@ def test_copy_ranges(kernels: Kernels, dtype: np.dtype[Any], longest: int, count
         expected[offset : offset + length] = column[lo : lo + length]
     kernels.copy_ranges(column, int64(los), int64(los + lengths), int64(offsets), out)
     assert out.tobytes() == expected.tobytes()
+
+
+@both
+@examples
+@given(ts=st.lists(INT64, max_size=80).map(sorted), keys=st.lists(INT64, max_size=150))
+def test_the_first_row_of_each_key(kernels: Kernels, ts: list[int], keys: list[int]) -> None:
+    out = np.full(len(keys) + 1, 99)
+    kernels.find_many(int64(ts), int64(keys), out[:-1])
+    assert out.tolist() == [*(ts.index(key) if key in ts else -1 for key in keys), 99]
+
+
+@both
+@examples
+@given(groups=st.lists(st.integers(0, 9), max_size=80), more=st.sampled_from([1, 5, 70_000]))
+def test_items_by_their_group_in_their_order(kernels: Kernels, groups: list[int], more: int) -> None:
+    out = np.full(len(groups) + 1, 99)
+    kernels.group_order(int64(groups), max(groups, default=0) + more, out[:-1])
+    assert out.tolist() == [*sorted(range(len(groups)), key=groups.__getitem__), 99]

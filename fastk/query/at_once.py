@@ -122,7 +122,6 @@ class ChunksAtOnce:
 
 
 def opened(
-    kind: type[Opened],
     snapshot: Snapshot,
     column: int,
     start: int,
@@ -131,7 +130,7 @@ def opened(
 ) -> Opened | None:
     """The chunks that touch a window, opened before or now; None where ``make`` has a reason not to open them."""
     known = snapshot.chunks.maps.derived
-    key = snapshot.settings.series_id, column, kernels.loaded(), kind  # what one implementation packs is its own
+    key = snapshot.settings.series_id, column, kernels.loaded(), make  # what one implementation packs is its own
     chunks: Opened | None = known.get(key)
     if chunks is not None and chunks.serves(snapshot, start, end):
         return chunks

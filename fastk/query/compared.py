@@ -111,7 +111,7 @@ def compared_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: in
     """
     if not 0 < values.ranges <= _MOST_RANGES:
         return None
-    return opened(ComparedChunks, snapshot, column, start, end, _open)
+    return opened(snapshot, column, start, end, _open)
 
 
 def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> ComparedChunks | None:

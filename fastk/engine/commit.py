@@ -117,7 +117,7 @@ class Commit:
         any.
         """
         self._plan_tables(grace_ms)
-        waves = retired.removal_waves(self._gone.expired) if self._gone.expired else []
+        waves = retired.removal_waves(self._gone.expired)
         self._unlinked = bool(waves)
         if waves:
             settings = self.old.settings

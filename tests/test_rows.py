@@ -376,6 +376,8 @@ def test_rows_become_one_array_and_are_not_pickled(klines):
     assert np.array_equal(np.asarray(rows), rows.to_numpy())
     with pytest.raises(TypeError, match="to_numpy"):
         pickle.dumps(rows)
+    with pytest.raises(TypeError, match="to_numpy"):
+        pickle.dumps(klines.where("close", fastk.Gte(0)))
 
 
 def test_a_representation_never_fails():

@@ -1,11 +1,12 @@
 """An append goes a short way where it can. What it leaves on disk is what the long way leaves, byte for byte."""
 
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 from builders import DAY, HOUR, JANUARY, MINUTE, bars, contents, temporary_folder
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from support import operations
@@ -30,6 +31,7 @@ CHANGES = (
     "append",
     "leave a gap",
     "next day",
+    "over midnight",
     "put before",
     "put",
     "delete the end",
@@ -46,7 +48,9 @@ def change(store, what, after):
     """One change of the series, whose last ts was ``after``; the last ts that it may have now."""
     series = store.series(KEY)
     start = after + {"leave a gap": HOUR, "next day": DAY}.get(what, MINUTE)
-    if what in ("append", "leave a gap", "next day"):
+    if what == "over midnight":
+        start = -(-(start + MINUTE) // DAY) * DAY - MINUTE
+    if what in ("append", "leave a gap", "next day", "over midnight"):
         series.append(bars(start, 3))
     elif what == "put":
         series.put(bars(start, 3))
@@ -86,7 +90,7 @@ def files_behind(root, changes):
 @pytest.mark.slow
 @given(st.lists(st.sampled_from(CHANGES), max_size=9))
 @example(["append", "append", "merge", "append", "delete the end", "append", "next day", "append"])
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40)
 def test_appends_leave_what_planned_ones_leave(tmp_path_factory, changes):
     short, long = (tmp_path_factory.mktemp(name) for name in ("short", "long"))
     found = files_behind(short, changes)
@@ -103,8 +107,63 @@ def test_the_second_append_to_a_partition_goes_the_short_way(tmp_path):
         return taken[-1]
 
     with mock.patch.object(SeriesEdit, "append_behind", watched):
-        files_behind(tmp_path, ["append", "append", "leave a gap", "next day", "append", "put before", "append"])
-    assert taken == [False, True, True, False, True, False]
+        files_behind(
+            tmp_path,
+            [
+                "append",
+                "append",
+                "leave a gap",
+                "next day",
+                "append",
+                "over midnight",
+                "append",
+                "put before",
+                "append",
+            ],
+        )
+    assert taken == [False, True, True, False, True, False, True, False]
+
+
+@pytest.fixture
+def series(tmp_path):
+    """A series whose next append goes the short way."""
+    with fastk.FastKStore.open(tmp_path / "store") as store:
+        series = store.register_series(KEY, fastk.KLINE, timeframe_ms=MINUTE)
+        series.append(bars(JANUARY, 3))
+        yield series
+
+
+def test_a_manifest_that_is_damaged_between_two_appends_is_refused(series):
+    path = Path(series._reader.files.manifest)
+    sound = path.read_bytes()
+    for place in range(0, len(sound), 3):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 1]) + sound[place + 1 :])
+        with pytest.raises((fastk.InvalidData, fastk.UnsupportedVersion)):
+            series.append(bars(JANUARY + HOUR, 1))
+    path.write_bytes(sound)
+    assert series.append(bars(JANUARY + HOUR, 1)).chunks == 1
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_a_link_that_is_planted_between_two_appends_is_refused(series, tmp_path, depth):
+    place = Path(series._reader.files.chunks)
+    for _ in range(depth):
+        place = place.parent
+    place.rename(tmp_path / "outside")
+    place.symlink_to(tmp_path / "outside")
+    before = contents(tmp_path / "outside")
+    with pytest.raises(fastk.InvalidData, match=f"{place} is a symbolic link"):
+        series.append(bars(JANUARY + HOUR, 1))
+    assert contents(tmp_path / "outside") == before
+
+
+def test_rows_that_another_writer_appended_in_between_are_in_the_way(series, tmp_path):
+    with fastk.FastKStore.open(tmp_path / "store") as other:
+        other.series(KEY).append(bars(JANUARY + HOUR, 1))
+    with pytest.raises(fastk.InvalidInput, match="overlap"):
+        series.append(bars(JANUARY + HOUR, 1))
+    assert series.append(bars(JANUARY + 2 * HOUR, 1)).chunks == 1
+    assert len(series) == 5
 
 
 def append_behind_the_last(store):

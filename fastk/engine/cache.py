@@ -39,14 +39,14 @@ def default_budget() -> int:
 class MapCache:
     """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction.
 
-    ``derived`` is for what was made of several maps and keeps them alive, by series id, column, kernels and kind: it is
-    emptied as soon as any map is let go. ``held`` are chunks that sessions keep mapped beyond that, as long as these
+    ``derived`` is for what was made of several maps and keeps them alive, by series id, column, kernels and maker: it
+    is emptied as soon as any map is let go. ``held`` are chunks that sessions keep mapped beyond that, as long as these
     live.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.derived: dict[tuple[int, int, Any, type], Any] = {}
+        self.derived: dict[tuple[int, int, Any, Any], Any] = {}
         self.held: WeakSet[Any] = WeakSet()
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
         self._lock = allocate_lock()

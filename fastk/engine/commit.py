@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from fastk.engine.edit import SeriesEdit
     from fastk.engine.files import SeriesFiles
-    from fastk.engine.snapshot import Snapshot
     from fastk.io.disk import Disk
     from fastk.keys import SeriesKey
 
@@ -41,8 +40,7 @@ class Commit:
     """The next state of one series.
 
     ``created`` are the files that nothing names so far, ``unsynced`` those that have to become durable, ``removed`` the
-    chunks that it takes out, and ``chunk_count`` is how many chunks with rows it writes. ``next`` is the state that it
-    makes, for the writer to keep.
+    chunks that it takes out, ``chunk_count`` is how many chunks with rows it writes, ``last_chunk`` the last.
     """
 
     def __init__(self, disk: Disk, edit: SeriesEdit, sequence: int, now: int) -> None:
@@ -51,7 +49,6 @@ class Commit:
         self.created: list[str] = []
         self.unsynced: list[str] = []
         self.sequence = sequence
-        self.next: Snapshot
         self._disk = disk
         self._edit = edit
         self._now = now
@@ -120,7 +117,7 @@ class Commit:
         any.
         """
         self._plan_tables(grace_ms)
-        waves = retired.removal_waves(self._gone.expired) if self._gone.expired else []
+        waves = retired.removal_waves(self._gone.expired)
         self._unlinked = bool(waves)
         if waves:
             settings = self.old.settings

@@ -354,29 +354,30 @@ class Writer:
 
     def _carry_out(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> None:
         try:
-            self._write(commits, grace_ms)
+            made = self._write(commits, grace_ms)
             for commit in commits.values():
                 self._publish(commit.files, commit.created)
             self._disk.sync_folders([commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
-                reader.move(commit.next, commit.data, commit.removed)
+                reader.move(made[reader], commit.data, commit.removed)
         except BaseException:
             self._gate.leave_files()  # or a manifest that is not durable
             self._remove_unnamed([path for commit in commits.values() for path in commit.created])
             raise
 
-    def _write(self, following: dict[SeriesReader, Commit], grace_ms: int) -> None:
-        """Everything before the rename, each step for all series."""
-        commits = following.values()
-        for commit in commits:
+    def _write(self, commits: dict[SeriesReader, Commit], grace_ms: int) -> dict[SeriesReader, Snapshot]:
+        """Everything before the rename, each step for all series; gives the states that the renames will make."""
+        for commit in commits.values():
             commit.write_chunks()
-        for commit in commits:
+        for commit in commits.values():
             commit.remove_expired(grace_ms, self._before_removal)
-        for reader, commit in following.items():
+        made = {}
+        for reader, commit in commits.items():
             commit.write_manifest()
-            commit.next = reader.following(commit.manifest, commit.last_chunk)
-        self._disk.sync_files([path for commit in commits for path in commit.unsynced])
-        self._disk.sync_folders([commit.files.chunks for commit in commits if commit.changes_chunk_names])
+            made[reader] = reader.following(commit.manifest, commit.last_chunk)
+        self._disk.sync_files([path for commit in commits.values() for path in commit.unsynced])
+        self._disk.sync_folders([commit.files.chunks for commit in commits.values() if commit.changes_chunk_names])
+        return made
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:
         """The commit point.

@@ -73,7 +73,7 @@ class RetiredKind(IntEnum):
 
 # As plain ints: numpy looks members of an enumeration over for protocols, 3 us each.
 _LAST_KIND, _FIRST_STATE, _LAST_STATE = int(max(ChunkKind)), int(min(ChunkState)), int(max(ChunkState))
-_DELTA, _ACTIVE, _SEALED = int(ChunkKind.DELTA), int(ChunkState.ACTIVE), int(ChunkState.SEALED)
+_STATES = tuple(int(kind.state) for kind in ChunkKind)
 # So that the rows of a table, and of all tables, are counted in 64 bits.
 _LONGEST_FILE, _MOST_ROWS = 1 << 44, 1 << 56
 _RETIRED_KINDS = frozenset((*ChunkKind, *RetiredKind))
@@ -234,7 +234,6 @@ def chunk_item(
     supersedes: Supersedes = Supersedes.NOTHING,
 ) -> Table:
     """What a chunk table says of a chunk without sidecars: one CHUNK item. ``span`` is its first and last ts."""
-    state = _ACTIVE if identity.kind == _DELTA else _SEALED
     packed = _CHUNK_ITEM.pack(
         identity.chunk_id,
         *span,
@@ -244,7 +243,7 @@ def chunk_item(
         header_crc,
         identity.generation,
         identity.kind,
-        state,
+        _STATES[identity.kind],
         0,
         supersedes,
     )

@@ -61,8 +61,6 @@ class FileLock:
             os.close(self._descriptor)
 
     def _acquire(self, timeout: float) -> None:
-        if _try_lock(self._descriptor):
-            return
         deadline, wait = time.monotonic() + timeout, _FIRST_WAIT
         while not _try_lock(self._descriptor):
             if time.monotonic() >= deadline:

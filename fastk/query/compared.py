@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 # On average. Comparing so many takes 0.5 us, and up to 6 where all match; a chunk searched by itself takes 8.
 _MOST_ROWS_A_CHUNK = 4_096
 _FEWEST_CHUNKS = 3
+# In all: a query takes four bytes of room for each, of which it touches those of rows that match.
+_MOST_ROWS = 1 << 22
+# Of the chunks numpy must have to compare one in so many: the rest it takes sooner one by one, as views.
+_FEWEST_COMPARED = 8
 _MOST_RANGES = 8
 
 
@@ -80,7 +84,7 @@ class ComparedChunks(ChunksAtOnce):
         self._kernels.prune(self._least, self._greatest, self._has_nan, *values.wide, values.negated, verdicts)
         sizes = high_rows - low_rows
         undecided = (verdicts == SOME) & (sizes > 0)
-        if self._kernels is kernels.plain and 8 * np.count_nonzero(undecided) < stop - first:
+        if self._kernels is kernels.plain and _FEWEST_COMPARED * np.count_nonzero(undecided) < stop - first:
             return None
         if self._column not in self._verified:
             self._verify_windows(undecided, low_rows, high_rows)
@@ -111,11 +115,12 @@ def compared_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: in
     """
     if not 0 < values.ranges <= _MOST_RANGES:
         return None
-    return opened(ComparedChunks, snapshot, column, start, end, _open)
+    return opened(snapshot, column, start, end, _open)
 
 
 def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> ComparedChunks | None:
-    if len(refs) < _FEWEST_CHUNKS or sum(ref.rows for ref in refs) > _MOST_ROWS_A_CHUNK * len(refs):
+    most = min(_MOST_ROWS_A_CHUNK * len(refs), _MOST_ROWS)
+    if len(refs) < _FEWEST_CHUNKS or sum(ref.rows for ref in refs) > most:
         return None
     if not all(snapshot.open_chunk(*ref).columns[column].flags.c_contiguous for ref in refs):
         return None  # of rows as the original wrote them, columns are made when they are read

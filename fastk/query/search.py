@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
     from fastk.query.chunk_search import Answer
     from fastk.query.expressions import ScalarPredicateExpr
-    from fastk.query.planner import PlanName
+    from fastk.query.indexed import IndexedChunks
+    from fastk.query.planner import Costs, PlanName
     from fastk.query.stats import Tally
+    from fastk.query.values import ValueSet
 
     class Found(ColumnSource, Protocol):
         """The rows that a query found, as a source of columns."""
@@ -45,20 +47,27 @@ def search(
     """
     values = value_set(predicate, snapshot.settings, column)
     costs = COMPILED if kernels.load_when_worth() is not kernels.plain else NUMPY
-    found: Found | None = None
-    indexed = compared = None
+    indexed, found = None, None
     if plan == "auto" and start <= end:
-        indexed = indexed_chunks(snapshot, column, values, start, end)
-        found = None if indexed is None else indexed.find(values, start, end, costs)
-        if found is None:
-            compared = compared_chunks(snapshot, column, values, start, end)
-            found = None if compared is None else compared.find(values, start, end)
+        indexed, found = _at_once(snapshot, column, values, start, end, costs)
     if found is None:
         task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=indexed is not None)
         found = _by_chunk(snapshot, task, start, end)
     if costs is NUMPY:
         miss_kernels(found.tally)
     return found
+
+
+def _at_once(
+    snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int, costs: Costs
+) -> tuple[IndexedChunks | None, Found | None]:
+    """The chunks if all have an index worth asking, and the rows if one look into all chunks is the way to them."""
+    indexed = indexed_chunks(snapshot, column, values, start, end)
+    found: Found | None = None if indexed is None else indexed.find(values, start, end, costs)
+    if found is None:
+        compared = compared_chunks(snapshot, column, values, start, end)
+        found = None if compared is None else compared.find(values, start, end)
+    return indexed, found
 
 
 def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> Selection:

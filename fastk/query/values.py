@@ -176,11 +176,7 @@ def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pai
     least, greatest = _integer_limits(dtype)
     for low, high, open_low, open_high in intervals:
         first = least if low is UNBOUNDED else _integer(low, greatest) + open_low
-        last = (
-            greatest
-            if high is UNBOUNDED
-            else (first - open_low if high is low else _integer(high, greatest)) - open_high
-        )
+        last = greatest if high is UNBOUNDED else _integer(high, greatest) - open_high
         if first <= last and first <= greatest and last >= least:
             ranges.append((first if first > least else least, last if last < greatest else greatest))
     return _merged(ranges, 1)

@@ -61,9 +61,9 @@ def _by_name(data: Any, settings: SeriesSettings) -> Mapping[str, Any]:
             named_columns["ts"] = exact_cast(named_columns["ts"], np.dtype(np.int64), f"{settings.key} column 'ts'")
         return named_columns
     named = _as_mapping(data, settings)
-    if named.keys() != settings.schema.index.keys():
-        missing = [name for name in names if name not in named]
-        unknown = [name for name in named if name not in names]
+    missing = [name for name in names if name not in named]
+    unknown = [name for name in named if name not in names]
+    if missing or unknown:
         raise InvalidInput(
             f"{settings.key} takes the columns {', '.join(names)}; missing: {', '.join(missing) or '-'}; "
             f"unknown: {', '.join(map(str, unknown)) or '-'}"

@@ -133,7 +133,8 @@ def _widened(builder: Any, value: Any, kind: int, shift: Any, wide: Any) -> Any:
 
 def _repeated(module: Any, times: int) -> Any:
     """What tells LLVM how often to write out a loop's body."""
-    count = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.count"), ir.IntType(32)(times)])
+    count = module.add_metadata(["llvm.loop.unroll.count", ir.IntType(32)(times)])
+    # Not by add_metadata: it gives equal ones once, and each loop needs its own.
     loop = ir.MDValue(module, (count,), name=str(len(module.metadata)))
     loop.operands = loop, count  # LLVM knows a loop by a node that names itself first
     return loop

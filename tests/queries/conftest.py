@@ -6,8 +6,6 @@ from builders import use_kernels
 from fastk.query import chunk_search, compared, indexed, planner
 
 AT_ONCE = "at once"
-
-
 COMPARED = "compared"
 
 

@@ -108,6 +108,16 @@ def test_every_state_has_its_own_rows(series):
     assert len(kept.plain) == 22
 
 
+def test_a_series_that_moves_before_each_query_is_searched_chunk_by_chunk(series, built):
+    assert len(found(series, Eq(60))) == 2
+    for count in range(1, 4):
+        series.append(columns_of([CHUNKS * HOUR + count], [60]))
+        assert len(found(series, Eq(60))) == 2 + count
+    assert built == [CHUNKS]
+    assert len(found(series, Eq(60))) == 5
+    assert built == [CHUNKS, CHUNKS + 3]
+
+
 def damage(store, hour):
     """Change a byte of one value of the column that has no sidecars."""
     path = sorted(Path(store.root).rglob("*.chunk"))[hour]

@@ -46,7 +46,7 @@ class MapCache:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.derived: dict[tuple[int, int, Any, Any], Any] = {}
+        self.derived: dict[tuple[Any, ...], Any] = {}
         self.held: WeakSet[Any] = WeakSet()
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
         self._lock = allocate_lock()

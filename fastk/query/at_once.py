@@ -6,43 +6,44 @@ kernels, however many chunks there are.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 
 from fastk import kernels
-from fastk.errors import FastKError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import TypeVar
 
     from numpy.typing import NDArray
 
     from fastk.engine.chunk_index import ChunkRef
+    from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
     Opened = TypeVar("Opened", bound="ChunksAtOnce")
 
 
-# Windows that move about open the chunks between them as well, as far as those span so many windows: each is opened
-# once then, which takes some microseconds.
-_MOST_WINDOWS = 16
+# Rows of so few chunks keep all of them mapped: to choose those that have some costs a microsecond.
+_FEW_CHUNKS = 8
 
 
 class RowsAtOnce:
     """Rows that were found together, as a source of columns: ``counts[i]`` of ``places`` belong to chunk i.
 
-    The chunks from ``first`` to ``stop`` touch the window.
+    The chunks from ``first`` to ``stop`` touch the window. Only those that have rows stay mapped as long as these; how
+    all are searched together is forgotten when the cache of maps lets go of it.
     """
 
-    __slots__ = ("_chunks", "_counts", "_first", "_places", "_stop", "rows")
+    __slots__ = ("_chunks", "_counts", "_first", "_held", "_places", "_stop", "rows")
 
     def __init__(self, chunks: ChunksAtOnce, counts: Int64, places: NDArray[np.uint32], first: int, stop: int) -> None:
         self.rows = len(places)
-        self._chunks = chunks
+        self._chunks = chunks.reference
+        self._held = chunks.holding(counts) if len(places) else ()
         self._counts = counts
         self._places = places
         self._first = first
@@ -50,30 +51,49 @@ class RowsAtOnce:
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Write one column of the rows, verified where it is read."""
-        self._chunks.pick(index, self._counts, self._places, out)
+        chunks = self._chunks()
+        if chunks is not None:
+            chunks.pick(index, self._counts, self._places, out)
+        else:
+            self._fill_one_by_one(index, out)
+
+    def _fill_one_by_one(self, index: int, out: NDArray[Any]) -> None:
+        counts = self._counts.tolist()
+        if len(self._held) < len(counts):
+            counts = [count for count in counts if count > 0]
+        stop = 0
+        for chunk, count in zip(self._held, counts, strict=True):
+            if count > 0:
+                first, stop = stop, stop + count
+                rows, column = self._places[first:stop], chunk.dense[index]
+                if column is None:
+                    column = chunk.ensure_runs_verified(index, rows, rows + np.uint32(1))
+                out[first:stop] = column[rows]
 
 
 class ChunksAtOnce:
     """Neighbouring chunks of a snapshot, which stay mapped."""
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[ChunkRef]) -> None:
+        self.reference = ref(self)
         self.snapshot = snapshot
-        self.asked_for = snapshot
         self._kernels = kernels.active
         self._chunks = [snapshot.open_chunk(*ref) for ref in refs]
         self._starts = [leaf.starts[place] for leaf, place in refs]
         self._ends = [leaf.ends[place] for leaf, place in refs]
         self._before, self._behind = snapshot.neighbours(refs[0], refs[-1])
         self._columns: dict[int, Any] = {}
+        self._unverified: dict[int, NDArray[np.bool_]] = {}
         self._verified: set[int] = set()
         self._low_rows = np.zeros(len(refs), np.int64)
         self._high_rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
         self._row_count = int(self._high_rows.sum())
 
-    @property
-    def span(self) -> tuple[int, int]:
-        """The first and the last ts."""
-        return self._starts[0], self._ends[-1]
+    def holding(self, counts: Int64) -> Sequence[MappedChunk]:
+        """The chunks that have rows, or all if they are few."""
+        if len(self._chunks) <= _FEW_CHUNKS:
+            return self._chunks
+        return [self._chunks[place] for place in np.flatnonzero(counts > 0).tolist()]
 
     def serves(self, snapshot: Snapshot, start: int, end: int) -> bool:
         """Whether these are all chunks of a snapshot that touch a window."""
@@ -99,14 +119,27 @@ class ChunksAtOnce:
         self._kernels.pick(self._pack(index) if columns is None else columns, counts, places, out)
 
     def _verify(self, index: int, counts: Int64, places: NDArray[np.uint32]) -> None:
-        """Verify a column at some rows. Most chunks have none of few matches: they are not looked at."""
-        stop = 0
-        for place in np.flatnonzero(counts > 0).tolist():
-            first, stop = stop, stop + int(counts[place])
-            if self._chunks[place].dense[index] is None:
-                rows = places[first:stop]
-                self._chunks[place].ensure_runs_verified(index, rows, rows + np.uint32(1))
-        if all(chunk.dense[index] is not None for chunk in self._chunks):
+        """Verify a column at some rows."""
+        stops = np.maximum(counts, 0).cumsum()
+        for place, chunk in self.unverified(index, counts > 0):
+            stop = int(stops[place])
+            rows = places[stop - int(counts[place]) : stop]
+            chunk.ensure_runs_verified(index, rows, rows + np.uint32(1))
+
+    def unverified(self, index: int, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, MappedChunk]]:
+        """Those of the wanted chunks whose column is not verified whole, to be verified while this goes on.
+
+        The others, and those that nobody wants, are not looked at: of 400 chunks that took most of a query.
+        """
+        flags = self._unverified.get(index)
+        if flags is None:
+            flags = self._unverified[index] = np.array([chunk.dense[index] is None for chunk in self._chunks])
+        for place in np.flatnonzero(flags & wanted).tolist():
+            chunk = self._chunks[place]
+            if chunk.dense[index] is None:
+                yield place, chunk
+            flags[place] = chunk.dense[index] is None
+        if not flags.any():
             self._verified.add(index)
 
     def _pack(self, index: int) -> Any:
@@ -128,33 +161,26 @@ def opened(
     start: int,
     end: int,
     make: Callable[[Snapshot, int, list[ChunkRef]], Opened | None],
+    *,
+    at_once: bool,
 ) -> Opened | None:
-    """The chunks that touch a window, opened before or now; None where that is not worth it, or by ``make``."""
+    """The chunks that touch a window, opened before or now; None where that is not worth it, or by ``make``.
+
+    Opening chunks costs about what searching them one by one does. Where a series moves before each query, or windows
+    do, it would be lost: a new state is opened by its second query, and unless ``at_once`` so is each window.
+    """
     known = snapshot.chunks.maps.derived
     key = snapshot.settings.series_id, column, kernels.active, make  # what one implementation packs is its own
     chunks: Opened | None = known.get(key)
     if chunks is not None and chunks.serves(snapshot, start, end):
         return chunks
-    if chunks is not None and snapshot not in (chunks.snapshot, chunks.asked_for):
-        # The series moved. Where it does so before each query, opening costs one to three times what chunk by chunk
-        # does (120 chunks of 984 rows, 400 of 60), so that the second query of a state is the first worth it.
-        chunks.asked_for = snapshot
-        return None
-    refs, made = snapshot.overlapping(start, end), None
-    wider = _with_neighbours(refs, chunks) if refs and chunks is not None and chunks.snapshot is snapshot else []
-    if 0 < len(wider) <= snapshot.most_pinned_chunks:
-        with suppress(FastKError, OSError):  # damage beside the window is no matter of this query
-            made = make(snapshot, column, wider)
-    if made is None and 0 < len(refs) <= snapshot.most_pinned_chunks:
-        made = make(snapshot, column, refs)
+    if not at_once or (chunks is not None and chunks.snapshot is not snapshot):
+        asked = (snapshot,) if at_once else (snapshot, start, end)
+        if known.get((*key, "asked")) != asked:
+            known[*key, "asked"] = asked
+            return None
+    refs = snapshot.overlapping(start, end)
+    made = make(snapshot, column, refs) if 0 < len(refs) <= snapshot.most_pinned_chunks else None
     if made is not None:
         known[key] = made
     return made
-
-
-def _with_neighbours(refs: list[ChunkRef], chunks: ChunksAtOnce) -> list[ChunkRef]:
-    """The chunks of a window, and all up to those that are open; none if these are far."""
-    (leaf, place), (last_leaf, last_place) = refs[0], refs[-1]
-    start, end = leaf.starts[place], last_leaf.ends[last_place]
-    first, last = min(start, chunks.span[0]), max(end, chunks.span[1])
-    return chunks.snapshot.overlapping(first, last) if last - first <= _MOST_WINDOWS * (end - start) else []

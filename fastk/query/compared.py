@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from fastk.query.at_once import Int64
     from fastk.query.values import ValueSet
 
-# On average. Comparing so many takes 0.5 us, and up to 6 where all match; a chunk searched by itself takes 8.
-_MOST_ROWS_A_CHUNK = 4_096
+# On average. Comparing so many takes 0.3 us, and up to 3 where all match; a chunk searched by itself takes 8.
+_MOST_ROWS_A_CHUNK = 2_048
 _FEWEST_CHUNKS = 3
 # In all: a query takes four bytes of room for each, of which it touches those of rows that match.
-_MOST_ROWS = 1 << 22
+_MOST_ROWS = 1 << 21
+# Open for one in the window: what lies around it costs some 20 ns a chunk.
+_MOST_OPEN = 256
 # Of the chunks numpy must have to compare one in so many: the rest it takes sooner one by one, as views.
 _FEWEST_COMPARED = 8
 _MOST_RANGES = 8
@@ -77,8 +79,13 @@ class ComparedChunks(ChunksAtOnce):
         self._has_nan = np.array(has_nan, np.uint8)
 
     def find(self, values: ValueSet, start: int, end: int) -> ComparedRows | None:
-        """The matching rows of a window; None if most chunks can be taken whole, which numpy does sooner by views."""
+        """The matching rows of a window; None where they are found sooner chunk by chunk.
+
+        That is where few of the open chunks touch the window, and in numpy where most of them match whole or not.
+        """
         first, stop = bisect_left(self._ends, start), bisect_right(self._starts, end)
+        if len(self._chunks) > _MOST_OPEN * (stop - first):
+            return None
         low_rows, high_rows, _ = self.window(first, stop, start, end)
         verdicts, counts = np.empty(len(low_rows), np.uint8), np.empty(len(low_rows), np.int64)
         self._kernels.prune(self._least, self._greatest, self._has_nan, *values.wide, values.negated, verdicts)
@@ -93,15 +100,15 @@ class ComparedChunks(ChunksAtOnce):
             self._values, verdicts, low_rows, high_rows, values.lows, values.highs, values.negated, counts, places
         )
         decided = int(np.count_nonzero(sizes) - np.count_nonzero(undecided))
-        # A view would keep all of the room.
-        return ComparedRows(self, counts, places[:found].copy(), (first, stop), sizes[undecided], decided)
+        kept = places[:found]
+        if 2 * found < len(places):
+            kept = kept.copy()  # a view keeps all of the room
+        return ComparedRows(self, counts, kept, (first, stop), sizes[undecided], decided)
 
     def _verify_windows(self, undecided: NDArray[np.bool_], low_rows: Int64, high_rows: Int64) -> None:
         """Verify the rows that will be compared."""
-        for place in np.flatnonzero(undecided).tolist():
-            self._chunks[place].dense_rows(self._column, int(low_rows[place]), int(high_rows[place]))
-        if all(chunk.dense[self._column] is not None for chunk in self._chunks):
-            self._verified.add(self._column)
+        for place, chunk in self.unverified(self._column, undecided):
+            chunk.dense_rows(self._column, int(low_rows[place]), int(high_rows[place]))
 
 
 def _as_numbers(column: NDArray[Any]) -> NDArray[Any]:
@@ -115,7 +122,7 @@ def compared_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: in
     """
     if not 0 < values.ranges <= _MOST_RANGES:
         return None
-    return opened(snapshot, column, start, end, _open)
+    return opened(snapshot, column, start, end, _open, at_once=False)
 
 
 def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> ComparedChunks | None:

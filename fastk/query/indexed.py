@@ -78,7 +78,7 @@ def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int
     schema = snapshot.settings.schema
     if schema.names[column] not in schema.value_indexes or values.negated or not 0 < values.ranges <= _MOST_RANGES:
         return None
-    return opened(snapshot, column, start, end, _open)
+    return opened(snapshot, column, start, end, _open, at_once=True)
 
 
 def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> IndexedChunks | None:

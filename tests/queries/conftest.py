@@ -1,5 +1,7 @@
 """Both implementations of the kernels, and every way to search: chunk by chunk, or all at once."""
 
+from functools import partial
+
 import pytest
 from builders import use_kernels
 
@@ -20,10 +22,16 @@ def kernels(request, monkeypatch):
     if COMPARED in request.param:
         monkeypatch.setattr(compared, "_MOST_ROWS_A_CHUNK", 10**9)
         monkeypatch.setattr(indexed, "_MOST_RANGES", 0)
+        monkeypatch.setattr(compared, "opened", partial(at_once_at_first, compared.opened))
     if request.param == AT_ONCE:
         monkeypatch.setattr(indexed, "_FEWEST_ROWS_A_CHUNK", 0)
         monkeypatch.setattr(indexed, "index_capacity", lambda rows, chunks, ranges, costs: rows)
     return request.param
+
+
+def at_once_at_first(opened, *arguments, at_once):
+    """Open the chunks of a window already for its first query."""
+    return opened(*arguments, at_once=True)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from fastk import Between, Eq, Gt, InSet, InvalidData, kernels
 from fastk.engine import mapped
 from fastk.engine.cache import MapCache
 from fastk.kernels import compiled
-from fastk.query import at_once, indexed
+from fastk.query import indexed
 
 ROWS = 2_500  # a chunk
 CHUNKS = 6
@@ -79,18 +79,11 @@ def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
     assert built == [CHUNKS]
 
 
-def test_a_window_beyond_those_that_are_open_opens_its_own_beside_them(series, built):
+def test_a_window_beyond_those_that_are_open_opens_its_own(series, built):
     assert found(series, Eq(13), HOUR, 3 * HOUR + 2_000) == expected([3], 13, 13)
     assert found(series, Eq(14), 2 * HOUR, 4 * HOUR + 2_000) == expected([4], 14, 14)
     assert found(series, Eq(10), 0) == expected([0], 10, 10)
-    assert built == [3, 4, CHUNKS]
-
-
-def test_a_window_far_from_those_that_are_open_opens_its_own_alone(series, built, monkeypatch):
-    monkeypatch.setattr(at_once, "_MOST_WINDOWS", 2)
-    for hour, opened in ((0, 2), (4, 2), (3, 3)):
-        assert found(series, Eq(hour), hour * HOUR, (hour + 1) * HOUR) == expected([hour], hour, hour)
-        assert built.pop() == opened
+    assert built == [3, 3, CHUNKS]
 
 
 def test_damage_beside_a_window_is_no_matter_of_its_queries(store, series):

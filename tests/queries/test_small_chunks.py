@@ -1,5 +1,7 @@
 """Queries over many small chunks compare all of them at once; what they keep between queries never makes them wrong."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from query_calls import KEY, columns_of, reopened, values_schema
 
 import fastk
 from fastk import Between, Eq, Gt, InSet, InvalidData, Lt, Ne, NotInSet
-from fastk.query import compared
+from fastk.query import at_once, compared
 
 ROWS = 100  # a chunk
 CHUNKS = 8
@@ -49,7 +51,13 @@ def built(monkeypatch):
 
 
 def found(series, condition, *window, plan="auto"):
-    rows = series.where("plain", condition, *window, plan=plan).rows
+    """The rows of a query, asked twice: the first one of a window goes chunk by chunk."""
+    first, again = (series.where("plain", condition, *window, plan=plan).rows for _ in range(2))
+    assert content(first) == content(again)
+    return content(again)
+
+
+def content(rows):
     return list(zip(rows.ts.tolist(), rows.plain.tolist(), rows.text.tolist(), strict=True))
 
 
@@ -84,6 +92,32 @@ def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
     assert built == [CHUNKS]
 
 
+def test_windows_that_are_asked_for_once_go_one_by_one(series, built):
+    for hour in range(4):
+        window = hour * HOUR, (hour + 3) * HOUR
+        assert len(series.where("plain", Between(60, 70), *window).rows) == 11 * (hour < 2) + 11 * (hour < 1)
+    assert built == []
+
+
+def test_rows_are_there_when_all_else_is_forgotten(series):
+    for _ in range(2):
+        rows = series.where("plain", InSet([60, 260, 261])).rows
+    expected = content(series.where("plain", InSet([60, 260, 261]), plan="scan").rows)
+    series._reader.snapshot.chunks.maps.clear()
+    assert content(rows) == expected
+
+
+def test_rows_keep_the_chunks_mapped_that_they_are_of(series, monkeypatch):
+    monkeypatch.setattr(at_once, "_FEW_CHUNKS", CHUNKS - 1)
+    for _ in range(2):
+        some, none = (series.where("plain", condition).rows for condition in (InSet([60, 260]), Eq(-1)))
+    chunks = list(map(weakref.ref, series._reader.snapshot.all_chunks()))
+    series._reader.snapshot.chunks.maps.clear()
+    gc.collect()
+    assert [place for place, chunk in enumerate(chunks) if chunk() is not None] == [0, 1, 4, 5]
+    assert (len(some), len(none)) == (4, 0)
+
+
 def test_few_chunks_and_large_ones_go_one_by_one(store, series, built, monkeypatch):
     assert len(found(series, Eq(60), 0, 2 * HOUR - 1)) == 2
     monkeypatch.setattr(compared, "_MOST_ROWS_A_CHUNK", ROWS - 1)
@@ -112,7 +146,7 @@ def test_a_series_that_moves_before_each_query_is_searched_chunk_by_chunk(series
     assert len(found(series, Eq(60))) == 2
     for count in range(1, 4):
         series.append(columns_of([CHUNKS * HOUR + count], [60]))
-        assert len(found(series, Eq(60))) == 2 + count
+        assert len(series.where("plain", Eq(60)).rows) == 2 + count
     assert built == [CHUNKS]
     assert len(found(series, Eq(60))) == 5
     assert built == [CHUNKS, CHUNKS + 3]
@@ -153,7 +187,7 @@ def test_other_values_than_integers_of_64_bits(store, dtype):
     mixed = store.register_series(KEY, values_schema(dtype))
     for hour in range(CHUNKS):
         mixed.put(columns_of(hour * HOUR + np.arange(ROWS), np.resize(np.array(values, dtype), ROWS + hour)[hour:]))
-    for condition in (Eq(1), Ne(1), Gt(0), Lt(1)):
+    for condition in (Eq(1), Ne(1), Gt(0), Lt(1)) * 2:
         together, one_by_one = (mixed.where("plain", condition, plan=plan).rows for plan in ("auto", "scan"))
         assert together.ts.tolist() == one_by_one.ts.tolist()
         np.testing.assert_array_equal(together.plain, one_by_one.plain)

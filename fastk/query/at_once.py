@@ -174,13 +174,18 @@ def opened(
     chunks: Opened | None = known.get(key)
     if chunks is not None and chunks.serves(snapshot, start, end):
         return chunks
+    window = snapshot, start, end
+    if known.get((*key, "refused")) == window:
+        return None
     if not at_once or (chunks is not None and chunks.snapshot is not snapshot):
-        asked = (snapshot,) if at_once else (snapshot, start, end)
+        asked = (snapshot,) if at_once else window
         if known.get((*key, "asked")) != asked:
             known[*key, "asked"] = asked
             return None
     refs = snapshot.overlapping(start, end)
     made = make(snapshot, column, refs) if 0 < len(refs) <= snapshot.most_pinned_chunks else None
-    if made is not None:
+    if made is None:
+        known[*key, "refused"] = window
+    else:
         known[key] = made
     return made

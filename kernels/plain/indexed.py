@@ -30,7 +30,7 @@ def find_indexed(
     out: Uint32Array,
 ) -> int:
     """Write the rows whose values are in one of the ranges, chunk by chunk. Two binary searches a range and chunk."""
-    position = entries = 0
+    bounds = []
     for chunk, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
         if begin >= end:
             counts[chunk] = EMPTY
@@ -38,15 +38,17 @@ def find_indexed(
         # Lists: of a few ranges, sums and comparisons of arrays would take most of the time.
         starts, stops = values[chunk].searchsorted(lows).tolist(), values[chunk].searchsorted(highs, "right").tolist()
         count = sum(stops) - sum(starts)
-        entries += count
-        if entries > len(out):
-            return -1
+        counts[chunk] = count if count or _reaches(starts, stops, len(values[chunk])) else UNREACHED
         if count:
-            count = _write_rows(rows[chunk], starts, stops, begin, end, out[position : position + count])
-            position += count
-        elif not _reaches(starts, stops, len(values[chunk])):
-            count = UNREACHED
-        counts[chunk] = count
+            bounds.append((chunk, starts, stops, count))
+    if sum(count for *_, count in bounds) > len(out):  # before any row is written: sorting them takes most of the time
+        return -1
+    position = 0
+    for chunk, starts, stops, count in bounds:
+        window = int(begins[chunk]), int(ends[chunk])
+        found = _write_rows(rows[chunk], starts, stops, *window, out[position : position + count])
+        counts[chunk] = found
+        position += found
     return position
 
 

@@ -95,7 +95,8 @@ def bare_points(market: Market) -> Answer:
         ends, stored, _, tables = files[place]
         file = bisect_left(ends, ts)
         row = find(stored[file], ts)
-        return None if row < 0 else tables[file][row].tolist()  # type: ignore[no-any-return]
+        values: list[int] | None = None if row < 0 else tables[file][row].tolist()
+        return values
 
     return lambda batch: [at(place, ts) for place, ts in batch]
 

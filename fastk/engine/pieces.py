@@ -160,13 +160,11 @@ class PinnedRows(JoinedRows):
         return self._chunks[0].settings
 
     @property
-    def segments(self) -> Sequence[Rows]:
+    def segments(self) -> PinnedPieces:
         """The zero-copy pieces, one a chunk."""
         return PinnedPieces(self._make_rows, self._chunks, self._low, self._high, self._count)
 
-    @property
-    def _source(self) -> Pieces:  # type: ignore[override]
-        return PinnedPieces(self._make_rows, self._chunks, self._low, self._high, self._count)
+    _source = segments
 
     def _assemble(self, index: int) -> NDArray[Any]:
         chunks, low, high = self._chunks, self._low, self._high
@@ -177,8 +175,9 @@ class PinnedRows(JoinedRows):
         if tail is None:
             tail = chunks[-1].ensure_verified(index, 0, high)
         between = [_whole(chunk, index) for chunk in chunks[1:-1]] if len(chunks) > 2 else ()
-        joined = self._kept[index] = np.concatenate((head[low:], *between, tail[:high]))
-        joined.setflags(write=False)
+        joined = np.concatenate((head[low:], *between, tail[:high]))
+        joined.setflags(write=False)  # before other threads can find it
+        self._kept[index] = joined
         return joined
 
 

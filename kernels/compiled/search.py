@@ -37,7 +37,7 @@ def _parts_before(typing_context: Any, values: Any, first: Any, part: Any, key: 
         array, first, part, key, inclusive = arguments
         start = builder.gep(context.make_array(values)(context, builder, array).data, [first])
         compare: Any = builder.fcmp_ordered
-        if isinstance(values.dtype, types.Integer):
+        if not isinstance(values.dtype, types.Float):
             compare = builder.icmp_signed if values.dtype.signed else builder.icmp_unsigned
         behind, count = part, ir.Constant(part.type, 0)
         for _ in range(_PARTS - 1):

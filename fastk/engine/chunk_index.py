@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from functools import cached_property
 from itertools import takewhile
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,22 +26,20 @@ if TYPE_CHECKING:
 
 
 class Leaf:
-    """A run of chunks. ``starts``, ``ends``, ``rows`` and ``ids`` are memoryviews: bisect and indexing give ints.
+    """A run of chunks. ``starts``, ``ends``, ``rows`` and ``ids`` are lists of ints.
 
-    It has no length of its own: reads ask whether a leaf is there, and that would call ``__len__`` each time.
+    Views of the table are a fifth of the size, but take twice as long to search: each look makes an int. A leaf has no
+    length of its own: reads ask whether it is there, and that would call ``__len__`` each time.
     """
 
     __slots__ = ("ends", "ids", "rows", "starts", "table")
 
     def __init__(self, table: tables.Table) -> None:
         self.table = table
-        self.starts, self.ends, self.rows, self.ids = (
-            _ints(table[name]) for name in ("start_ts", "end_ts", "rows", "chunk_id")
-        )
-
-
-def _ints(column: NDArray[Any]) -> memoryview:
-    return np.ascontiguousarray(column).data
+        self.starts: list[int] = table["start_ts"].tolist()
+        self.ends: list[int] = table["end_ts"].tolist()
+        self.rows: list[int] = table["rows"].tolist()
+        self.ids: list[int] = table["chunk_id"].tolist()
 
 
 class ChunkRef(tuple[Leaf, int]):
@@ -63,12 +61,12 @@ class ChunkRef(tuple[Leaf, int]):
     @property
     def rows(self) -> int:
         """How many rows it holds."""
-        return int(self[0].rows[self[1]])
+        return self[0].rows[self[1]]
 
     @property
     def chunk_id(self) -> int:
         """Its identity."""
-        return int(self[0].ids[self[1]])
+        return self[0].ids[self[1]]
 
 
 class Run(NamedTuple):

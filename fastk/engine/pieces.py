@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,17 +53,7 @@ class Pieces(Sequence[Rows]):
         return rows_of_chunk(self._form, *self._piece(range(len(self))[index]))
 
     def __iter__(self) -> Iterator[Rows]:
-        form, low, left = self._form, self._low, len(self)
-        for chunk in self._opened():
-            left -= 1
-            piece = form()  # rows_of_chunk written out
-            piece._chunk, piece._start, piece._stop = chunk, low, chunk.rows if left else self._high
-            yield piece
-            low = 0
-
-    def _opened(self) -> Iterable[MappedChunk]:
-        """All chunks, mapped one after the other."""
-        return (self._chunk(place) for place in range(len(self)))
+        return (self[place] for place in range(len(self)))
 
     def _piece(self, place: int) -> tuple[MappedChunk, int, int]:
         chunk = self._chunk(place)
@@ -120,8 +110,13 @@ class PinnedPieces(Pieces):
     def _chunk(self, place: int) -> MappedChunk:
         return self._chunks[place]
 
-    def _opened(self) -> Iterable[MappedChunk]:
-        return self._chunks
+    def __iter__(self) -> Iterator[Rows]:
+        form, low, last = self._form, self._low, self._chunks[-1]
+        for chunk in self._chunks:  # rows_of_chunk written out
+            piece = form()
+            piece._chunk, piece._start, piece._stop = chunk, low, self._high if chunk is last else chunk.rows
+            yield piece
+            low = 0
 
     def _rows_of(self, place: int) -> int:
         return self._chunks[place].rows

@@ -331,6 +331,20 @@ class TestContainment:
             with pytest.raises(fastk.InvalidData):
                 read()
 
+    @pytest.mark.parametrize("month", [1, 2, 3, 4])
+    def test_damage_in_one_chunk_of_several_keeps_the_joined_column_back(self, tmp_path: Path, month: int) -> None:
+        with fastk.FastKStore.open(tmp_path) as store:
+            register(store).put(bars(1, 2, 3, 4))
+        close = bars(month)["close"]
+        (file,) = [each for each in tmp_path.rglob("*.chunk") if close.tobytes() in each.read_bytes()]
+        file.write_bytes(file.read_bytes().replace(close.tobytes(), bytes(close.nbytes)))
+        with fastk.FastKStore.open(tmp_path, "r") as store:
+            rows = store.series(KEY).range(int(JANUARY["ts"][1]), int(bars(4)["ts"][1]))
+            for _ in range(2):
+                with pytest.raises(fastk.InvalidData, match="column 'close' is damaged"):
+                    rows.close  # noqa: B018
+            np.testing.assert_array_equal(rows.open, bars(1, 2, 3, 4)["open"][1:-1])
+
     def test_damage_is_reported_again_and_again(self, close_is_damaged: fastk.FastKStore) -> None:
         series = close_is_damaged.series(KEY)
         for _ in range(3):

@@ -97,6 +97,8 @@ class TestZeroCopy:
         rows = store.series(KEY).range()
         assert rows.close is rows.close
         assert not rows.close.flags.writeable
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            rows.close.flags.writeable = True
         assert not np.shares_memory(rows.close, rows.segments[0].close)
 
     def test_columns_are_aligned(self, store: fastk.FastKStore) -> None:
@@ -104,6 +106,27 @@ class TestZeroCopy:
             for name in rows.schema.names:
                 assert rows.column(name).__array_interface__["data"][0] % 64 == 0
                 assert rows.column(name).flags.aligned
+
+
+READS = {
+    "point": lambda series: series.at(int(JANUARY["ts"][1])),
+    "latest": lambda series: series.latest(2),
+    "within a chunk": lambda series: series.range(int(JANUARY["ts"][0]), int(JANUARY["ts"][1])),
+    "a chunk": lambda series: series.range("2024-01-01", "2024-01-31"),
+    "across chunks": lambda series: series.range(int(JANUARY["ts"][1]), int(bars(3)["ts"][1])),
+    "chunks": lambda series: series.range(),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_a_read_spares_its_chunks_from_the_next_sweep_of_the_budget(store: fastk.FastKStore, read: Any) -> None:
+    series = store.series(KEY)
+    assert read(series)
+    mapped = series._reader.snapshot.mapped.values()
+    for chunk in mapped:
+        chunk.used = False
+    read(series)
+    assert all(chunk.used for chunk in mapped)
 
 
 class TestLifetime:

@@ -112,7 +112,7 @@ class Snapshot(ChunkIndex):
         else:
             chunk.used = True
             low, high = kernels.active.bounds(ts, start, end)
-        if low == high:
+        if low >= high:
             return self.no_rows
         rows = self.form()
         rows._chunk, rows._start, rows._stop = chunk, low, high

@@ -61,7 +61,7 @@ def array_at(typing_context: Any, address: Any, length: Any, like: Any) -> Any:
 
 
 @part
-def _write_word(word: Any, base: int, out: Uint32Array, position: int) -> int:
+def _write_word(word: Any, base: Any, out: Uint32Array, position: int) -> int:
     while word:
         out[np.uint64(position)] = base + np.int64(lowest_bit(word))
         position += 1

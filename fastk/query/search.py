@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
     from fastk.query.at_once import RowsAtOnce
     from fastk.query.chunk_search import Answer
+    from fastk.query.compared import ComparedRows
     from fastk.query.expressions import ScalarPredicateExpr
     from fastk.query.planner import PlanName
     from fastk.query.stats import Tally
+    from fastk.query.values import ValueSet
 
     class Found(Protocol):
         """What knows how rows were found: the rows themselves, or their source."""
@@ -48,23 +50,29 @@ def search(
     numpy_serves = kernels.active is kernels.plain and kernels.load_when_worth() is kernels.plain
     costs = NUMPY if numpy_serves else COMPILED
     indexed = None
-    found: RowsAtOnce | None = None
+    at_once: RowsAtOnce | None = None
     if plan == "auto" and start <= end:
         indexed = indexed_chunks(snapshot, column, values, start, end)
-        found = indexed.find(values, start, end, costs) if indexed is not None else None
-        if found is None and (compared := compared_chunks(snapshot, column, values, start, end)) is not None:
-            found = compared.find(values, start, end)
-    if found is not None:
-        result: tuple[Rows, Found] = found, found
-    else:
+        at_once = None if indexed is None else indexed.find(values, start, end, costs)
+        at_once = _compared(snapshot, column, values, start, end) if at_once is None else at_once
+    if at_once is None:
         task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=indexed is not None)
         result = _by_chunk(snapshot, task, start, end)
+    else:
+        result = at_once, at_once
     if numpy_serves:
         miss_kernels(result[1]._tally)
     return result
 
 
-def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> tuple[Rows, Selection]:
+def _compared(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedRows | None:
+    """The rows by comparing many small chunks together; None where that is not the way to them."""
+    compared = compared_chunks(snapshot, column, values, start, end)
+    return None if compared is None else compared.find(values, start, end)
+
+
+def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> tuple[Rows, Found]:
+    """The rows chunk by chunk."""
     selection = Selection(snapshot, task.tally)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
         chunk, low, high = window(snapshot, ref, start, end)

@@ -148,6 +148,13 @@ def test_a_first_read_imports_what_it_needs(root):
     assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY - OF_SOME_NUMPY == set()
 
 
+def test_to_import_the_store_takes_no_more_than_to_open_one_but_its_json(root):
+    modules = loaded("import fastk\nfastk.FastKStore", root)
+    assert of_fastk(modules) - OF_A_READ == set()
+    assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY - OF_SOME_NUMPY == set()
+    assert "json" not in modules
+
+
 def test_a_first_read_of_the_bridge_imports_no_more(root):
     modules = loaded(BRIDGE_READ, root)
     assert of_fastk(modules) - OF_A_READ - OF_THE_BRIDGE == set()

@@ -100,6 +100,11 @@ columns = {name: [1, 2, 3] for name in fastk.KLINE.names}
 with fastk.open("{NEW}") as store:
     store.register_kline_series("BTC", "1m", 1).put(columns)
 """
+MATRIX = """
+import fastk
+matrix = fastk.open(sys.argv[1], "r").feature_matrix([("BTC", "kline", "1m")])
+assert len(matrix.ts) == {ROWS}
+"""
 REFUSE_PATTERNS = """
 import json, numpy, re
 re.match = re.search = re.fullmatch = re.sub = re.split = re.findall = re.finditer = None
@@ -171,6 +176,10 @@ def test_a_first_read_compiles_no_pattern(root):
 @pytest.mark.parametrize("code", [f"{READ}\n{BATCH_READ}", WRITE], ids=["batch read", "write"])
 def test_arrays_that_are_not_masked_do_not_import_numpys_masked_arrays(code, root, tmp_path):
     assert "numpy.ma" not in loaded(code.replace("{NEW}", str(tmp_path / "new")), root)
+
+
+def test_a_matrix_in_memory_imports_nothing_that_saves_one(root):
+    assert {"fastk.matrix.saved", "hashlib", "secrets"} & loaded(MATRIX, root) == set()
 
 
 @pytest.mark.slow

@@ -13,10 +13,10 @@ import numpy as np
 import fastk
 from bench.data import MINUTE, SEED, TIMEFRAME, Int64, Market, load_columns, save_all, touch
 from bench.measure import BASELINE, Workload, take_turns, time_once, use_kernels
+from bench.reads import CALLS
 from bench.signals import CLUSTERINGS, SHARES, Make, mixed
 from fastk import Between, Eq, Gt, Gte, InSet, Ne
 
-CALLS = 5
 FORCED = ("scan", "zones", "index")
 AUTO = "auto"
 
@@ -90,12 +90,12 @@ def raw_mask(values: Int64, condition: Condition) -> Any:
 Draw = Callable[[np.random.Generator, Values], Condition]
 
 
-def predicate(name: str, make: Make, draw: Draw, market: Market, rounds: int) -> Workload:
+def predicate(name: str, make: Make, draw: Draw, market: Market, rounds: int, calls: int = CALLS) -> Workload:
     """Conditions on one scalar series."""
-    return conditions(name, Values(market, make), draw, rounds)
+    return conditions(name, Values(market, make), draw, rounds, calls)
 
 
-def conditions(name: str, values: Values, draw: Draw, rounds: int) -> Workload:
+def conditions(name: str, values: Values, draw: Draw, rounds: int, calls: int = CALLS) -> Workload:
     """New bounds in every call."""
     rng = np.random.default_rng(SEED + 4)
 
@@ -109,8 +109,8 @@ def conditions(name: str, values: Values, draw: Draw, rounds: int) -> Workload:
     contenders = values.found, values.raw_found
     fastk_read, raw_read = (partial(each, found) for found in contenders)
     proofs = partial(proof, contenders[0]), partial(proof, contenders[1])
-    batches = [[draw(rng, values) for _ in range(CALLS)] for _ in range(rounds)]
-    return Workload(name, fastk_read, raw_read, batches, CALLS, proofs=proofs)
+    batches = [[draw(rng, values) for _ in range(calls)] for _ in range(rounds)]
+    return Workload(name, fastk_read, raw_read, batches, calls, proofs=proofs)
 
 
 def highest_percent(rng: np.random.Generator, values: Values) -> Condition:
@@ -126,14 +126,17 @@ def three_stored(rng: np.random.Generator, values: Values) -> Condition:
     return InSet([values.at_rank(share) for share in rng.uniform(0.4, 1, 3)])
 
 
+# One alone finds caches that another contender has filled with what is its own.
 QUERIES: dict[str, Build] = {
-    name: partial(predicate, name, mixed, draw)
+    name: partial(predicate, name, mixed, draw, calls=1 if name.endswith("alone") else CALLS)
     for name, draw in {
         "where value > x, 1% match": highest_percent,
         "where value between, 0.1% match": thousandth,
         "where value == x, a third matches": lambda rng, values: Eq(0),
         "where value in 3 values": three_stored,
         "where value != x, two thirds match": lambda rng, values: Ne(0),
+        "where value between, 0.1% match, one alone": thousandth,
+        "where value in 3 values, one alone": three_stored,
     }.items()
 }
 

@@ -47,9 +47,9 @@ class Section(NamedTuple):
 
 SECTIONS = [
     Section("reads", "Reads", READS, 300, 60),
-    Section("predicates", "Queries", QUERIES, 100, 25),
-    Section("long", "Long files", LONG_FILES, 40, 10),
-    Section("layouts", "Other layouts", LAYOUTS, 60, 10),
+    Section("predicates", "Queries", QUERIES, 60, 15),
+    Section("long", "Long files", LONG_FILES, 21, 5),
+    Section("layouts", "Other layouts", LAYOUTS, 31, 5),
     Section("replay", "Replay", REPLAYS, 11, 3),
     Section("matrices", "Matrices", MATRICES, 15, 7),
     Section("sessions", "Sessions", SESSIONS, 31, 7),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -19,7 +20,8 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
 
     ``np.asarray`` would round large integers among floats, turn truth values into numbers, and numbers into text.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    # Who made a masked array has imported numpy.ma; to ask for it before would, and take 20 ms of a process.
+    if "numpy.ma" in sys.modules and isinstance(values, np.ma.MaskedArray):
         if np.ma.getmaskarray(values).any():
             row = int(np.ma.getmaskarray(values).ravel().argmax())
             raise InvalidInput(f"{what}: the value at row {row} is masked; leave such rows out")

@@ -42,8 +42,8 @@ OF_A_READ = {
     "io.disk",
     "io.mapping",
     "kernels",
-    "kernels.codes",
     "kernels.plain",
+    "kernels.plain.checksum",
     "keys",
     "partition",
     "schema",
@@ -90,6 +90,25 @@ from fastk.bridge.main import main
 read = ["read-kline-range", "--root", sys.argv[1], "--symbol", "BTC", "--timeframe", "1m"]
 assert main([*read, "--start-ts", "{JANUARY}", "--end-ts", "{LAST}"]) == 0
 """
+BATCH_READ = """
+found, _ = fastk.open(sys.argv[1], "r").kline("BTC", "1m").at_many(rows.ts)
+assert len(found) == {ROWS}
+"""
+WRITE = """
+import fastk
+columns = {name: [1, 2, 3] for name in fastk.KLINE.names}
+with fastk.open("{NEW}") as store:
+    store.register_kline_series("BTC", "1m", 1).put(columns)
+"""
+MATRIX = """
+import fastk
+matrix = fastk.open(sys.argv[1], "r").feature_matrix([("BTC", "kline", "1m")])
+assert len(matrix.ts) == {ROWS}
+"""
+REFUSE_PATTERNS = """
+import json, numpy, re
+re.match = re.search = re.fullmatch = re.sub = re.split = re.findall = re.finditer = None
+"""
 THREADS = "/proc/self/task"
 
 
@@ -120,9 +139,8 @@ def loaded(code, root):
 
 
 def of_fastk(modules):
-    """The names of FastK's modules, the kernels in numpy as one."""
-    names = {name.removeprefix("fastk.") for name in modules if name.startswith("fastk.")}
-    return {"kernels.plain" if name.startswith("kernels.plain.") else name for name in names}
+    """The names of FastK's modules."""
+    return {name.removeprefix("fastk.") for name in modules if name.startswith("fastk.")}
 
 
 def of_the_standard_library(modules):
@@ -135,6 +153,13 @@ def test_a_first_read_imports_what_it_needs(root):
     assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY - OF_SOME_NUMPY == set()
 
 
+def test_to_import_the_store_takes_no_more_than_to_open_one_but_its_json(root):
+    modules = loaded("import fastk\nfastk.FastKStore", root)
+    assert of_fastk(modules) - OF_A_READ == set()
+    assert of_the_standard_library(modules) - OF_THE_STANDARD_LIBRARY - OF_SOME_NUMPY == set()
+    assert "json" not in modules
+
+
 def test_a_first_read_of_the_bridge_imports_no_more(root):
     modules = loaded(BRIDGE_READ, root)
     assert of_fastk(modules) - OF_A_READ - OF_THE_BRIDGE == set()
@@ -142,9 +167,19 @@ def test_a_first_read_of_the_bridge_imports_no_more(root):
 
 
 def test_a_first_read_compiles_no_pattern(root):
+    """None is kept, and none looked for: the patterns of the json package alone."""
     kept = "(name for name, module in sys.modules.items() if name.startswith('fastk')"
     found = "any(isinstance(value, re.Pattern) for value in vars(module).values()))"
-    assert run(f"{READ}\nimport re\nprint(*{kept} if {found}, file=sys.stderr)", root).split() == []
+    assert run(f"{REFUSE_PATTERNS}{READ}\nprint(*{kept} if {found}, file=sys.stderr)", root).split() == []
+
+
+@pytest.mark.parametrize("code", [f"{READ}\n{BATCH_READ}", WRITE], ids=["batch read", "write"])
+def test_arrays_that_are_not_masked_do_not_import_numpys_masked_arrays(code, root, tmp_path):
+    assert "numpy.ma" not in loaded(code.replace("{NEW}", str(tmp_path / "new")), root)
+
+
+def test_a_matrix_in_memory_imports_nothing_that_saves_one(root):
+    assert {"fastk.matrix.saved", "hashlib", "secrets"} & loaded(MATRIX, root) == set()
 
 
 @pytest.mark.slow

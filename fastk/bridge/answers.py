@@ -30,7 +30,7 @@ class Answer(NamedTuple):
     rows: Rows | None = None
     after: Mapping[str, Any] = {}
 
-    def pieces(self, first: Mapping[str, Any] | None = None) -> Iterator[bytes]:
+    def pieces(self, first: Mapping[str, Any] | None = None) -> Iterator[bytes | bytearray]:
         """The text in pieces, ``first`` before the answer's own fields."""
         text = compact({**(first or {}), **self.fields})
         if self.rows is None:

@@ -121,7 +121,7 @@ def _batch(root: str | None, stdin: BinaryIO | None, stdout: Any) -> int:
     return 0
 
 
-def _write(stdout: Any, text: bytes) -> int:
+def _write(stdout: Any, text: bytes | bytearray) -> int:
     """Write all of it, also to a pipe that takes a part or would rather not wait; the exit status of success."""
     rest = memoryview(text)
     while rest:

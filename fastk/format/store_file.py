@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
-
 from fastk.errors import InvalidData, UnsupportedVersion
 from fastk.format.binary import VERSION
 
 
 def encode_store_file() -> bytes:
     """The content of ``fastk.store``."""
+    import json
+
     return json.dumps({"format": "fastk", "version": VERSION}).encode() + b"\n"
 
 
 def check_store_file(content: bytes, path: str) -> None:
     """Raise InvalidData unless the content is a store's, UnsupportedVersion if it is another format's."""
+    import json
+
     try:
         stored = json.loads(content)
         is_ours, version = stored["format"] == "fastk" and type(stored["version"]) is int, stored["version"]

@@ -54,7 +54,7 @@ class NotBelow(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values below."""
-        return [Interval(UNBOUNDED, self.low, open_high=True)]
+        return [(UNBOUNDED, self.low, False, True)]
 
 
 class Demand:

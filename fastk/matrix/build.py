@@ -12,7 +12,6 @@ from fastk.errors import InvalidInput
 from fastk.matrix import memory, parallel
 from fastk.matrix.matrix import FeatureMatrix, MatrixCoverage
 from fastk.matrix.plan import Target
-from fastk.matrix.saved import PIECE_BYTES, save_pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,6 +86,8 @@ def save_built(
 
     The mask is a file of its own, and is written in a second pass.
     """
+    from fastk.matrix.saved import PIECE_BYTES, save_pieces
+
     shape, columns_first = shape_of(plan), plan.request.layout == "FT"
     plan.verify(threads)
     matched = dict.fromkeys(plan.timelines, 0)

@@ -6,12 +6,14 @@ kernels, however many chunks there are.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from bisect import bisect_left, bisect_right
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 import numpy as np
 
 from fastk import kernels
+from fastk.engine.rows import FilledRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,21 +29,32 @@ if TYPE_CHECKING:
     Opened = TypeVar("Opened", bound="ChunksAtOnce")
 
 
+class Window(NamedTuple):
+    """The chunks from ``first`` to ``stop`` touch it; the rows of each chunk that lie within, and how many in all."""
+
+    first: int
+    stop: int
+    low_rows: Int64
+    high_rows: Int64
+    rows: int
+
+
 # Rows of so few chunks keep all of them mapped: to choose those that have some costs a microsecond.
 _FEW_CHUNKS = 8
 
 
-class RowsAtOnce:
-    """Rows that were found together, as a source of columns: ``counts[i]`` of ``places`` belong to chunk i.
+class RowsAtOnce(FilledRows):
+    """Rows that were found together: ``counts[i]`` of ``places`` belong to chunk i.
 
     The chunks from ``first`` to ``stop`` touch the window. Only those that have rows stay mapped as long as these; how
     all are searched together is forgotten when the cache of maps lets go of it.
     """
 
-    __slots__ = ("_chunks", "_counts", "_first", "_held", "_places", "_stop", "rows")
+    __slots__ = ("_chunks", "_counts", "_first", "_held", "_places", "_stop")
 
     def __init__(self, chunks: ChunksAtOnce, counts: Int64, places: NDArray[np.uint32], first: int, stop: int) -> None:
-        self.rows = len(places)
+        self.settings = chunks.snapshot.settings
+        self._kept = {}
         self._chunks = chunks.reference
         self._held = chunks.holding(counts) if len(places) else ()
         self._counts = counts
@@ -49,8 +62,22 @@ class RowsAtOnce:
         self._first = first
         self._stop = stop
 
-    def fill(self, index: int, out: NDArray[Any]) -> None:
-        """Write one column of the rows, verified where it is read."""
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def _assemble(self, index: int) -> NDArray[Any]:
+        places, chunks = self._places, self._chunks()
+        column = np.empty(len(places), self.settings.schema.fields[index].dtype)
+        columns = None if chunks is None else chunks.verified.get(index)
+        if chunks is None or columns is None:
+            self._fill(index, column)
+        else:  # the usual case without the call, and the one that it makes
+            chunks.kernels.pick(columns, self._counts, places, column)
+        column.setflags(write=False)
+        self._kept[index] = column
+        return column
+
+    def _fill(self, index: int, out: NDArray[Any]) -> None:
         chunks = self._chunks()
         if chunks is not None:
             chunks.pick(index, self._counts, self._places, out)
@@ -72,22 +99,25 @@ class RowsAtOnce:
 
 
 class ChunksAtOnce:
-    """Neighbouring chunks of a snapshot, which stay mapped."""
+    """Neighbouring chunks of a snapshot, which stay mapped.
+
+    They are all that touch windows from behind ``before`` to before ``behind``. ``whole`` is the window of all rows,
+    ``verified`` are their columns that need no look any more, packed for ``kernels``.
+    """
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[ChunkRef]) -> None:
         self.reference = ref(self)
         self.snapshot = snapshot
-        self._kernels = kernels.active
+        self.kernels = kernels.active
         self._chunks = [snapshot.open_chunk(*ref) for ref in refs]
         self._starts = [leaf.starts[place] for leaf, place in refs]
         self._ends = [leaf.ends[place] for leaf, place in refs]
-        self._before, self._behind = snapshot.neighbours(refs[0], refs[-1])
+        self.before, self.behind = snapshot.neighbours(refs[0], refs[-1])
+        self.verified: dict[int, Any] = {}
         self._columns: dict[int, Any] = {}
         self._unverified: dict[int, NDArray[np.bool_]] = {}
-        self._verified: set[int] = set()
-        self._low_rows = np.zeros(len(refs), np.int64)
-        self._high_rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
-        self._row_count = int(self._high_rows.sum())
+        rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
+        self.whole = Window(0, len(refs), np.zeros_like(rows), rows, int(rows.sum()))
 
     def holding(self, counts: Int64) -> Sequence[MappedChunk]:
         """The chunks that have rows, or all if they are few."""
@@ -95,36 +125,34 @@ class ChunksAtOnce:
             return self._chunks
         return [self._chunks[place] for place in np.flatnonzero(counts > 0).tolist()]
 
-    def serves(self, snapshot: Snapshot, start: int, end: int) -> bool:
-        """Whether these are all chunks of a snapshot that touch a window."""
-        return self.snapshot is snapshot and self._before < start and end < self._behind
-
-    def window(self, first: int, stop: int, start: int, end: int) -> tuple[Int64, Int64, int]:
-        """The rows of each chunk that lie within a window, and how many."""
-        starts, ends = self._starts, self._ends
+    def window(self, start: int, end: int) -> Window:
+        """What lies between two times."""
+        starts, ends, whole = self._starts, self._ends, self.whole
         if start <= starts[0] and ends[-1] <= end:
-            return self._low_rows, self._high_rows, self._row_count
-        low_rows, high_rows = self._low_rows.copy(), np.zeros_like(self._high_rows)
-        high_rows[first:stop] = self._high_rows[first:stop]
+            return whole
+        first, stop = bisect_left(ends, start), bisect_right(starts, end)
+        low_rows, high_rows = np.zeros_like(whole.low_rows), np.zeros_like(whole.high_rows)
+        high_rows[first:stop] = whole.high_rows[first:stop]
         for place in {first, stop - 1} if first < stop else ():
             bounds = max(start, starts[place]), min(end, ends[place])
             low_rows[place], high_rows[place] = self._chunks[place].bounds(*bounds)
-        return low_rows, high_rows, int((high_rows - low_rows).sum())
+        return Window(first, stop, low_rows, high_rows, int((high_rows - low_rows).sum()))
 
     def pick(self, index: int, counts: Int64, places: NDArray[np.uint32], out: NDArray[Any]) -> None:
         """Write one column of some rows, verified where it is read."""
-        if index not in self._verified:
-            self._verify(index, counts, places)
-        columns = self._columns.get(index)
-        self._kernels.pick(self._pack(index) if columns is None else columns, counts, places, out)
+        columns = self.verified.get(index)
+        if columns is None:
+            columns = self._verify(index, counts, places)
+        self.kernels.pick(columns, counts, places, out)
 
-    def _verify(self, index: int, counts: Int64, places: NDArray[np.uint32]) -> None:
-        """Verify a column at some rows."""
+    def _verify(self, index: int, counts: Int64, places: NDArray[np.uint32]) -> Any:
+        """Verify a column at some rows, and pack that of all chunks."""
         stops = np.maximum(counts, 0).cumsum()
         for place, chunk in self.unverified(index, counts > 0):
             stop = int(stops[place])
             rows = places[stop - int(counts[place]) : stop]
             chunk.ensure_runs_verified(index, rows, rows + np.uint32(1))
+        return self._pack(index)
 
     def unverified(self, index: int, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, MappedChunk]]:
         """Those of the wanted chunks whose column is not verified whole, to be verified while this goes on.
@@ -140,19 +168,19 @@ class ChunksAtOnce:
                 yield place, chunk
             flags[place] = chunk.dense[index] is None
         if not flags.any():
-            self._verified.add(index)
+            self.verified[index] = self._pack(index)
 
     def _pack(self, index: int) -> Any:
         """A column of all chunks; kept, unless some are still to be made contiguous, as those of rows are when read."""
+        packed = self._columns.get(index)
+        if packed is not None:
+            return packed
         columns = [chunk.columns[index] for chunk in self._chunks]
         if all(column.flags.c_contiguous for column in columns):
-            packed = self._columns[index] = self._kernels.chain(columns)
+            packed = self._columns[index] = self.kernels.chain(columns)
             return packed
         dense = [chunk.dense[index] for chunk in self._chunks]
-        packed = self._kernels.chain([columns[0][:0] if column is None else column for column in dense])
-        if index in self._verified:
-            self._columns[index] = packed
-        return packed
+        return self.kernels.chain([columns[0][:0] if column is None else column for column in dense])
 
 
 def opened(
@@ -172,7 +200,7 @@ def opened(
     known = snapshot.chunks.maps.derived
     key = snapshot.settings.series_id, column, kernels.active, make  # what one implementation packs is its own
     chunks: Opened | None = known.get(key)
-    if chunks is not None and chunks.serves(snapshot, start, end):
+    if chunks is not None and chunks.snapshot is snapshot and chunks.before < start and end < chunks.behind:
         return chunks
     window = snapshot, start, end
     if known.get((*key, "refused")) == window:

@@ -5,12 +5,12 @@ The span of each chunk's values decides first; only chunks that it leaves undeci
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastk import kernels
+from fastk.engine.rows import rows_class
 from fastk.format.chunk import zone_dtype
 from fastk.kernels.codes import NONE, SOME
 from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
@@ -52,8 +52,7 @@ class ComparedRows(RowsAtOnce):
         self._decided = decided
 
     @property
-    def tally(self) -> Tally:
-        """What finding them took."""
+    def _tally(self) -> Tally:
         touched = self._stop - self._first
         return Tally(
             chunks=touched,
@@ -70,8 +69,9 @@ class ComparedChunks(ChunksAtOnce):
     def __init__(self, snapshot: Snapshot, refs: Sequence[ChunkRef], column: int) -> None:
         super().__init__(snapshot, refs)
         self._column = column
+        self._found: type[ComparedRows] = rows_class(ComparedRows, snapshot.settings.schema)
         columns = [_as_numbers(chunk.columns[column]) for chunk in self._chunks]
-        self._values = self._kernels.chain(columns)
+        self._values = self.kernels.chain(columns)
         spans = [snapshot.chunks.sidecars.span(chunk, column) for chunk in self._chunks]
         least, greatest, has_nan = zip(*spans, strict=True)
         wide = zone_dtype(columns[0].dtype)
@@ -83,27 +83,26 @@ class ComparedChunks(ChunksAtOnce):
 
         That is where few of the open chunks touch the window, and in numpy where most of them match whole or not.
         """
-        first, stop = bisect_left(self._ends, start), bisect_right(self._starts, end)
-        if len(self._chunks) > _MOST_OPEN * (stop - first):
+        first, stop, low_rows, high_rows, _ = self.window(start, end)
+        if len(low_rows) > _MOST_OPEN * (stop - first):
             return None
-        low_rows, high_rows, _ = self.window(first, stop, start, end)
         verdicts, counts = np.empty(len(low_rows), np.uint8), np.empty(len(low_rows), np.int64)
-        self._kernels.prune(self._least, self._greatest, self._has_nan, *values.wide, values.negated, verdicts)
+        self.kernels.prune(self._least, self._greatest, self._has_nan, *values.wide, values.negated, verdicts)
         sizes = high_rows - low_rows
         undecided = (verdicts == SOME) & (sizes > 0)
-        if self._kernels is kernels.plain and _FEWEST_COMPARED * np.count_nonzero(undecided) < stop - first:
+        if self.kernels is kernels.plain and _FEWEST_COMPARED * np.count_nonzero(undecided) < stop - first:
             return None
-        if self._column not in self._verified:
+        if self._column not in self.verified:
             self._verify_windows(undecided, low_rows, high_rows)
         places = np.empty(int(sizes[verdicts != NONE].sum()), np.uint32)
-        found = self._kernels.scan_chunks(
+        found = self.kernels.scan_chunks(
             self._values, verdicts, low_rows, high_rows, values.lows, values.highs, values.negated, counts, places
         )
         decided = int(np.count_nonzero(sizes) - np.count_nonzero(undecided))
         kept = places[:found]
         if 2 * found < len(places):
             kept = kept.copy()  # a view keeps all of the room
-        return ComparedRows(self, counts, kept, (first, stop), sizes[undecided], decided)
+        return self._found(self, counts, kept, (first, stop), sizes[undecided], decided)
 
     def _verify_windows(self, undecided: NDArray[np.bool_], low_rows: Int64, high_rows: Int64) -> None:
         """Verify the rows that will be compared."""

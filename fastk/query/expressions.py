@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,14 +21,8 @@ _MANY = 12
 UNBOUNDED: Any = object()
 """No bound. None would be mistaken for the value of a caller, which is refused like all that is no number."""
 
-
-class Interval(NamedTuple):
-    """Values from ``low`` to ``high``; either may be UNBOUNDED, and an open end leaves its own value out."""
-
-    low: Any
-    high: Any
-    open_low: bool = False
-    open_high: bool = False
+Interval = tuple[Any, Any, bool, bool]
+"""Values from the first to the second; either may be UNBOUNDED. An open end, told by its flag, leaves its value out."""
 
 
 class ScalarPredicateExpr:
@@ -70,7 +64,7 @@ class Eq(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The one value."""
-        return [Interval(self.value, self.value)]
+        return [(self.value, self.value, False, False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,7 @@ class Ne(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The one value."""
-        return [Interval(self.value, self.value)]
+        return [(self.value, self.value, False, False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +88,7 @@ class Gt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values above."""
-        return [Interval(self.value, UNBOUNDED, open_low=True)]
+        return [(self.value, UNBOUNDED, True, False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +99,7 @@ class Gte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all above."""
-        return [Interval(self.value, UNBOUNDED)]
+        return [(self.value, UNBOUNDED, False, False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +110,7 @@ class Lt(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """All values below."""
-        return [Interval(UNBOUNDED, self.value, open_high=True)]
+        return [(UNBOUNDED, self.value, False, True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +121,7 @@ class Lte(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """The value and all below."""
-        return [Interval(UNBOUNDED, self.value)]
+        return [(UNBOUNDED, self.value, False, False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +134,18 @@ class Between(ScalarPredicateExpr):
 
     def check(self) -> None:
         """InvalidInput if min > max, where both are numbers; times compare as what the column makes of them."""
-        if _is_number(self.min) and _is_number(self.max) and self.min > self.max:
-            raise reversed_bounds(self.min, self.max)
+        least, greatest = self.min, self.max
+        are_numbers = type(least) is type(greatest) is int or (_is_number(least) and _is_number(greatest))
+        if are_numbers and least > greatest:
+            raise reversed_bounds(least, greatest)
 
     def intervals(self) -> list[Interval]:
         """The values between the bounds."""
-        return [Interval(self.min, self.max, not self.inclusive, not self.inclusive)]
+        return [(self.min, self.max, not self.inclusive, not self.inclusive)]
 
 
 def _is_number(value: object) -> bool:
-    return type(value) is int or isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
+    return isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
 
 
 def reversed_bounds(least: object, greatest: object) -> InvalidInput:
@@ -172,7 +168,7 @@ class ValuesOf(ScalarPredicateExpr):
 
     def intervals(self) -> list[Interval]:
         """Each value."""
-        return [Interval(value, value) for value in self.values]
+        return [(value, value, False, False) for value in self.values]
 
 
 @dataclass(frozen=True, slots=True, init=False)

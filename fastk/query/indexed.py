@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastk.engine.rows import rows_class
 from fastk.kernels.codes import EMPTY, UNREACHED
 from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
 from fastk.query.planner import index_capacity
@@ -34,15 +34,14 @@ class IndexedRows(RowsAtOnce):
     __slots__ = ()
 
     @property
-    def tally(self) -> Tally:
-        """What finding them took."""
+    def _tally(self) -> Tally:
         touched = self._counts.tolist()[self._first : self._stop]
         unreached = touched.count(UNREACHED)
         pruned = unreached + touched.count(EMPTY)
         return Tally(
             chunks=len(touched),
             chunks_pruned=pruned,
-            rows_checked=self.rows,
+            rows_checked=len(self._places),
             zones_helped=unreached > 0,
             index_helped=len(touched) > pruned,
         )
@@ -53,21 +52,22 @@ class IndexedChunks(ChunksAtOnce):
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[ChunkRef], indexes: Sequence[ValueIndex]) -> None:
         super().__init__(snapshot, refs)
-        self._values = self._kernels.chain([index.values for index in indexes])
-        self._rows = self._kernels.chain([index.rows for index in indexes])
+        self._values = self.kernels.chain([index.values for index in indexes])
+        self._rows = self.kernels.chain([index.rows for index in indexes])
+        self._found: type[IndexedRows] = rows_class(IndexedRows, snapshot.settings.schema)
 
     def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> IndexedRows | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
-        first, stop = bisect_left(self._ends, start), bisect_right(self._starts, end)
-        low_rows, high_rows, rows = self.window(first, stop, start, end)
+        is_whole = start <= self._starts[0] and self._ends[-1] <= end  # as window() finds, without the call
+        first, stop, low_rows, high_rows, rows = self.whole if is_whole else self.window(start, end)
         places = np.empty(index_capacity(rows, stop - first, values.ranges, costs), np.uint32)
-        counts = np.empty(len(self._chunks), np.int64)
-        found = self._kernels.find_indexed(
+        counts = np.empty(len(low_rows), np.int64)
+        found = self.kernels.find_indexed(
             self._values, self._rows, low_rows, high_rows, values.lows, values.highs, counts, places
         )
         if found < 0:
             return None
-        return IndexedRows(self, counts, places[:found].copy(), first, stop)  # a view would keep all of the capacity
+        return self._found(self, counts, places[:found].copy(), first, stop)  # a view would keep all of the capacity
 
 
 def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> IndexedChunks | None:

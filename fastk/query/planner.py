@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Literal
 
 from fastk.errors import InvalidInput
@@ -52,7 +53,7 @@ class Facts:
     """The share of the words of 64 rows that presumably have a value in that part."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Costs:
     """Estimated costs in nanoseconds."""
 
@@ -124,6 +125,7 @@ def is_best_scanned(rows: int, inside: int, ranges: int, costs: Costs) -> bool:
     return costs.scan(rows, ranges) < costs.take(inside)
 
 
+@lru_cache(maxsize=256)
 def index_capacity(rows: int, chunks: int, ranges: int, costs: Costs) -> int:
     """So many rows are taken from the value indexes of all chunks at once for no more than another way costs.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk import kernels
+from fastk.engine.rows import FilledRows, rows_class
 from fastk.kernels.codes import NONE, SOME
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.compared import compared_chunks
@@ -18,21 +19,21 @@ if TYPE_CHECKING:
 
     from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.rows import ColumnSource
+    from fastk.engine.rows import Rows
     from fastk.engine.snapshot import Snapshot
+    from fastk.query.at_once import RowsAtOnce
     from fastk.query.chunk_search import Answer
+    from fastk.query.compared import ComparedRows
     from fastk.query.expressions import ScalarPredicateExpr
-    from fastk.query.indexed import IndexedChunks
-    from fastk.query.planner import Costs, PlanName
+    from fastk.query.planner import PlanName
     from fastk.query.stats import Tally
     from fastk.query.values import ValueSet
 
-    class Found(ColumnSource, Protocol):
-        """The rows that a query found, as a source of columns."""
+    class Found(Protocol):
+        """What knows how rows were found: the rows themselves, or their source."""
 
         @property
-        def tally(self) -> Tally:
-            """What finding them took."""
+        def _tally(self) -> Tally: ...
 
 
 _SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 4e-9  # seconds, by the compiled kernels
@@ -40,44 +41,47 @@ _SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 4e-9  # seconds, by the compiled kernels
 
 def search(
     snapshot: Snapshot, column: int, predicate: ScalarPredicateExpr, start: int, end: int, plan: PlanName = "auto"
-) -> Found:
-    """The rows with ``start <= ts <= end`` that satisfy a condition on a column.
+) -> tuple[Rows, Found]:
+    """The rows with ``start <= ts <= end`` that satisfy a condition on a column, and what counted the steps to them.
 
     No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
-    costs = COMPILED if kernels.load_when_worth() is not kernels.plain else NUMPY
-    indexed, found = None, None
+    numpy_serves = kernels.active is kernels.plain and kernels.load_when_worth() is kernels.plain
+    costs = NUMPY if numpy_serves else COMPILED
+    indexed = None
+    at_once: RowsAtOnce | None = None
     if plan == "auto" and start <= end:
-        indexed, found = _at_once(snapshot, column, values, start, end, costs)
-    if found is None:
+        indexed = indexed_chunks(snapshot, column, values, start, end)
+        at_once = None if indexed is None else indexed.find(values, start, end, costs)
+        at_once = _compared(snapshot, column, values, start, end) if at_once is None else at_once
+    if at_once is None:
         task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=indexed is not None)
-        found = _by_chunk(snapshot, task, start, end)
-    if costs is NUMPY:
-        miss_kernels(found.tally)
-    return found
+        result = _by_chunk(snapshot, task, start, end)
+    else:
+        result = at_once, at_once
+    if numpy_serves:
+        miss_kernels(result[1]._tally)
+    return result
 
 
-def _at_once(
-    snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int, costs: Costs
-) -> tuple[IndexedChunks | None, Found | None]:
-    """The chunks if all have an index worth asking, and the rows if one look into all chunks is the way to them."""
-    indexed = indexed_chunks(snapshot, column, values, start, end)
-    found: Found | None = None if indexed is None else indexed.find(values, start, end, costs)
-    if found is None:
-        compared = compared_chunks(snapshot, column, values, start, end)
-        found = None if compared is None else compared.find(values, start, end)
-    return indexed, found
+def _compared(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedRows | None:
+    """The rows by comparing many small chunks together; None where that is not the way to them."""
+    compared = compared_chunks(snapshot, column, values, start, end)
+    return None if compared is None else compared.find(values, start, end)
 
 
-def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> Selection:
+def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> tuple[Rows, Found]:
+    """The rows chunk by chunk."""
     selection = Selection(snapshot, task.tally)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
         chunk, low, high = window(snapshot, ref, start, end)
         count, words = answer(task, chunk, low, high)
         if count:
             selection.add(ref, chunk, low, high, count, words)
-    return selection
+    settings = snapshot.settings
+    rows: Rows = rows_class(FilledRows, settings.schema)(settings, selection) if selection.rows else snapshot.no_rows
+    return rows, selection
 
 
 def miss_kernels(tally: Tally) -> None:

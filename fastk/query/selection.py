@@ -37,7 +37,7 @@ class Selection:
 
     def __init__(self, snapshot: Snapshot, tally: Tally) -> None:
         self.rows = 0
-        self.tally = tally
+        self._tally = tally
         self._snapshot = snapshot
         self._parts: list[_Part] = []
         self._pinned: list[MappedChunk] = []

@@ -143,7 +143,7 @@ def _converted(interval: Interval, convert: Callable[[Any], int]) -> Interval:
     low, high = (bound if bound is UNBOUNDED else convert(bound) for bound in interval[:2])
     if low is not UNBOUNDED and high is not UNBOUNDED and low > high:
         raise reversed_bounds(*interval[:2])
-    return interval._replace(low=low, high=high)
+    return low, high, *interval[2:]
 
 
 def _bit(value: Any) -> int:
@@ -154,9 +154,10 @@ def _of_intervals(intervals: list[Interval], dtype: np.dtype[Any]) -> Ranges:
     if dtype.kind == "S":
         raise InvalidInput("text is stored but not searched; take the column and compare it in numpy")
     ranges = _float_ranges(intervals, dtype) if dtype.kind == "f" else _integer_ranges(intervals, dtype)
-    lows, highs = zip(*ranges, strict=True) if ranges else ((), ())
+    if len(ranges) > 1:
+        ranges = _merged(ranges, 0 if dtype.kind == "f" else 1)
     stored = _stored(dtype)
-    return np.array(lows, stored), np.array(highs, stored)
+    return np.array([low for low, _ in ranges], stored), np.array([high for _, high in ranges], stored)
 
 
 def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -175,16 +176,16 @@ def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pai
     ranges = []
     least, greatest = _integer_limits(dtype)
     for low, high, open_low, open_high in intervals:
-        first = least if low is UNBOUNDED else _integer(low, greatest) + open_low
-        last = greatest if high is UNBOUNDED else _integer(high, greatest) - open_high
+        if not (type(low) is type(high) is int and INT64_MIN <= low <= high <= INT64_MAX):  # as they usually are
+            low = least if low is UNBOUNDED else _integer(low, greatest)
+            high = greatest if high is UNBOUNDED else _integer(high, greatest)
+        first, last = low + open_low, high - open_high
         if first <= last and first <= greatest and last >= least:
             ranges.append((first if first > least else least, last if last < greatest else greatest))
-    return _merged(ranges, 1)
+    return ranges
 
 
 def _integer(value: Any, greatest: int) -> int:
-    if type(value) is int and INT64_MIN <= value <= INT64_MAX:
-        return value
     if not is_integer(value):
         raise InvalidInput(f"integers are compared with integers, not with {value!r}")
     if not INT64_MIN <= value <= max(greatest, INT64_MAX):
@@ -205,7 +206,7 @@ def _float_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pair]
         last = np.nextafter(last, -infinity) if open_high else last
         if first <= last:
             ranges.append((first.item(), last.item()))
-    return _merged(ranges, 0)
+    return ranges
 
 
 def _float(value: Any, dtype: np.dtype[Any]) -> Any:
@@ -224,8 +225,6 @@ def _float(value: Any, dtype: np.dtype[Any]) -> Any:
 
 def _merged(ranges: list[Pair], step: int) -> list[Pair]:
     """The ranges in ascending order; those that overlap, or are no more than ``step`` apart, become one."""
-    if len(ranges) < 2:
-        return ranges
     merged: list[Pair] = []
     for low, high in sorted(ranges):
         if merged and low - step <= merged[-1][1]:

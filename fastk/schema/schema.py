@@ -5,7 +5,6 @@ The five built-in types and a user's own schema are values of one class; nothing
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from enum import IntEnum
 from functools import cached_property
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from fastk.schema.records import Record
 
 MAX_FIELDS = 4096
-_DTYPE_TEXT = r"[<>=|]?[A-Za-z?][A-Za-z0-9_]{0,30}"  # numpy's others are of more than one number
 _NUMERIC_KINDS = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"}
 
 PRICE_SCALE = "price_scale"
@@ -55,7 +53,7 @@ class Field(NamedTuple):
         if not isinstance(name, str) or not name or len(name) > 200 or not name.isprintable():
             raise InvalidInput(f"field name {name!r} must be printable text of 1 to 200 characters")
         try:
-            if isinstance(dtype, str) and not re.fullmatch(_DTYPE_TEXT, dtype):
+            if isinstance(dtype, str) and not _is_one_word(dtype):
                 raise TypeError("numpy would evaluate it")
             normal = np.dtype(np.dtype(dtype).newbyteorder("<").str)  # by way of text: native, not "explicitly little"
         except (TypeError, ValueError):
@@ -184,6 +182,12 @@ class Schema(Fixed):
             return self.index[name]
         except (KeyError, TypeError):
             raise InvalidInput(f"{name!r} is no column of {self.name}; it has {', '.join(self.names)}") from None
+
+
+def _is_one_word(dtype: str) -> bool:
+    """Whether it may be of one number: numpy's other texts are of several."""
+    word = dtype.lstrip("<>=|")
+    return word.isidentifier() or word == "?"
 
 
 def _checked_fields(schema_name: str, fields: Any) -> tuple[Field, ...]:

@@ -224,6 +224,8 @@ class Series:
             start, end = (None if time is None else self._ts(time) for time in (start, end))
             check_order(start, end)
         snapshot = self._reader.pinned or self._reader.pin()
+        if start is None and end is None and closed == "both":
+            return where(snapshot, column, predicate, INT64_MIN, INT64_MAX, plan)
         return where(snapshot, column, predicate, *self._bounds(start, end, closed), plan)
 
     def query_capabilities(self, column: str) -> ScalarQueryCapabilities:

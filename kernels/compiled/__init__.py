@@ -15,10 +15,10 @@ if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.chunks import scan_chunks
     from ..plain.indexed import chain, find_indexed, pick
     from ..plain.matrix import bundle, gather, spread
-    from ..plain.merge import interleave, merge
+    from ..plain.merging import interleave, merge
     from ..plain.search import bounds, copy_ranges, find, find_many, group_order, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
-    from ..plain.zones import zones
+    from ..plain.zoning import zones
 else:
     from .chunks import scan_chunks
     from .columns import bundle

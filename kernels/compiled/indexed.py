@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _ONE = np.uint64(1)
+_WORD_SHIFT = np.uint64(6)
+_LAST_BIT = np.uint64(63)
 # In one call, which keeps the lock of the interpreter: 0.1 ms of searches, and some milliseconds of matches at most.
 _MOST_SEARCHES = 1_024
 _populate: Any = arrayobj.populate_array
@@ -59,14 +61,53 @@ def array_at(typing_context: Any, address: Any, length: Any, like: Any) -> Any:
 
 
 @part
+def _write_word(word: Any, base: Any, out: Uint32Array, position: int) -> int:
+    while word:
+        out[np.uint64(position)] = base + np.int64(lowest_bit(word))
+        position += 1
+        word &= word - _ONE
+    return position
+
+
+@part
 def write_rows(words: Words, base: int, out: Uint32Array, position: int) -> int:
     """Write the rows whose bits are set, ascending; gives the position behind them."""
     for index in range(len(words)):
-        word = words[np.uint64(index)]
-        while word:
-            out[np.uint64(position)] = base + 64 * index + np.int64(lowest_bit(word))
-            position += 1
-            word &= word - _ONE
+        position = _write_word(words[np.uint64(index)], base + 64 * index, out, position)
+    return position
+
+
+@part
+def _set_few_bits(rows: Uint32Array, first: int, last: int, begin: int, end: int, words: Words, groups: Words) -> None:
+    """Set the bits of the rows from entry `first` to `last` between `begin` and `end`, and of the words that have some.
+
+    Of 42 rows among 41,667, clearing and looking at all words took half of finding and ordering them. Where most words
+    have several, it takes two thirds of the time that this does.
+    """
+    base = begin - (begin & 63)
+    for entry in range(first, last):
+        row = rows[np.uint64(entry)]
+        if begin <= row < end:
+            bit = np.uint64(row - base)
+            word = bit >> _WORD_SHIFT
+            words[word] |= _ONE << (bit & _LAST_BIT)
+            groups[word >> _WORD_SHIFT] |= _ONE << (word & _LAST_BIT)
+
+
+@part
+def _take_few_rows(words: Words, groups: Words, base: int, out: Uint32Array, position: int) -> int:
+    """Write the rows whose bits are set, ascending, and clear these; gives the position behind them.
+
+    Only words whose own bit in `groups` is set are looked at.
+    """
+    for index in range(len(groups)):
+        group = groups[np.uint64(index)]
+        groups[np.uint64(index)] = 0
+        while group:
+            place = 64 * index + np.int64(lowest_bit(group))
+            position = _write_word(words[np.uint64(place)], base + 64 * place, out, position)
+            words[np.uint64(place)] = 0
+            group &= group - _ONE
     return position
 
 
@@ -101,18 +142,26 @@ def _find_indexed(
     if total > len(out):
         return -1
     words = workspace(widest, np.uint64(0))
+    groups = workspace((widest + 63) >> 6, np.uint64(0))
+    clear(words)
+    clear(groups)
     position = 0
     for chunk in range(len(counts)):
         if counts[chunk] <= 0:
             continue
         begin, end = begins[chunk], ends[chunk]
-        part = words[: ((end + 63) >> 6) - (begin >> 6)]
-        clear(part)
+        base, before = begin - (begin & 63), position
         rows = array_at(row_addresses[chunk], lengths[chunk], out)
-        for place in range(chunk * ranges, (chunk + 1) * ranges):
-            set_bits(rows, starts[place], stops[place], begin, end, part)
-        before = position
-        position = write_rows(part, begin - (begin & 63), out, position)
+        part = words[: ((end + 63) >> 6) - (begin >> 6)]
+        if counts[chunk] < len(part):
+            for place in range(chunk * ranges, (chunk + 1) * ranges):
+                _set_few_bits(rows, starts[place], stops[place], begin, end, part, groups)
+            position = _take_few_rows(part, groups, base, out, position)
+        else:
+            for place in range(chunk * ranges, (chunk + 1) * ranges):
+                set_bits(rows, starts[place], stops[place], begin, end, part)
+            position = write_rows(part, base, out, position)
+            clear(part)
         counts[chunk] = position - before
     return position
 

@@ -9,7 +9,7 @@ from numba import from_dtype, types
 from numba.np.numpy_support import as_dtype
 
 from ..interface import Column
-from ..plain.merge import interleave as plain_interleave
+from ..plain.merging import interleave as plain_interleave
 from .compile import KernelByDtype, array_type
 from .indexed import array_at
 

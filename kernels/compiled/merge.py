@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 from ..interface import Column, Int64Array, Uint8Array, Words
-from ..plain.merge import merge as plain_merge
+from ..plain.merging import merge as plain_merge
 from .bits import clear, either, workspace
 from .compile import KernelByDtype, array_type, part
 

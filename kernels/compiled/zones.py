@@ -8,7 +8,7 @@ import numpy as np
 from numba import from_dtype, types
 
 from ..interface import Column, Uint8Array
-from ..plain.zones import zones as plain_zones
+from ..plain.zoning import zones as plain_zones
 from .bits import either
 from .compile import KernelByDtype, array_type, part
 

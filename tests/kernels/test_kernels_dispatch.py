@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,9 +100,17 @@ def test_without_a_compiler_the_kernels_still_answer() -> None:
 
 
 def test_both_implementations_have_every_kernel() -> None:
-    for implementation in (plain, compiled):
-        assert sorted(implementation.__all__) == NAMES
-        assert all(callable(getattr(implementation, name)) for name in NAMES)
+    assert sorted(compiled.__all__) == dir(plain) == NAMES
+    assert all(callable(getattr(implementation, name)) for implementation in (plain, compiled) for name in NAMES)
+
+
+def test_no_module_of_the_kernels_in_numpy_can_stand_in_the_place_of_a_kernel() -> None:
+    assert {module.name for module in pkgutil.iter_modules(plain.__path__)} & set(NAMES) == set()
+
+
+def test_what_is_no_kernel_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'sort'"):
+        plain.sort  # noqa: B018
 
 
 def test_warmup_calls_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

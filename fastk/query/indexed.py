@@ -58,8 +58,7 @@ class IndexedChunks(ChunksAtOnce):
 
     def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> IndexedRows | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
-        is_whole = start <= self._starts[0] and self._ends[-1] <= end  # as window() finds, without the call
-        first, stop, low_rows, high_rows, rows = self.whole if is_whole else self.window(start, end)
+        first, stop, low_rows, high_rows, rows = self.window(start, end)
         places = np.empty(index_capacity(rows, stop - first, values.ranges, costs), np.uint32)
         counts = np.empty(len(low_rows), np.int64)
         found = self.kernels.find_indexed(

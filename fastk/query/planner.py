@@ -55,7 +55,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Costs:
-    """Estimated costs in nanoseconds."""
+    """Estimated costs in nanoseconds. Each is a key of :func:`index_capacity` by its identity."""
 
     call: float
     """Taking a step: a call of a kernel, and what leads to it."""

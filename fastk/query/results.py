@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
     from fastk.format.sidecars import ValueIndex, Zones
-    from fastk.query.planner import PlanName
     from fastk.query.search import Found
     from fastk.query.stats import ScalarPredicateQueryStats
 
@@ -58,9 +57,7 @@ class QueryResult:
         return self.rows._repr_html_()
 
 
-def where(
-    snapshot: Snapshot, column: str, predicate: object, start: int, end: int, plan: PlanName = "auto"
-) -> QueryResult:
+def where(snapshot: Snapshot, column: str, predicate: object, start: int, end: int, plan: str = "auto") -> QueryResult:
     """The rows with ``start <= ts <= end`` whose value in a column satisfies a condition.
 
     Cost: 13 us and 0.1 us a chunk for few matches where all chunks have a value index; about as much, and 0.5 us a
@@ -68,9 +65,7 @@ def where(
     planner.
     """
     place = snapshot.settings.schema.position(column)
-    if plan != "auto":
-        plan = checked_plan(plan)
-    return QueryResult(*search(snapshot, place, check_predicate(predicate), start, end, plan))
+    return QueryResult(*search(snapshot, place, check_predicate(predicate), start, end, checked_plan(plan)))
 
 
 def capabilities(snapshot: Snapshot, column: str) -> ScalarQueryCapabilities:

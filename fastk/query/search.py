@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from fastk.query.values import ValueSet
 
     class Found(Protocol):
-        """What knows how rows were found: the rows themselves, or their source."""
+        """What knows how rows were found: the rows themselves, or their source.
+
+        The name begins with an underscore, as no property of rows that is a column does.
+        """
 
         @property
         def _tally(self) -> Tally: ...
@@ -47,14 +50,15 @@ def search(
     No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
-    numpy_serves = kernels.active is kernels.plain and kernels.load_when_worth() is kernels.plain
+    numpy_serves = kernels.load_when_worth() is kernels.plain
     costs = NUMPY if numpy_serves else COMPILED
     indexed = None
     at_once: RowsAtOnce | None = None
     if plan == "auto" and start <= end:
         indexed = indexed_chunks(snapshot, column, values, start, end)
         at_once = None if indexed is None else indexed.find(values, start, end, costs)
-        at_once = _compared(snapshot, column, values, start, end) if at_once is None else at_once
+        if at_once is None:
+            at_once = _compared(snapshot, column, values, start, end)
     if at_once is None:
         task = Task(column, values, plan, costs, snapshot.chunks.sidecars, many=indexed is not None)
         result = _by_chunk(snapshot, task, start, end)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fastk.format.tables import LoadTable
 
 
-LISTED_CHUNKS = 64
-"""A list of so many ints is as soon made as a copy that a view needs; of a thousand it takes 15 us more."""
+# A list of so many ints is as soon made as a copy that a view needs; of a thousand it takes 15 us more.
+_LISTED_CHUNKS = 64
 
 
 class Leaf:
@@ -46,7 +46,7 @@ class Leaf:
 
 
 def _ints(column: NDArray[Any]) -> list[int] | memoryview:
-    return column.tolist() if column.size <= LISTED_CHUNKS else np.ascontiguousarray(column).data
+    return column.tolist() if column.size <= _LISTED_CHUNKS else np.ascontiguousarray(column).data
 
 
 class ChunkRef(tuple[Leaf, int]):

@@ -52,9 +52,6 @@ class Pieces(Sequence[Rows]):
             return [self[place] for place in range(*index.indices(len(self)))]
         return rows_of_chunk(self._form, *self._piece(range(len(self))[index]))
 
-    def __iter__(self) -> Iterator[Rows]:
-        return (self[place] for place in range(len(self)))
-
     def _piece(self, place: int) -> tuple[MappedChunk, int, int]:
         chunk = self._chunk(place)
         return chunk, self._low if place == 0 else 0, self._high if place == len(self) - 1 else chunk.rows
@@ -161,7 +158,7 @@ class PinnedRows(JoinedRows):
 
     def _assemble(self, index: int) -> NDArray[Any]:
         first, *between, last = self._chunks
-        if first.dense is not first.clean:  # columns are strided
+        if first.dense is not first.clean:  # a layout of rows, whose columns are strided
             return super()._assemble(index)
         # MappedChunk.column written out: 0.2 us of 2.
         head, tail = first.clean[index], last.clean[index]

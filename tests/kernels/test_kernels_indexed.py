@@ -77,10 +77,12 @@ def test_few_and_many_rows_of_long_chunks_take_turns(kernels, matches):
     random = np.random.default_rng(len(matches))
     columns = [random.permutation(10_000) + 10_000 * (count == 0) for count in matches]
     bounds = read_only(np.array([0])), read_only(np.array([7_000]))
-    for column, count in zip(columns, matches, strict=True):
-        column[column >= count] += 10_000  # so many are below
-    values, rows = (kernels.chain(list(arrays)) for arrays in zip(*map(index_of, columns), strict=True))
     begins, ends = read_only(np.array([0, 63, 64, 4_999])), read_only(np.array([10_000, 9_999, 8_000, 9_000]))
+    for column, count, begin, end in zip(columns, matches, begins, ends, strict=True):
+        column[column >= count] += 10_000  # so many are below
+        if count:
+            column[[begin - 1, begin, end - 1, end % 10_000]] = 0  # and those at the borders, within and without
+    values, rows = (kernels.chain(list(arrays)) for arrays in zip(*map(index_of, columns), strict=True))
     counts, (out, whole) = np.empty(4, np.int64), guarded(40_000, np.uint32)
     found = kernels.find_indexed(values, rows, begins, ends, *bounds, counts, out)
     named = [

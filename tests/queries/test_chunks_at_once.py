@@ -79,6 +79,34 @@ def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
     assert built == [CHUNKS]
 
 
+FIRST_ROWS, LAST_ROWS = (0, CHUNKS - 1), (20_810, 20_809 + CHUNKS)  # the values of each chunk's
+
+
+def found_at_the_ends(series, start, end):
+    return found(series, InSet([*range(CHUNKS), *range(20_810, 20_810 + CHUNKS)]), start, end)
+
+
+def expected_at_the_ends(start, end):
+    return sorted(row for ends in (FIRST_ROWS, LAST_ROWS) for row in expected(range(CHUNKS), *ends, start, end))
+
+
+@pytest.mark.parametrize("beside", [-1, 0, 1])
+@pytest.mark.parametrize("edge", [0, ROWS - 1])
+def test_windows_begin_and_end_with_a_row_or_beside_it(series, built, edge, beside):
+    assert len(found_at_the_ends(series, 0, CHUNKS * HOUR)) == 2 * CHUNKS
+    for start, end in [(-1, 5), (0, 3), (0, 5), (0, CHUNKS), (1, 3), (2, 2), (2, 5)]:
+        window = start * HOUR + edge + beside, end * HOUR + edge + beside
+        assert found_at_the_ends(series, *window) == expected_at_the_ends(*window)
+    assert built == [CHUNKS]
+
+
+@pytest.mark.parametrize("window", [(ROWS - 1, 3 * HOUR - 1), (ROWS, 3 * HOUR)])
+def test_a_window_that_reaches_one_row_more_than_those_that_are_open_opens_its_own(series, built, window):
+    assert found_at_the_ends(series, ROWS, 3 * HOUR - 1) == expected_at_the_ends(ROWS, 3 * HOUR - 1)
+    assert found_at_the_ends(series, *window) == expected_at_the_ends(*window)
+    assert built == [2, 3]
+
+
 def test_a_window_beyond_those_that_are_open_opens_its_own(series, built):
     assert found(series, Eq(13), HOUR, 3 * HOUR + 2_000) == expected([3], 13, 13)
     assert found(series, Eq(14), 2 * HOUR, 4 * HOUR + 2_000) == expected([4], 14, 14)
@@ -169,6 +197,13 @@ def test_chunks_without_a_match_are_neither_read_nor_packed_again(store, series,
         for value in (13, 23, 33):  # of the fourth chunk, which is whole
             assert found(damaged, Eq(value)) == expected([3], value, value)
         assert packed == [CHUNKS] * 4  # values and rows of the indexes, ts, value
+
+
+def test_found_columns_are_read_only(series):
+    for _ in range(2):  # verified as they are taken, and then before
+        rows = series.where("value", Eq(13)).rows
+        assert not rows.ts.flags.writeable
+        assert not rows.value.flags.writeable
 
 
 def test_many_matches_are_compared_instead(series, built):

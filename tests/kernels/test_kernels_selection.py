@@ -243,6 +243,18 @@ def test_index_bounds(kernels: Kernels, dtype: Any, seed: int, rows: int, count:
 
 
 @both
+@pytest.mark.parametrize("low", [-20, -5, 0, 1, 4_321, 9_984, 9_989, 9_990, 9_991])
+def test_few_ranges_are_looked_for_among_all_values(kernels: Kernels, low: int) -> None:
+    values = read_only(np.arange(0, 10_000, 10))
+    lows, highs = read_only(np.array([-30, low])), read_only(np.array([-25, low + 6]))
+    starts, stops = np.empty(2, np.int64), np.empty(2, np.int64)
+    found = kernels.index_bounds(values, lows, highs, starts, stops)
+    assert starts.tolist() == [0, np.count_nonzero(values < low)]
+    assert stops.tolist() == [0, np.count_nonzero(values <= low + 6)]
+    assert found == stops[1] - starts[1]
+
+
+@both
 @examples
 @given(
     seed=SEEDS,

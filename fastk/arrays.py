@@ -20,7 +20,7 @@ def as_array(values: Any, what: str) -> NDArray[Any]:
 
     ``np.asarray`` would round large integers among floats, turn truth values into numbers, and numbers into text.
     """
-    # Who made a masked array has imported numpy.ma; to ask for it before would, and take 20 ms of a process.
+    # Who made a masked array has imported numpy.ma; to ask for it before would, and take 10 to 20 ms of a process.
     if "numpy.ma" in sys.modules and isinstance(values, np.ma.MaskedArray):
         if np.ma.getmaskarray(values).any():
             row = int(np.ma.getmaskarray(values).ravel().argmax())

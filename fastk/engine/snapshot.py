@@ -20,7 +20,7 @@ from fastk import kernels
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.pieces import LazyPieces, PinnedRows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class, rows_of_chunk
-from fastk.errors import InvalidInput, SnapshotExpired
+from fastk.errors import SnapshotExpired
 from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Snapshot(ChunkIndex):
         """The last ``count`` rows, ascending; fewer if the series has fewer."""
         rows, chunk_id = self._tail or self._find_tail()
         if not 0 < count <= rows:
-            return self._latest_of_many(count)
+            return self._latest_of_many(count) if count > 0 else self.no_rows
         chunk = self.mapped.get(chunk_id) or self._open_last()
         chunk.used = True
         latest = self.form()
@@ -188,10 +188,8 @@ class Snapshot(ChunkIndex):
         return self.open_chunk(leaf, len(leaf.ids) - 1)
 
     def _latest_of_many(self, count: int) -> Rows:
-        if count < 0:
-            raise InvalidInput(f"latest takes a number of rows of 0 or more, not {count}")
         refs: list[ChunkRef] = []
-        for ref in self.backwards() if count else ():
+        for ref in self.backwards():
             refs.append(ref)
             count -= ref.rows
             if count <= 0:

@@ -154,7 +154,7 @@ class Series:
 
     def latest(self, count: int = 1) -> Rows:
         """The last ``count`` rows, ascending."""
-        if type(count) is not int:
+        if type(count) is not int or count < 0:
             count = _row_count(count)
         return (self._reader.pinned or self._reader.pin()).latest(count)
 
@@ -558,6 +558,6 @@ def check_order(start: TimeLike | None, end: TimeLike | None, what: str = "query
 
 def _row_count(count: Any) -> int:
     """A number of rows in another integer type than python's."""
-    if is_integer(count):
+    if is_integer(count) and count >= 0:
         return int(count)
-    raise InvalidInput(f"latest takes a number of rows, not {count!r}")
+    raise InvalidInput(f"latest takes a number of rows of 0 or more, not {count!r}")

@@ -186,6 +186,8 @@ def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pai
 
 
 def _integer(value: Any, greatest: int) -> int:
+    if type(value) is int and INT64_MIN <= value <= INT64_MAX:
+        return value
     if not is_integer(value):
         raise InvalidInput(f"integers are compared with integers, not with {value!r}")
     if not INT64_MIN <= value <= max(greatest, INT64_MAX):

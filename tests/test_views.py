@@ -17,6 +17,7 @@ import pytest
 from support.operations import JANUARY, KEY, bars, register
 
 import fastk
+from fastk.engine import pieces
 
 MONTHS = 8
 needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="counts maps where the system lists them")
@@ -93,8 +94,13 @@ class TestZeroCopy:
         with pytest.raises((TypeError, ValueError, BufferError)):
             memoryview(column)[0] = 1
 
-    def test_a_column_of_several_chunks_is_a_copy_made_once(self, store: fastk.FastKStore) -> None:
+    @pytest.mark.parametrize("huge_rows", [pieces._HUGE_ROWS, 0], ids=["few rows", "many rows"])
+    def test_a_column_of_several_chunks_is_a_copy_made_once(
+        self, store: fastk.FastKStore, monkeypatch: pytest.MonkeyPatch, huge_rows: int
+    ) -> None:
+        monkeypatch.setattr(pieces, "_HUGE_ROWS", huge_rows)
         rows = store.series(KEY).range()
+        np.testing.assert_array_equal(rows.close, np.concatenate([segment.close for segment in rows.segments]))
         assert rows.close is rows.close
         assert not rows.close.flags.writeable
         with pytest.raises(ValueError, match="WRITEABLE"):

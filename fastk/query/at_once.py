@@ -78,6 +78,8 @@ class RowsAtOnce(FilledRows):
         return column
 
     def _fill(self, index: int, out: NDArray[Any]) -> None:
+        if not self._held:  # no rows; to verify none took half of the query
+            return
         chunks = self._chunks()
         if chunks is not None:
             chunks.pick(index, self._counts, self._places, out)

@@ -94,11 +94,11 @@ class TestZeroCopy:
         with pytest.raises((TypeError, ValueError, BufferError)):
             memoryview(column)[0] = 1
 
-    @pytest.mark.parametrize("huge_rows", [pieces._HUGE_ROWS, 0], ids=["few rows", "many rows"])
+    @pytest.mark.parametrize("huge", [pieces._HUGE, 0], ids=["few rows", "many rows"])
     def test_a_column_of_several_chunks_is_a_copy_made_once(
-        self, store: fastk.FastKStore, monkeypatch: pytest.MonkeyPatch, huge_rows: int
+        self, store: fastk.FastKStore, monkeypatch: pytest.MonkeyPatch, huge: int
     ) -> None:
-        monkeypatch.setattr(pieces, "_HUGE_ROWS", huge_rows)
+        monkeypatch.setattr(pieces, "_HUGE", huge)
         rows = store.series(KEY).range()
         np.testing.assert_array_equal(rows.close, np.concatenate([segment.close for segment in rows.segments]))
         assert rows.close is rows.close

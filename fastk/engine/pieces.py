@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fastk.engine.snapshot import Snapshot
     from fastk.schema.settings import SeriesSettings
 
-# Numpy asks for huge pages for 4 MB and more. In bytes, whose pages are of 4 KB, columns of 10 MB took twice the time.
-_HUGE_ROWS = 1 << 19
+# Twice the rows of 4 MB, from which on numpy asks for huge pages: in bytes, columns of 10 MB took twice the time.
+_HUGE = 1 << 20
 
 
 class Pieces(Sequence[Rows]):
@@ -161,7 +161,8 @@ class PinnedRows(JoinedRows):
 
     def _assemble(self, index: int) -> NDArray[Any]:
         first, *between, last = self._chunks
-        if first.dense is not first.clean:  # a layout of rows, whose columns are strided
+        is_huge = (first.rows + last.rows) * len(self._chunks) > _HUGE  # to count them takes 5% of a small read
+        if is_huge or first.dense is not first.clean:  # a layout of rows, whose columns are strided
             return super()._assemble(index)
         # MappedChunk.column written out: 0.2 us of 2.
         head, tail = first.clean[index], last.clean[index]
@@ -174,18 +175,8 @@ class PinnedRows(JoinedRows):
             column = chunk.clean[index]
             parts.append(chunk.ensure_verified(index, 0, chunk.rows) if column is None else column)
         parts.append(tail[: self._high])
-<<<<<<< HEAD
         # Of 2,000 rows half of the time of np.concatenate, of 4,000 two thirds; read-only before other threads find it.
         joined = self._kept[index] = np.frombuffer(b"".join(parts), head.dtype)
-=======
-        if (first.rows + last.rows) * len(parts) < 2 * _HUGE_ROWS:  # to count them takes 5% of a read of three chunks
-            joined = np.frombuffer(b"".join(parts), head.dtype)  # half of the time of np.concatenate for 4,000 rows
-        else:
-            whole = np.concatenate(parts)
-            whole.setflags(write=False)  # before other threads can find it
-            joined = whole[:]  # which, other than its owner, cannot be made writable
-        self._kept[index] = joined
->>>>>>> wt-eyes
         return joined
 
 

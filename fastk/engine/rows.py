@@ -272,8 +272,8 @@ class FilledRows(Rows):
         column = np.empty(source.rows, self.settings.schema.fields[index].dtype)
         source.fill(index, column)
         column.setflags(write=False)
-        self._kept[index] = column
-        return column
+        kept = self._kept[index] = column[:]  # which, other than its owner, cannot be made writable
+        return kept
 
     def _cut(self, start: int, stop: int) -> Rows:
         rows: Rows = rows_class(PartOfRows, self.schema)(self, start, stop)

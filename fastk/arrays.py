@@ -73,3 +73,10 @@ def is_integer(value: object) -> TypeGuard[int | np.integer[Any]]:
 def is_float(value: object) -> bool:
     """A python or numpy float."""
     return isinstance(value, (float, np.floating))
+
+
+def row_count(count: Any) -> int:
+    """A number of rows of any integer type, as an int; InvalidInput for anything else, and below 0."""
+    if is_integer(count) and count >= 0:
+        return int(count)
+    raise InvalidInput(f"latest takes a number of rows of 0 or more, not {count!r}")

@@ -147,7 +147,7 @@ class Rows:
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
-            return self.column(key)
+            return self._take(self.settings.schema.position(key))
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step != 1:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastk import kernels
+from fastk.arrays import row_count
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.pieces import LazyPieces, PinnedRows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class, rows_of_chunk
@@ -170,7 +171,7 @@ class Snapshot(ChunkIndex):
         """The last ``count`` rows, ascending; fewer if the series has fewer."""
         rows, chunk_id = self._tail or self._find_tail()
         if not 0 < count <= rows:
-            return self._latest_of_many(count) if count > 0 else self.no_rows
+            return self._latest_of_many(row_count(count)) if count else self.no_rows
         chunk = self.mapped.get(chunk_id) or self._open_last()
         chunk.used = True
         latest = self.form()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastk.query.expressions import Interval, ScalarPredicateExpr
     from fastk.schema.settings import SeriesSettings
 
-    Pair = tuple[Any, Any]
+    Bounds = tuple[list[Any], list[Any]]  # the same as numbers of Python
     Ranges = tuple[NDArray[Any], NDArray[Any]]  # lows and highs
 
 _BOOL_VIEW = np.dtype(np.uint8)
@@ -153,11 +153,11 @@ def _bit(value: Any) -> int:
 def _of_intervals(intervals: list[Interval], dtype: np.dtype[Any]) -> Ranges:
     if dtype.kind == "S":
         raise InvalidInput("text is stored but not searched; take the column and compare it in numpy")
-    ranges = _float_ranges(intervals, dtype) if dtype.kind == "f" else _integer_ranges(intervals, dtype)
-    if len(ranges) > 1:
-        ranges = _merged(ranges, 0 if dtype.kind == "f" else 1)
+    lows, highs = _float_ranges(intervals, dtype) if dtype.kind == "f" else _integer_ranges(intervals, dtype)
+    if len(lows) > 1:
+        lows, highs = _merged(lows, highs, 0 if dtype.kind == "f" else 1)
     stored = _stored(dtype)
-    return np.array([low for low, _ in ranges], stored), np.array([high for _, high in ranges], stored)
+    return np.array(lows, stored), np.array(highs, stored)
 
 
 def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -172,8 +172,8 @@ def _integer_limits(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(limits.min), int(limits.max)
 
 
-def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pair]:
-    ranges = []
+def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> Bounds:
+    lows, highs = [], []
     least, greatest = _integer_limits(dtype)
     for low, high, open_low, open_high in intervals:
         if not (type(low) is type(high) is int and INT64_MIN <= low <= high <= INT64_MAX):  # as they usually are
@@ -181,8 +181,9 @@ def _integer_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pai
             high = greatest if high is UNBOUNDED else _integer(high, greatest)
         first, last = low + open_low, high - open_high
         if first <= last and first <= greatest and last >= least:
-            ranges.append((first if first > least else least, last if last < greatest else greatest))
-    return ranges
+            lows.append(first if first > least else least)
+            highs.append(last if last < greatest else greatest)
+    return lows, highs
 
 
 def _integer(value: Any, greatest: int) -> int:
@@ -196,8 +197,8 @@ def _integer(value: Any, greatest: int) -> int:
 
 
 @np.errstate(all="ignore")  # the neighbour of the greatest float is infinity, and that is meant
-def _float_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pair]:
-    ranges = []
+def _float_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> Bounds:
+    lows, highs = [], []
     infinity = dtype.type(np.inf)
     for low, high, open_low, open_high in intervals:
         first = -infinity if low is UNBOUNDED else _float(low, dtype)
@@ -207,8 +208,9 @@ def _float_ranges(intervals: list[Interval], dtype: np.dtype[Any]) -> list[Pair]
         first = np.nextafter(first, infinity) if open_low else first
         last = np.nextafter(last, -infinity) if open_high else last
         if first <= last:
-            ranges.append((first.item(), last.item()))
-    return ranges
+            lows.append(first.item())
+            highs.append(last.item())
+    return lows, highs
 
 
 def _float(value: Any, dtype: np.dtype[Any]) -> Any:
@@ -225,12 +227,13 @@ def _float(value: Any, dtype: np.dtype[Any]) -> Any:
     return number
 
 
-def _merged(ranges: list[Pair], step: int) -> list[Pair]:
+def _merged(lows: list[Any], highs: list[Any], step: int) -> Bounds:
     """The ranges in ascending order; those that overlap, or are no more than ``step`` apart, become one."""
-    merged: list[Pair] = []
-    for low, high in sorted(ranges):
-        if merged and low - step <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+    merged: Bounds = [], []
+    for low, high in sorted(zip(lows, highs, strict=True)):
+        if merged[1] and low - step <= merged[1][-1]:
+            merged[1][-1] = max(merged[1][-1], high)
         else:
-            merged.append((low, high))
+            merged[0].append(low)
+            merged[1].append(high)
     return merged

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastk.arrays import is_integer
+from fastk.arrays import is_integer, row_count
 from fastk.errors import FastKError, InvalidInput, NotFound
 from fastk.times import INT64_MAX, INT64_MIN, to_ts, to_ts_array
 
@@ -154,8 +155,8 @@ class Series:
 
     def latest(self, count: int = 1) -> Rows:
         """The last ``count`` rows, ascending."""
-        if type(count) is not int or count < 0:
-            count = _row_count(count)
+        if type(count) is not int:
+            count = row_count(count)
         return (self._reader.pinned or self._reader.pin()).latest(count)
 
     def at_many(self, ts: Times) -> lookup.Matches:
@@ -217,8 +218,7 @@ class Series:
         and NotInSet, on stored (not decoded) values. ``plan`` is "auto" (the cheapest, chunk by chunk), or forces
         "scan", "zones" or "index". InvalidInput if start > end, or if the column cannot be compared with such values.
         """
-        from fastk.query.results import where
-
+        where = _query()
         if start is not None or end is not None:
             check_order(start, end)
             start, end = (None if time is None else self._ts(time) for time in (start, end))
@@ -556,8 +556,9 @@ def check_order(start: TimeLike | None, end: TimeLike | None, what: str = "query
         raise InvalidInput(f"the {what}'s start {start} lies after its end {end}")
 
 
-def _row_count(count: Any) -> int:
-    """A number of rows in another integer type than python's."""
-    if is_integer(count) and count >= 0:
-        return int(count)
-    raise InvalidInput(f"latest takes a number of rows of 0 or more, not {count!r}")
+@cache
+def _query() -> Callable[..., QueryResult]:
+    """What answers queries, loaded at the first. To import it in each takes 1% of one."""
+    from fastk.query.results import where
+
+    return where

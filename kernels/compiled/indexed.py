@@ -207,10 +207,10 @@ def find_indexed(
 ) -> int:
     """Write the rows whose values are in one of the ranges, chunk by chunk. No array of the interpreter is made."""
     find = _FIND[lows.dtype]
-    step = max(1, _MOST_SEARCHES // len(lows))
-    if len(counts) <= step:  # the slices below take a microsecond
+    if len(counts) * len(lows) <= _MOST_SEARCHES:  # the slices below take a microsecond
         count: int = find(values.addresses, values.lengths, rows.addresses, begins, ends, lows, highs, counts, out)
         return count
+    step = max(1, _MOST_SEARCHES // len(lows))
     count = 0
     for first in range(0, len(counts), step):
         some = slice(first, first + step)

@@ -558,7 +558,7 @@ def check_order(start: TimeLike | None, end: TimeLike | None, what: str = "query
 
 @cache
 def _query() -> Callable[..., QueryResult]:
-    """What answers queries, loaded at the first. To import it in each takes 1% of one."""
+    """What answers queries, loaded at the first. An import in each of them took a microsecond of 15."""
     from fastk.query.results import where
 
     return where

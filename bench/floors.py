@@ -200,11 +200,9 @@ def range_parts(market: Market) -> list[Part]:
 
 def latest_parts(market: Market) -> list[Part]:
     series = market.series[0]
-    snapshot = series._reader.snapshot
     return in_steps(
         {
-            "the snapshot knows its last chunk, the rows are made": lambda: snapshot.latest(1_024),
-            "the face": lambda: series.latest(1_024),
+            "the snapshot knows its last chunk, the rows are made": lambda: series.latest(1_024),
             "a column is taken": lambda: series.latest(1_024).close,
             "numpy sums it, for the caller": lambda: series.latest(1_024).close.sum(),
         }

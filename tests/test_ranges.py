@@ -114,9 +114,10 @@ def test_any_range_within_a_large_chunk(store, large, kernels, search, data):
 
 @FIXED_FIXTURES
 @given(st.integers(0, len(TS) + 5))
-def test_latest_rows_ascend(ticks, kernels, count):
-    rows = ticks.latest(count)
-    assert ids(rows) == list(range(1, len(TS) + 1))[len(TS) - min(count, len(TS)) :]
+def test_latest_rows_ascend(store, ticks, kernels, count):
+    with untouched(store, ticks) as series:
+        for _ in ("its file is opened", "its file is mapped"):
+            assert ids(series.latest(count)) == list(range(1, len(TS) + 1))[len(TS) - min(count, len(TS)) :]
 
 
 def test_latest_of_all_counts_there_are(ticks):

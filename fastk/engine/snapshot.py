@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastk import kernels
-from fastk.arrays import row_count
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.pieces import LazyPieces, PinnedRows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class, rows_of_chunk
@@ -57,7 +56,7 @@ class Snapshot(ChunkIndex):
         # One answer may keep a quarter of the maps that the budget allows.
         self.most_pinned_chunks = max(1, chunks.maps.budget // 4)
         self.last_partition: LastPartition | None = None
-        self._tail: tuple[int, int] | None = None  # rows and id of the last chunk; threads that race store the same
+        self.tail: tuple[int, int] | None = None  # rows and id of the last chunk; threads that race store the same
 
     def _load_leaf(self, index: int) -> Leaf:
         """A leaf whose table was removed comes from the newest state, as long as its rows are the same."""
@@ -168,36 +167,21 @@ class Snapshot(ChunkIndex):
         return rows
 
     def latest(self, count: int) -> Rows:
-        """The last ``count`` rows, ascending; fewer if the series has fewer."""
-        rows, chunk_id = self._tail or self._find_tail()
-        if not 0 < count <= rows:
-            return self._latest_of_many(row_count(count)) if count else self.no_rows
-        chunk = self.mapped.get(chunk_id) or self._open_last()
-        chunk.used = True
-        latest = self.form()
-        latest._chunk, latest._start, latest._stop = chunk, rows - count, rows
-        return latest
-
-    def _find_tail(self) -> tuple[int, int]:
-        """Rows and id of the last chunk; no rows if there is none."""
-        leaf = self.leaf(len(self.leaf_ends) - 1) if self.leaf_ends else None
-        self._tail = (0, 0) if leaf is None else (leaf.rows[-1], leaf.ids[-1])
-        return self._tail
-
-    def _open_last(self) -> MappedChunk:
-        leaf = self.leaf(len(self.leaf_ends) - 1)
-        return self.open_chunk(leaf, len(leaf.ids) - 1)
-
-    def _latest_of_many(self, count: int) -> Rows:
+        """The last ``count`` rows, ascending; fewer if there are fewer, none for 0."""
         refs: list[ChunkRef] = []
-        for ref in self.backwards():
+        missing, backwards = count, self.backwards()
+        while missing > 0 and (ref := next(backwards, None)):
             refs.append(ref)
-            count -= ref.rows
-            if count <= 0:
-                break
+            missing -= ref.rows
         if not refs:
             return self.no_rows
-        return self.rows_between(refs[::-1], max(0, -count), refs[0].rows)
+        return self.rows_between(refs[::-1], max(0, -missing), refs[0].rows)
+
+    def find_tail(self) -> tuple[int, int]:
+        """Rows and id of the last chunk; no rows if there is none."""
+        leaf = self.leaf(len(self.leaf_ends) - 1) if self.leaf_ends else None
+        self.tail = (0, 0) if leaf is None else (leaf.rows[-1], leaf.ids[-1])
+        return self.tail
 
     def at(self, ts: int) -> Any:
         """The first row with this ts as a record; None if there is none."""

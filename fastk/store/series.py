@@ -154,10 +154,16 @@ class Series:
         return (self._reader.pinned or self._reader.pin()).at(ts if type(ts) is int else self._ts(ts))
 
     def latest(self, count: int = 1) -> Rows:
-        """The last ``count`` rows, ascending."""
-        if type(count) is not int:
-            count = row_count(count)
-        return (self._reader.pinned or self._reader.pin()).latest(count)
+        """The last ``count`` rows, ascending; fewer if the series has fewer."""
+        snapshot = self._reader.pinned or self._reader.pin()
+        rows, chunk_id = snapshot.tail or snapshot.find_tail()
+        chunk = snapshot.mapped.get(chunk_id)
+        if chunk is None or type(count) is not int or not 0 < count <= rows:
+            return snapshot.latest(row_count(count))
+        chunk.used = True  # here, not in a method of the snapshot: 3% of a read of 1,024 rows and their sum
+        latest = snapshot.form()
+        latest._chunk, latest._start, latest._stop = chunk, rows - count, rows
+        return latest
 
     def at_many(self, ts: Times) -> lookup.Matches:
         """The rows of many timestamps: ``rows, found = series.at_many(array)``; ``rows`` are those found, as asked."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.data import CLOSE, Market
 from bench.goals import GOALS
-from bench.lifecycle import MINUTES, READS_OF_MINUTES, written
+from bench.lifecycle import FEBRUARY, MINUTES, READS_OF_MINUTES, START, written
 from bench.measure import BASELINE, LOADED, Workload, take_turns, time_once, use_kernels
 from bench.queries import QUERIES, Values
 from bench.reads import LATEST, READS
@@ -117,9 +117,14 @@ def bare_ranges(market: Market) -> Answer:
 
 
 def bare_minutes(market: Market) -> Answer:
-    """The four pieces of a month in progress as one column, and its sum."""
-    pieces = _files(written(market, *IN_PROGRESS)).close
-    return lambda batch: [int(np.frombuffer(b"".join(pieces), np.int64).sum()) for _ in batch]
+    """The files of a month in progress, their pieces as one column, and its sum."""
+    ends, _, close, _ = _files(written(market, *IN_PROGRESS))
+
+    def total(start: int, end: int) -> int:
+        pieces = close[bisect_left(ends, start) : bisect_left(ends, end)]
+        return int(np.frombuffer(b"".join(pieces), np.int64).sum())
+
+    return lambda batch: [total(START, FEBRUARY - 1) for _ in batch]
 
 
 def bare_latest(market: Market) -> Answer:

@@ -345,6 +345,26 @@ class TestContainment:
                     rows.close  # noqa: B018
             np.testing.assert_array_equal(rows.open, bars(1, 2, 3, 4)["open"][1:-1])
 
+    @pytest.mark.parametrize("max_maps", [16, 2], ids=["files stay mapped", "files take turns"])
+    def test_a_row_of_many_files_and_what_is_shown_of_them_need_no_other_file(self, tmp_path, max_maps) -> None:
+        with fastk.FastKStore.open(tmp_path) as store:
+            register(store).put(bars(*range(1, 7)))
+        expected, march = bars(*range(1, 7)), bars(3)["ts"]
+        (file,) = [each for each in tmp_path.rglob("*.chunk") if march.tobytes() in each.read_bytes()]
+        file.write_bytes(file.read_bytes().replace(march.tobytes(), bytes(march.nbytes)))
+        with fastk.FastKStore.open(tmp_path, "r", max_maps=max_maps) as store:
+            rows = store.series(KEY).range()
+            for row, ts in enumerate(expected["ts"].tolist()):
+                if ts in march:
+                    with pytest.raises(fastk.InvalidData, match="column 'ts' is damaged"):
+                        rows[row]
+                else:
+                    assert rows[row] == rows[row - len(rows)]
+                    assert list(rows[row]) == [expected[name][row] for name in rows.schema.names]
+            assert "2024-01" in repr(rows)
+            assert "2024-06" in repr(rows)
+            assert "<table" in rows._repr_html_()
+
     def test_damage_is_reported_again_and_again(self, close_is_damaged: fastk.FastKStore) -> None:
         series = close_is_damaged.series(KEY)
         for _ in range(3):

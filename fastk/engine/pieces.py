@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +69,11 @@ class Pieces(Sequence[Rows]):
             out[position : position + stop - start] = chunk.column(column, start, stop)
             position += stop - start
 
+    def record(self, row: int) -> Any:
+        """One row, from the chunk that holds it."""
+        place, row = self._locate(row)
+        return self._chunk(place).row(row)
+
     def cut(self, start: int, stop: int) -> Rows:
         """A contiguous part that is not empty, as rows."""
         first, low = self._locate(start)
@@ -76,16 +83,13 @@ class Pieces(Sequence[Rows]):
     def _locate(self, row: int) -> tuple[int, int]:
         """The chunk that holds a row, and its row there."""
         row += self._low
-        for place in range(len(self)):
-            rows = self._rows_of(place)
-            if row < rows:
-                break
-            row -= rows
-        return place, row
+        ends = self._ends()
+        place = bisect_right(ends, row)
+        return place, row - ends[place - 1] if place else row
 
-    def _rows_of(self, place: int) -> int:
-        """Rows of a whole chunk."""
-        raise AssertionError("each form of pieces knows its own")
+    def _ends(self) -> list[int]:
+        """Where each chunk ends, counted from the beginning of the first."""
+        raise AssertionError("each form of pieces counts its own")
 
 
 class PinnedPieces(Pieces):
@@ -118,8 +122,8 @@ class PinnedPieces(Pieces):
             yield piece
             low = 0
 
-    def _rows_of(self, place: int) -> int:
-        return self._chunks[place].rows
+    def _ends(self) -> list[int]:
+        return list(accumulate([chunk.rows for chunk in self._chunks]))
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         if first == last:
@@ -183,18 +187,18 @@ class PinnedRows(JoinedRows):
 class LazyPieces(Pieces):
     """More chunks than may stay mapped: each is opened as it is used."""
 
-    __slots__ = ("_refs", "_rows", "_snapshot")
+    __slots__ = ("_places", "_refs", "_snapshot")
 
     def __init__(self, snapshot: Snapshot, refs: list[ChunkRef], low: int, high: int) -> None:
         super().__init__(snapshot.form, low, high)
         self._snapshot = snapshot
         self._refs = refs
-        self._rows = sum([ref.rows for ref in refs[:-1]]) - low + high
+        self._places = list(accumulate([ref.rows for ref in refs]))
 
     @property
     def rows(self) -> int:
         """Rows of all pieces."""
-        return self._rows
+        return self._places[-1] - self._refs[-1].rows - self._low + self._high
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -202,8 +206,8 @@ class LazyPieces(Pieces):
     def _chunk(self, place: int) -> MappedChunk:
         return self._snapshot.open_chunk(*self._refs[place])
 
-    def _rows_of(self, place: int) -> int:
-        return self._refs[place].rows
+    def _ends(self) -> list[int]:
+        return self._places
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         return self._snapshot.rows_between(self._refs[first : last + 1], low, high)

@@ -174,15 +174,14 @@ class Rows:
         raise AttributeError(f"rows of {self.schema.name} have no {name!r}; columns: {', '.join(self.schema.names)}")
 
     def __repr__(self) -> str:
-        span = ""
+        count, span = len(self), ""
         try:
-            ts = self.column("ts")
+            if count:
+                ends = [int(self._cut(row, row + 1).column("ts")[0]) for row in (0, count - 1)]
+                span = f", {' to '.join(format_ts(ts, self.settings.time_unit) for ts in ends)}"
         except FastKError:  # damaged, expired or closed: a representation must not fail
-            return f"<{len(self):,} rows of {self.settings.key}, ts unreadable>"
-        if len(self):
-            first, last = (format_ts(int(ts[row]), self.settings.time_unit) for row in (0, -1))
-            span = f", {first} to {last}"
-        return f"<{len(self):,} rows of {self.settings.key}{span}>"
+            span = ", ts unreadable"
+        return f"<{count:,} rows of {self.settings.key}{span}>"
 
     def _repr_html_(self) -> str:
         from fastk.interop.notebook import rows_html
@@ -319,6 +318,9 @@ class JoinedRows(FilledRows):
 
     def _cut(self, start: int, stop: int) -> Rows:
         return self._source.cut(start, stop) if start < stop else super()._cut(start, stop)
+
+    def _record(self, row: int) -> Any:
+        return self._source.record(row)
 
 
 @cache

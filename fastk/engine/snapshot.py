@@ -168,13 +168,28 @@ class Snapshot(ChunkIndex):
 
     def latest(self, count: int) -> Rows:
         """The last ``count`` rows, ascending; fewer if there are fewer, none for 0."""
+        if not count or not self.leaf_ends:
+            return self.no_rows
+        leaf = self.leaf(len(self.leaf_ends) - 1)
+        place, missing = len(leaf.ids), count
+        while missing > 0 and place:
+            place -= 1
+            missing -= leaf.rows[place]
+        if (missing > 0 and len(self.leaf_ends) > 1) or len(leaf.ids) - place > self.most_pinned_chunks:
+            return self._latest_of_refs(count)
+        chunks = [self.open_chunk(leaf, place) for place in range(place, len(leaf.ids))]
+        low = max(0, -missing)
+        if len(chunks) == 1:
+            return self.chunk_rows(chunks[0], low, chunks[0].rows)
+        return self._join(self.form, chunks, low, chunks[-1].rows)
+
+    def _latest_of_refs(self, count: int) -> Rows:
+        """The same of chunks in several leaves, or of more than may stay mapped."""
         refs: list[ChunkRef] = []
         missing, backwards = count, self.backwards()
         while missing > 0 and (ref := next(backwards, None)):
             refs.append(ref)
             missing -= ref.rows
-        if not refs:
-            return self.no_rows
         return self.rows_between(refs[::-1], max(0, -missing), refs[0].rows)
 
     def find_tail(self) -> tuple[int, int]:

@@ -43,8 +43,8 @@ def _rows_html(rows: Rows) -> str:
 
 
 def _head(rows: Rows, name: str) -> tuple[str, str]:
-    scale = rows.settings.scale_of(name)
-    dtype = f"UTC, {rows.settings.time_unit}" if name == "ts" else rows[name].dtype.name
+    scale, schema = rows.settings.scale_of(name), rows.schema
+    dtype = f"UTC, {rows.settings.time_unit}" if name == "ts" else schema.fields[schema.position(name)].dtype.name
     return name, dtype if scale == 1 else f"{dtype} / {scale:,}"
 
 

@@ -97,7 +97,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="FastK beside memory-mapped .npy files, and beside other stores."
     )
-    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="small is a trial of a minute or two")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="small is a trial of some minutes")
     parser.add_argument(
         "--peers", default="all", metavar="LIST", help=f"of {', '.join(registry.PEERS)}; or none (default %(default)s)"
     )

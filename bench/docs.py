@@ -142,9 +142,9 @@ def digest_row(label: str, result: dict[str, Any]) -> list[str]:
 
 
 def peer_digest() -> str:
-    """Other stores beside FastK, by ratios."""
+    """Raw npy and other stores beside FastK, by ratios."""
     peers = kept("latest")["peers"]
-    words = [word for word in peers["contestants"] if word not in ("fastk", "npy")]
+    words = [word for word in peers["contestants"] if word != "fastk"]
     lines = {line["title"]: line for listed in peers["groups"].values() for line in listed}
     rows = [["", "FastK", *(peers["contestants"][word]["name"] for word in words)]]
     for title, label in PEER_DIGEST.items():
@@ -153,7 +153,7 @@ def peer_digest() -> str:
         ratios = (line["beside_fastk"].get(word) for word in words)
         rows.append([label, own, *("-" if ratio is None else f"{digits(ratio)} x" for ratio in ratios)])
     data = peers["data"].partition(";")[0]
-    said = f"Other stores on the same data ({data}), their time divided by FastK's: below 1 they are ahead."
+    said = f"Raw npy and other stores on the same data ({data}), their time divided by FastK's: below 1 they are ahead."
     return "\n".join([said, "", *aligned(rows), ""])
 
 

@@ -97,7 +97,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="FastK beside memory-mapped .npy files, and beside other stores."
     )
-    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="small is a trial of a minute or two")
+    parser.add_argument("--size", choices=tuple(SIZES), default="full", help="small is a trial of some minutes")
     parser.add_argument(
         "--peers", default="all", metavar="LIST", help=f"of {', '.join(registry.PEERS)}; or none (default %(default)s)"
     )
@@ -113,6 +113,8 @@ def parse_options() -> argparse.Namespace:
     options.peers = registry.chosen(options.peers)
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be 1 or more")
+    if options.only == "":
+        parser.error("--only needs a part of a name; without it every workload runs")
     if options.only and not any(options.only in name for name in named_workloads(options)):
         parser.error(f"no workload's name contains {options.only!r}: they are those of bench/results/latest.md")
     return options

@@ -63,6 +63,8 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if unknown := set(options.axes.split(",")) - set(AXES):
         parser.error(f"nothing that grows is called {', '.join(sorted(unknown))}; there are {', '.join(AXES)}")
+    if options.folder is not None and not os.path.isdir(options.folder):
+        parser.error(f"--folder {options.folder}: there is no such folder")
     return options
 
 

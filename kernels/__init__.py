@@ -101,7 +101,8 @@ def warmup() -> dict[str, float]:
     """Load the kernels and call each once for every dtype it serves, which fills numba's cache on disk.
 
     Gives the seconds spent per kernel: half a minute in all the first time, some milliseconds from the cache. The
-    command ``fastk warmup`` shares the first time among processes.
+    command ``fastk warmup`` shares the first time among processes. Where the kernels are kept away or cannot be loaded,
+    numpy is called and nothing is kept, which only the command takes for a failure.
     """
     return call_share(0, 1)
 

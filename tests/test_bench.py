@@ -132,8 +132,14 @@ def test_the_contest_runs_with_what_is_always_there():
         ("bench", ["--peers", "oracle"], "there are"),
         ("bench", ["--peers", "sqlite,"], "there are"),
         ("bench", ["--only", "dreams"], "no workload's name contains 'dreams'"),
+        (
+            "bench",
+            ["--only", "", "--workloads", "opening", "--rounds", "1", "--size", "small"],
+            "--only needs a part of a name",
+        ),
         ("bench", ["--rounds", "0"], "--rounds must be 1 or more"),
         ("bench.scale", ["--axes", "dreams"], "there are"),
+        ("bench.scale", ["--folder", "no/such/folder"], "--folder no/such/folder: there is no such folder"),
         ("bench.floors", ["--size", "small"], "unrecognized arguments"),
     ],
 )
@@ -142,3 +148,11 @@ def test_what_is_not_there_is_told(module, option, told):
     assert refused.returncode != 0
     assert told in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_wrong_environment_is_told_in_one_line(monkeypatch):
+    monkeypatch.setenv("FASTK_KERNELS", "foo")
+    refused = run("bench", "--only", "point")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == ("python -m bench: FASTK_KERNELS='foo' is unknown: use one of eager, lazy, never\n")

@@ -139,8 +139,8 @@ def test_a_file_is_no_store(folder):
 def test_another_folder_is_no_store(folder, name):
     (folder / name).mkdir()
     before = contents(folder)
-    for mode in ("r", "rw"):
-        with pytest.raises(InvalidInput, match=rf"is not empty and no store \(it holds {name}\)"):
+    for mode, advice in (("r", "check the path"), ("rw", "name an empty or new folder")):
+        with pytest.raises(InvalidInput, match=rf"is not empty and no store \(it holds {name}\); {advice}$"):
             fastk.open(folder, mode)
     assert contents(folder) == before
 

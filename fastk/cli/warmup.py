@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from fastk import kernels
+from fastk.errors import FastKError
 
 if TYPE_CHECKING:
     import argparse
@@ -52,6 +54,7 @@ def fill_cache(processes: int) -> dict[str, float]:
     """Have the kernels compiled by some processes, this one among them; gives the seconds that all spent on each.
 
     In the end this process calls every kernel: whatever a helper could not do is done here, and fails here if it does.
+    FastKError where nothing can be compiled.
     """
     spent: Counter[str] = Counter()
     shares = min(processes, _MOST_PROCESSES)
@@ -60,13 +63,31 @@ def fill_cache(processes: int) -> dict[str, float]:
         for share in range(1, shares):
             helpers.append(stack.enter_context(_helper(share, shares)))
             stack.callback(helpers[-1].kill)
-        kernels.load()
+        _load()
         spent.update(kernels.call_share(0, shares))
         for helper in helpers:
             answer = helper.communicate()[0]
             spent.update(json.loads(answer) if not helper.returncode else {})
     spent.update(kernels.warmup())
     return dict(spent)
+
+
+def _load() -> None:
+    """Bring the kernels in. What leaves other processes with numpy is an error here: the cache would stay empty."""
+    if os.environ.get("FASTK_KERNELS") == "never":
+        raise FastKError("no kernel was compiled: FASTK_KERNELS=never keeps them away; run this without that variable")
+    try:
+        importlib.import_module("fastk.kernels.compiled")
+    except Exception as error:
+        raise FastKError(
+            f"no kernel was compiled, because they cannot be loaded: {error!r}; see that `import numba` works here, "
+            f"and what the variables NUMBA_* say"
+        ) from error
+    if importlib.import_module("numba").config.DISABLE_JIT:
+        raise FastKError(
+            "no kernel was compiled: NUMBA_DISABLE_JIT keeps numba from it; run this without that variable"
+        )
+    kernels.load()
 
 
 def _helper(share: int, shares: int) -> subprocess.Popen[str]:

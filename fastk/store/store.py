@@ -185,10 +185,8 @@ class FastKStore(
             self._open_original(original)
             return True
         if foreign and foreign != [names.SERIES_FOLDER]:
-            raise InvalidInput(
-                f"{self.root} is not empty and no store (it holds {', '.join(foreign[:3])}); "
-                f"name an empty or new folder"
-            )
+            advice = "check the path" if self.mode == "r" else "name an empty or new folder"
+            raise InvalidInput(f"{self.root} is not empty and no store (it holds {', '.join(foreign[:3])}); {advice}")
         if foreign and self._disk.list(os.path.join(self.root, names.SERIES_FOLDER)):
             raise InvalidData(
                 f"{self.root} looks like a store whose file {names.STORE_FILE} is missing; restore it with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,42 @@ def test_helpers_end_with_a_failure_here(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(MemoryError):
         warmup.fill_cache(3)
     assert [one.poll() is None for one in helpers] == [False, False]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("FASTK_KERNELS", "never", "FASTK_KERNELS=never keeps them away"),
+        ("NUMBA_NUM_THREADS", "0", "they cannot be loaded: ValueError.*the variables NUMBA_"),
+        ("NUMBA_DISABLE_JIT", "1", "NUMBA_DISABLE_JIT keeps numba from it"),
+    ],
+)
+def test_an_image_without_kernels_is_not_built(name: str, value: str, why: str, options: tuple[str, ...]) -> None:
+    """The command fails where it would leave the cache empty; the library goes on with numpy."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fastk", "warmup", *options],
+        env={**os.environ, name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"fastk: no kernel was compiled.*{why}.*\n", done.stderr)
+
+
+@pytest.mark.slow
+def test_the_library_asks_no_kernels_of_who_wants_none() -> None:
+    code = "import fastk; print(len(fastk.warmup()) > 10, fastk.kernels.loaded())"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "FASTK_KERNELS": "never"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("True False\n", "")
 
 
 def test_a_helper_costs_memory_so_that_there_are_few(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,17 +77,7 @@ class Pieces(Sequence[Rows]):
 
     def _locate(self, row: int) -> tuple[int, int]:
         """The chunk that holds a row, and its row there."""
-        row += self._low
-        for place in range(len(self)):
-            rows = self._rows_of(place)
-            if row < rows:
-                break
-            row -= rows
-        return place, row
-
-    def _rows_of(self, place: int) -> int:
-        """Rows of a whole chunk."""
-        raise AssertionError("each form of pieces knows its own")
+        raise AssertionError("each form of pieces finds its own")
 
 
 class PinnedPieces(Pieces):
@@ -118,8 +110,13 @@ class PinnedPieces(Pieces):
             yield piece
             low = 0
 
-    def _rows_of(self, place: int) -> int:
-        return self._chunks[place].rows
+    def _locate(self, row: int) -> tuple[int, int]:
+        row += self._low
+        place = 0
+        while row >= self._chunks[place].rows:
+            row -= self._chunks[place].rows
+            place += 1
+        return place, row
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         if first == last:
@@ -183,18 +180,18 @@ class PinnedRows(JoinedRows):
 class LazyPieces(Pieces):
     """More chunks than may stay mapped: each is opened as it is used."""
 
-    __slots__ = ("_refs", "_rows", "_snapshot")
+    __slots__ = ("_borders", "_refs", "_snapshot")
 
     def __init__(self, snapshot: Snapshot, refs: list[ChunkRef], low: int, high: int) -> None:
         super().__init__(snapshot.form, low, high)
         self._snapshot = snapshot
         self._refs = refs
-        self._rows = sum([ref.rows for ref in refs[:-1]]) - low + high
+        self._borders = list(accumulate([ref.rows for ref in refs[:-1]], initial=0))  # where each of the chunks begins
 
     @property
     def rows(self) -> int:
         """Rows of all pieces."""
-        return self._rows
+        return self._borders[-1] - self._low + self._high
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -202,8 +199,10 @@ class LazyPieces(Pieces):
     def _chunk(self, place: int) -> MappedChunk:
         return self._snapshot.open_chunk(*self._refs[place])
 
-    def _rows_of(self, place: int) -> int:
-        return self._refs[place].rows
+    def _locate(self, row: int) -> tuple[int, int]:
+        row += self._low
+        place = bisect_right(self._borders, row) - 1
+        return place, row - self._borders[place]
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         return self._snapshot.rows_between(self._refs[first : last + 1], low, high)

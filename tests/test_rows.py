@@ -22,6 +22,7 @@ from builders import (
 
 import fastk
 from fastk import InvalidInput, KlineRecord, Rows, Schema
+from fastk.engine.chunk_index import ChunkRef
 
 NAMES = ("ts", "open", "high", "low", "close", "volume")
 
@@ -349,6 +350,17 @@ def test_more_chunks_than_maps():
         assert [int(piece.close[0]) for piece in pieces] == list(range(40))
         assert_rows(rows[5:30], part(columns, 5, 30))
         assert_rows(series.at_many(columns["ts"][::-1]).rows, {name: each[::-1] for name, each in columns.items()})
+
+
+def test_a_slice_of_many_chunks_looks_at_few(monkeypatch):
+    with temporary_store(max_maps=3) as store:
+        series = store.register_kline_series("BTC", "1h", HOUR, partition="hour")
+        series.put(bars(JANUARY, 200, HOUR))
+        rows, looks, count = series.range(), [], ChunkRef.rows.fget
+        monkeypatch.setattr(ChunkRef, "rows", property(lambda ref: looks.append(ref) or count(ref)))
+        assert rows[150:151].ts.tolist() == [JANUARY + 150 * HOUR]
+        assert rows[3:6].ts.tolist() == [JANUARY + hour * HOUR for hour in (3, 4, 5)]
+        assert len(looks) < 10
 
 
 @pytest.mark.parametrize("verify", ["touch", "open", "never"])

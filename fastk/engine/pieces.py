@@ -83,12 +83,12 @@ class Pieces(Sequence[Rows]):
     def _locate(self, row: int) -> tuple[int, int]:
         """The chunk that holds a row, and its row there."""
         row += self._low
-        ends = self._ends()
-        place = bisect_right(ends, row)
-        return place, row - ends[place - 1] if place else row
+        begins = self._begins()
+        place = bisect_right(begins, row) - 1
+        return place, row - begins[place]
 
-    def _ends(self) -> list[int]:
-        """Where each chunk ends, counted from the beginning of the first."""
+    def _begins(self) -> list[int]:
+        """Where each chunk begins, counted from the beginning of the first."""
         raise AssertionError("each form of pieces counts its own")
 
 
@@ -122,8 +122,8 @@ class PinnedPieces(Pieces):
             yield piece
             low = 0
 
-    def _ends(self) -> list[int]:
-        return list(accumulate([chunk.rows for chunk in self._chunks]))
+    def _begins(self) -> list[int]:
+        return list(accumulate([chunk.rows for chunk in self._chunks[:-1]], initial=0))
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         if first == last:
@@ -187,18 +187,18 @@ class PinnedRows(JoinedRows):
 class LazyPieces(Pieces):
     """More chunks than may stay mapped: each is opened as it is used."""
 
-    __slots__ = ("_places", "_refs", "_snapshot")
+    __slots__ = ("_borders", "_refs", "_snapshot")
 
     def __init__(self, snapshot: Snapshot, refs: list[ChunkRef], low: int, high: int) -> None:
         super().__init__(snapshot.form, low, high)
         self._snapshot = snapshot
         self._refs = refs
-        self._places = list(accumulate([ref.rows for ref in refs]))
+        self._borders = list(accumulate([ref.rows for ref in refs[:-1]], initial=0))
 
     @property
     def rows(self) -> int:
         """Rows of all pieces."""
-        return self._places[-1] - self._refs[-1].rows - self._low + self._high
+        return self._borders[-1] - self._low + self._high
 
     def __len__(self) -> int:
         return len(self._refs)
@@ -206,8 +206,8 @@ class LazyPieces(Pieces):
     def _chunk(self, place: int) -> MappedChunk:
         return self._snapshot.open_chunk(*self._refs[place])
 
-    def _ends(self) -> list[int]:
-        return self._places
+    def _begins(self) -> list[int]:
+        return self._borders
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         return self._snapshot.rows_between(self._refs[first : last + 1], low, high)

@@ -17,7 +17,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 
 from fastk.engine.sidecars import coarse_zones
-from fastk.interop.arrow import BATCH_ROWS, Layout
+from fastk.interop.arrow import BATCH_ROWS, Layout, together
 from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
@@ -60,7 +60,9 @@ class SeriesDataset(ds.InMemoryDataset):  # type: ignore[misc]
         wanted = columns if isinstance(columns, list) else self.schema.names
         names = dict.fromkeys([*wanted, *needed] or self.schema.names[:1])
         layout = Layout(self._layout.settings, names, self._decoded)
-        batches = (layout.batch(rows) for rows in _parts(self._snapshot(), self._layout, filter, needed))
+        snapshot = self._snapshot()
+        parts = _parts(snapshot, self._layout, filter, needed)
+        batches = (layout.batch(*group) for group in together(parts, BATCH_ROWS, snapshot.most_pinned_chunks))
         allowed = {name: options[name] for name in ("batch_size", "use_threads", "memory_pool") if name in options}
         return ds.Scanner.from_batches(batches, schema=layout.schema, columns=columns, filter=filter, **allowed)
 

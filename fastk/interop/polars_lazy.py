@@ -9,7 +9,7 @@ from __future__ import annotations
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
-from fastk.interop.arrow import BATCH_ROWS, Layout
+from fastk.interop.arrow import BATCH_ROWS, Layout, together
 from fastk.interop.optional import need
 from fastk.interop.polars_conditions import Demand
 from fastk.interop.polars_frames import frame
@@ -63,31 +63,29 @@ class _Source:
         together: polars hands both down only where the limit comes first.
         """
         layout = Layout(self._snapshot.settings, columns, self._decoded)
-        frames = _limited(self._frames(layout, predicate if most_rows is None else None, batch_rows), most_rows)
+        size = batch_rows or BATCH_ROWS
+        pieces = _limited(self._pieces(layout, predicate if most_rows is None else None, size), most_rows)
+        groups = together(pieces, size, self._snapshot.most_pinned_chunks)
+        frames = (frame(layout.batch(*group)) for group in groups)
         return frames if predicate is None else (each.filter(predicate) for each in frames)
 
-    def _frames(self, layout: Layout, predicate: pl.Expr | None, batch_rows: int | None) -> Iterator[pl.DataFrame]:
+    def _pieces(self, layout: Layout, predicate: pl.Expr | None, size: int) -> Iterator[Rows]:
         demand = Demand(layout.settings, self._decoded)
         if predicate is not None:
             demand.add(predicate)
         if demand.is_impossible:
             return
         for rows in candidates(self._snapshot, demand.conditions(), *demand.window):
-            for batch in _cut(rows, batch_rows or BATCH_ROWS):
-                yield frame(layout.batch(batch))
+            yield from (rows[low : low + size] for low in range(0, len(rows), size))
 
 
-def _cut(rows: Rows, size: int) -> Iterator[Rows]:
-    return (rows[low : low + size] for low in range(0, len(rows), size))
-
-
-def _limited(frames: Iterator[pl.DataFrame], most_rows: int | None) -> Iterator[pl.DataFrame]:
-    """The first rows of some frames, without asking for more frames than hold them."""
+def _limited(pieces: Iterator[Rows], most_rows: int | None) -> Iterator[Rows]:
+    """The first rows of some pieces, without asking for more pieces than hold them."""
     if most_rows is None:
-        yield from frames
+        yield from pieces
         return
-    for each in frames if most_rows > 0 else ():
-        yield each.head(most_rows)
-        most_rows -= each.height
+    for each in pieces if most_rows > 0 else ():
+        yield each[:most_rows]
+        most_rows -= len(each)
         if most_rows <= 0:
             return

@@ -3,6 +3,7 @@
 import functools
 import operator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -15,7 +16,7 @@ from polars.testing import assert_frame_equal
 
 import fastk
 from fastk import InvalidData, Schema
-from fastk.interop import polars_lazy
+from fastk.interop import arrow, polars_lazy
 from fastk.query import candidates
 
 FIELDS = [
@@ -292,3 +293,25 @@ def test_batches_are_no_longer_than_polars_asks(monkeypatch):
         frames = list(polars_lazy._Source(bitcoin._reader.snapshot, False)(["ts"], None, None, 3))
         assert [frame.height for frame in frames] == [3, 3, 1, 3, 2, 2]
         assert all(frame.columns == ["ts"] for frame in frames)
+
+
+def test_small_files_come_together_and_large_ones_as_they_are(monkeypatch):
+    with three_months() as (_, bitcoin):  # of 7, 5 and 2 rows
+        heights = lambda: [  # noqa: E731
+            frame.height for frame in polars_lazy._Source(bitcoin._reader.snapshot, False)(None, None, None, None)
+        ]
+        assert heights() == [14]
+        monkeypatch.setattr(arrow, "_JOINED_ROWS", 7)
+        assert heights() == [7, 7]
+        monkeypatch.setattr(arrow, "_JOINED_ROWS", 6)
+        assert heights() == [7, 5, 2]
+
+
+@given(pieces=st.lists(st.integers(1, 9).map(range)), rows=st.integers(1, 20), count=st.integers(1, 4))
+def test_groups_hold_all_pieces_in_order_and_no_more_than_they_may(pieces, rows, count):
+    groups = list(arrow.together(pieces, rows, count))
+    assert [piece for group in groups for piece in group] == pieces
+    assert all(len(group) == 1 or sum(map(len, group)) <= rows for group in groups)
+    assert all(1 <= len(group) <= count for group in groups)
+    for group, following in pairwise(groups):
+        assert len(group) == count or sum(map(len, group)) + len(following[0]) > rows

@@ -9,6 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastk import InvalidInput, NotFound, Schema
+from fastk.replay import coverage as of_coverage
+from fastk.replay.slots import SessionSlots
 from fastk.times import INT64_MAX
 
 LOOSE = Schema("loose", [("ts", "i8")], unique_ts=False, partition="hour")
@@ -129,6 +131,35 @@ def test_a_limit_cuts_the_lists_and_no_total(rows, cut, limit, step):
         intervals, holes, *totals = told(whole)
         assert told(part) == (intervals[:limit], holes[:limit], *totals)
         assert (part.interval_count, part.hole_count) == (len(intervals), len(holes))
+
+
+QUARTER = HOUR // 4
+
+
+@settings(deadline=None, max_examples=30)
+@example(quarters={0, 1, 2, 3, 4, 5, 6, 7, 9, 11}, block=4)
+@given(quarters=st.sets(st.integers(0, 31), min_size=1), block=st.integers(1, 9))
+def test_borders_of_chunks_and_blocks_leave_no_trace_at_any_limit(quarters, block):
+    rows = sorted(quarter * QUARTER for quarter in quarters)
+    slots = range(0, 32 * QUARTER, QUARTER)
+    intervals, holes, *totals = expected_coverage(slots, slots, rows)
+    with temporary_store() as store, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(of_coverage, "_BLOCK_ROWS", block)
+        series, _ = series_of(store, rows, len(rows))
+        for limit in range(max(len(intervals), len(holes)) + 2):
+            found = series.coverage(slots[0], slots[-1], step=QUARTER, limit=limit)
+            assert told(found) == (intervals[:limit], holes[:limit], *totals)
+            assert (found.interval_count, found.hole_count) == (len(intervals), len(holes))
+
+
+def test_small_chunks_are_looked_at_together(store, monkeypatch):
+    looks = []
+    fill = SessionSlots.fill
+    monkeypatch.setattr(SessionSlots, "fill", lambda slots, ts: looks.append(ts.size) or fill(slots, ts))
+    series, _ = series_of(store, range(0, 100 * HOUR, QUARTER), 400)
+    assert len(series.range().segments) == 100
+    assert series.coverage(step=QUARTER).is_complete
+    assert looks == [400]
 
 
 def test_bars_are_measured_by_their_timeframe(klines):

@@ -67,6 +67,37 @@ class Values:
         return [self.ts[mask], self.value[mask]]
 
 
+class Windows(Values):
+    """Conditions on the rows between two times."""
+
+    rows = 1_024
+
+    def draw(self, rng: np.random.Generator) -> Window:
+        """A condition that one row in a hundred meets, and where it is asked."""
+        first = int(rng.integers(self.ts.size - self.rows))
+        return Window(highest_percent(rng, self), int(self.ts[first]), int(self.ts[first + self.rows - 1]))
+
+    def found(self, condition: Any, plan: Any = AUTO) -> list[Int64]:
+        """The matches by FastK."""
+        rows = self.series.where(self.column, *condition, plan=plan).rows
+        return [rows.ts, rows[self.column]]
+
+    def raw_found(self, condition: Any) -> list[Int64]:
+        """The matches as a numpy user takes them."""
+        low, high = self.ts.searchsorted(condition.start), self.ts.searchsorted(condition.end, "right")
+        ts, value = self.ts[low:high], self.value[low:high]
+        mask = raw_mask(value, condition.condition)
+        return [ts[mask], value[mask]]
+
+
+class Window(NamedTuple):
+    """What is asked of the rows between two times, both included."""
+
+    condition: Condition
+    start: int
+    end: int
+
+
 def raw_mask(values: Int64, condition: Condition) -> Any:
     """The comparison that a numpy user writes."""
     match condition:
@@ -87,7 +118,7 @@ def raw_mask(values: Int64, condition: Condition) -> Any:
 
 # Conditions beside raw npy
 
-Draw = Callable[[np.random.Generator, Values], Condition]
+Draw = Callable[[np.random.Generator, Any], Any]
 
 
 def predicate(name: str, make: Make, draw: Draw, market: Market, rounds: int, calls: int = CALLS) -> Workload:
@@ -122,6 +153,16 @@ def thousandth(rng: np.random.Generator, values: Values) -> Condition:
     return Between(values.at_rank(first), values.at_rank(first + 0.001))
 
 
+def in_windows(market: Market, rounds: int) -> Workload:
+    """Few rows in short windows: what a strategy asks again and again."""
+    return conditions(
+        f"where value > x, 1% match, among {Windows.rows:,} rows",
+        Windows(market, mixed),
+        lambda rng, values: values.draw(rng),
+        rounds,
+    )
+
+
 def three_stored(rng: np.random.Generator, values: Values) -> Condition:
     return InSet([values.at_rank(share) for share in rng.uniform(0.4, 1, 3)])
 
@@ -139,6 +180,7 @@ QUERIES: dict[str, Build] = {
         ("where value in 3 values, one alone", three_stored, 1),
     )
 }
+QUERIES[f"where value > x, 1% match, among {Windows.rows:,} rows"] = in_windows
 
 
 # Plans

@@ -6,7 +6,6 @@ first taken. A batch verifies the columns of the chunks that it touches whole.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ from fastk import kernels
 from fastk.arrays import read_only
 from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.errors import InvalidInput
+from fastk.times import INT64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     Int64 = NDArray[np.int64]
     Span = tuple[int, int, int]  # of items that one chunk owns: its number, the first of them, and behind the last
+    Opener = Callable[[], Iterable[tuple[MappedChunk, int, int]]]
 
 _SAVED_A_KEY, _SAVED_A_RANGE = 2e-7, 1.5e-6  # seconds, by the compiled kernels
+_FEW_ITEMS = 4  # a chunk
 
 
 class Matches(NamedTuple):
@@ -65,17 +67,23 @@ class RangesResult:
 
 
 def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
-    """The first row of each ts. Cost: one binary search a key, plus a few microseconds a chunk touched."""
+    """The first row of each ts. Cost: one binary search a key, plus a microsecond or two a chunk touched."""
     kernels.load_when_worth(_SAVED_A_KEY * ts.size)
-    groups = _Groups(_owners(snapshot, ts, last_of_equal=False))
-    keys, rows = groups.sort(ts), np.full(ts.size, -1)
-    for chunk, start, stop in _mapped(snapshot, groups.spans):
-        kernels.active.find_many(chunk.dense_rows(0, 0, chunk.rows), keys[start:stop], rows[start:stop])
+    groups = _Groups(_owners(snapshot, ts))
+    keys, rows = groups.sort(ts), np.empty(ts.size, np.int64)
+    rows.fill(-1)
+    chunks = _opener(snapshot, groups.spans)
+    if _are_few(groups.spans, ts.size):
+        _find_each(chunks(), keys.tolist(), rows)
+    else:
+        for chunk, start, stop in chunks():
+            kernels.active.find_many(_column(chunk, 0), keys[start:stop], rows[start:stop])
     found = rows >= 0
-    asked, kept = groups.unsort(found), np.flatnonzero(found)
-    targets = groups.sort(np.cumsum(asked))[kept] - 1
-    source = _Gather(snapshot, groups.spans_of(kept), rows[kept], targets)
-    return Matches(_filled(snapshot, source), asked)
+    asked, kept = groups.unsort(found), found.nonzero()[0]
+    targets = groups.sort(asked.cumsum())[kept] - 1
+    if kept.size < ts.size:
+        chunks = _opener(snapshot, groups.spans_of(kept))
+    return Matches(_filled(snapshot, _Gather(chunks, rows[kept], targets, few=_are_few(groups.spans, ts.size))), asked)
 
 
 def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
@@ -83,8 +91,13 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     if starts.shape != ends.shape:
         raise InvalidInput(f"ranges need as many starts as ends, not {starts.size:,} and {ends.size:,}")
     kernels.load_when_worth(_SAVED_A_RANGE * starts.size)
-    low = _positions(snapshot, starts, last_of_equal=False)
-    high = np.maximum(_positions(snapshot, ends, last_of_equal=True), low)
+    bounds = np.empty((starts.size, 2), np.int64)  # side by side: mostly both lie in one chunk
+    bounds[:, 0] = starts
+    np.add(ends, 1, out=bounds[:, 1])
+    bounds = _positions(snapshot, bounds.ravel()).reshape(bounds.shape)
+    low, high = bounds[:, 0], bounds[:, 1]
+    high[ends == INT64_MAX] = snapshot.rows  # nothing comes after it
+    high = np.maximum(low, high)
     offsets = np.zeros(low.size + 1, np.int64)
     np.cumsum(high - low, out=offsets[1:])
     return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
@@ -96,27 +109,53 @@ def _filled(snapshot: Snapshot, source: _Gather | _Ragged) -> Rows:
     return rows
 
 
-def _owners(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64:
-    """For each key the chunk in which its bound lies; the number of chunks where it lies behind all rows."""
-    ends = read_only(snapshot.table["end_ts"])
+def _owners(snapshot: Snapshot, keys: Int64) -> Int64:
+    """For each key the chunk that has the first row not before it; the number of chunks if all rows are before it."""
     owners = np.empty(keys.size, np.int64)
-    search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
-    search(ends, read_only(keys), owners)
+    kernels.active.lower_bounds(snapshot.ends, read_only(keys), owners)
     return owners
 
 
-def _positions(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64:
-    """For each key its bound as a row number of the whole series."""
-    groups = _Groups(_owners(snapshot, keys, last_of_equal=last_of_equal))
-    search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
-    total = snapshot.rows
-    sorted_keys, found = groups.sort(keys), np.full(keys.size, total, np.int64)
-    for owner, start, stop in groups.spans:
-        if owner < len(snapshot.refs):
-            chunk = snapshot.open_chunk(*snapshot.refs[owner])
-            search(chunk.dense_rows(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
-            found[start:stop] += int(snapshot.row_ends[owner]) - chunk.rows
-    return groups.unsort(found)
+def _positions(snapshot: Snapshot, keys: Int64) -> Int64:
+    """For each key the first row not before it, as a row number of the whole series."""
+    owners = _owners(snapshot, keys)
+    groups = _Groups(owners)
+    sorted_keys, found = groups.sort(keys), np.zeros(keys.size, np.int64)
+    if _are_few(groups.spans, keys.size):
+        _bound_each(_mapped(snapshot, groups.spans), sorted_keys.tolist(), found)
+    else:
+        for chunk, start, stop in _mapped(snapshot, groups.spans):
+            kernels.active.lower_bounds(_column(chunk, 0), sorted_keys[start:stop], found[start:stop])
+    positions = groups.unsort(found)
+    positions += snapshot.row_borders[owners]
+    return positions
+
+
+def _are_few(spans: list[Span], items: int) -> bool:
+    """Whether so few items come to a chunk that Python takes them one by one as soon as a kernel takes them together."""
+    return items < _FEW_ITEMS * len(spans)
+
+
+def _find_each(chunks: Iterable[tuple[MappedChunk, int, int]], keys: list[int], rows: Int64) -> None:
+    find = kernels.active.find
+    for chunk, start, stop in chunks:
+        ts = _column(chunk, 0)
+        for place in range(start, stop):
+            rows[place] = find(ts, keys[place])
+
+
+def _bound_each(chunks: Iterable[tuple[MappedChunk, int, int]], keys: list[int], rows: Int64) -> None:
+    bounds = kernels.active.bounds
+    for chunk, start, stop in chunks:
+        ts = _column(chunk, 0)
+        for place in range(start, stop):
+            rows[place] = bounds(ts, keys[place], INT64_MAX)[0]
+
+
+def _column(chunk: MappedChunk, index: int) -> NDArray[Any]:
+    """A whole column for kernels, verified."""
+    column = chunk.dense[index]
+    return chunk.ensure_dense(index, 0, chunk.rows) if column is None else column
 
 
 class _Groups:
@@ -126,9 +165,9 @@ class _Groups:
         ascending = owners.size < 2 or kernels.active.first_disorder(read_only(owners), False) < 0
         self._order = None if ascending else _stable_order(owners, int(owners.max()) + 1)
         owners = self.sort(owners)
-        cuts = np.flatnonzero(owners[1:] != owners[:-1]) + 1  # np.diff takes twice as long
+        cuts = (owners[1:] != owners[:-1]).nonzero()[0] + 1  # np.diff takes twice as long
         borders = [0, *cuts.tolist(), owners.size] if owners.size else []
-        self.spans = [(int(owners[start]), start, stop) for start, stop in pairwise(borders)]
+        self.spans = list(zip(owners[borders[:-1]].tolist(), borders[:-1], borders[1:], strict=True))
 
     def sort(self, items: NDArray[Any]) -> NDArray[Any]:
         """Items in grouped order, read-only."""
@@ -155,7 +194,7 @@ def _mapped(snapshot: Snapshot, spans: Iterable[Span]) -> Iterator[tuple[MappedC
     return ((snapshot.open_chunk(*refs[owner]), start, stop) for owner, start, stop in spans if owner < len(refs))
 
 
-def _opener(snapshot: Snapshot, spans: list[Span]) -> Callable[[], Iterable[tuple[MappedChunk, int, int]]]:
+def _opener(snapshot: Snapshot, spans: list[Span]) -> Opener:
     """The same again and again: of chunks that stay mapped if they fit the budget easily, else opened each time."""
     chunks = [*_mapped(snapshot, spans)] if len(spans) <= snapshot.most_pinned_chunks else None
     return lambda: _mapped(snapshot, spans) if chunks is None else chunks
@@ -170,17 +209,27 @@ def _stable_order(owners: Int64, groups: int) -> Int64:
 class _Gather:
     """Single rows of chunks, each with its place in the result."""
 
-    def __init__(self, snapshot: Snapshot, spans: list[Span], rows: Int64, targets: Int64) -> None:
+    def __init__(self, chunks: Opener, rows: Int64, targets: Int64, *, few: bool) -> None:
         self.rows = int(rows.size)
-        self._chunks = _opener(snapshot, spans)
+        self._chunks = chunks
         self._rows = read_only(rows)
         self._targets = read_only(targets)
+        self._are_few = few
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Gather one column."""
+        if self._are_few:
+            self._fill_each(index, out)
+            return
         for chunk, start, stop in self._chunks():
-            column = chunk.dense_rows(index, 0, chunk.rows)
-            kernels.active.take(column, self._rows[start:stop], self._targets[start:stop], out)
+            kernels.active.take(_column(chunk, index), self._rows[start:stop], self._targets[start:stop], out)
+
+    def _fill_each(self, index: int, out: NDArray[Any]) -> None:
+        rows, targets = self._rows.tolist(), self._targets.tolist()
+        for chunk, start, stop in self._chunks():
+            column = _column(chunk, index)
+            for place in range(start, stop):
+                out[targets[place]] = column[rows[place]]
 
 
 class _Ragged:
@@ -188,29 +237,41 @@ class _Ragged:
 
     def __init__(self, snapshot: Snapshot, low: Int64, high: Int64, offsets: Int64) -> None:
         self.rows = int(offsets[-1])
-        groups, self._low, self._high, self._targets = _cut_at_chunks(snapshot.row_ends, low, high, offsets)
+        groups, self._low, self._high, self._targets = _cut_at_chunks(snapshot.row_borders, low, high, offsets)
         self._chunks = _opener(snapshot, groups.spans)
+        self._are_few = _are_few(groups.spans, self._low.size)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""
+        if self._are_few:
+            self._fill_each(index, out)
+            return
         for chunk, start, stop in self._chunks():
-            column = chunk.dense_rows(index, 0, chunk.rows)
             part = slice(start, stop)
+            column = _column(chunk, index)
             kernels.active.copy_ranges(column, self._low[part], self._high[part], self._targets[part], out)
 
+    def _fill_each(self, index: int, out: NDArray[Any]) -> None:
+        low, high, targets = self._low.tolist(), self._high.tolist(), self._targets.tolist()
+        for chunk, start, stop in self._chunks():
+            column = _column(chunk, index)
+            for place in range(start, stop):
+                target = targets[place]
+                out[target : target + high[place] - low[place]] = column[low[place] : high[place]]
 
-def _cut_at_chunks(row_ends: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:
+
+def _cut_at_chunks(borders: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:
     """Every range as pieces within one chunk: groups, first and last row within the chunk, place in the result."""
-    full = np.flatnonzero(high > low)
+    full = (high > low).nonzero()[0]
     low, high, offsets = low[full], high[full], offsets[full]
-    first, last = row_ends.searchsorted(low, "right"), row_ends.searchsorted(high - 1, "right")
+    first, last = borders.searchsorted(low, "right") - 1, borders.searchsorted(high) - 1
     pieces = last - first + 1
     owner_range = np.repeat(np.arange(full.size), pieces)
     within = np.arange(owner_range.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     owners = first[owner_range] + within
-    bases = np.append(0, row_ends)[owners]
+    bases = borders[owners]
     piece_low = np.maximum(low[owner_range], bases)
-    piece_high = np.minimum(high[owner_range], row_ends[owners])
+    piece_high = np.minimum(high[owner_range], borders[owners + 1])
     targets = offsets[owner_range] + (piece_low - low[owner_range])
     groups = _Groups(owners)
     return groups, groups.sort(piece_low - bases), groups.sort(piece_high - bases), groups.sort(targets)

@@ -6,6 +6,7 @@ first taken. A batch verifies the columns of the chunks that it touches whole.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.engine.mapped import MappedChunk
+    from fastk.engine.rows import ColumnSource
     from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     Opener = Callable[[], Iterable[tuple[MappedChunk, int, int]]]
 
 _SAVED_A_KEY, _SAVED_A_RANGE = 2e-7, 1.5e-6  # seconds, by the compiled kernels
-_FEW_ITEMS = 4  # a chunk
+_SMALL_GROUP = 4  # items
 
 
 class Matches(NamedTuple):
@@ -70,20 +72,21 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     """The first row of each ts. Cost: one binary search a key, plus a microsecond or two a chunk touched."""
     kernels.load_when_worth(_SAVED_A_KEY * ts.size)
     groups = _Groups(_owners(snapshot, ts))
+    few = groups.are_small
     keys, rows = groups.sort(ts), np.empty(ts.size, np.int64)
     rows.fill(-1)
     chunks = _opener(snapshot, groups.spans)
-    if _are_few(groups.spans, ts.size):
+    if few:
         _find_each(chunks(), keys.tolist(), rows)
     else:
         for chunk, start, stop in chunks():
-            kernels.active.find_many(_column(chunk, 0), keys[start:stop], rows[start:stop])
+            kernels.active.find_many(_column(chunk), keys[start:stop], rows[start:stop])
     found = rows >= 0
     asked, kept = groups.unsort(found), found.nonzero()[0]
     targets = groups.sort(asked.cumsum())[kept] - 1
     if kept.size < ts.size:
         chunks = _opener(snapshot, groups.spans_of(kept))
-    return Matches(_filled(snapshot, _Gather(chunks, rows[kept], targets, few=_are_few(groups.spans, ts.size))), asked)
+    return Matches(_filled(snapshot, _Gather(chunks, rows[kept], targets, few=few)), asked)
 
 
 def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
@@ -94,16 +97,36 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     bounds = np.empty((starts.size, 2), np.int64)  # side by side: mostly both lie in one chunk
     bounds[:, 0] = starts
     np.add(ends, 1, out=bounds[:, 1])
-    bounds = _positions(snapshot, bounds.ravel()).reshape(bounds.shape)
+    owners = _owners(snapshot, bounds.ravel())
+    groups = _Groups(owners)
+    if groups.are_small:
+        first, last = owners[::2], np.minimum(owners[1::2], snapshot.chunk_count - 1)
+        last[ends == INT64_MAX] = snapshot.chunk_count - 1
+        if np.maximum(last - first + 1, 0).sum() <= snapshot.most_pinned_chunks:
+            return _few_ranges(snapshot, starts, ends, first, last)
+    bounds = _positions(snapshot, bounds.ravel(), owners, groups).reshape(bounds.shape)
     low, high = bounds[:, 0], bounds[:, 1]
     high[ends == INT64_MAX] = snapshot.rows  # nothing comes after it
-    high = np.maximum(low, high)
     offsets = np.zeros(low.size + 1, np.int64)
-    np.cumsum(high - low, out=offsets[1:])
+    np.cumsum(np.maximum(high - low, 0), out=offsets[1:])
     return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
 
 
-def _filled(snapshot: Snapshot, source: _Gather | _Ragged) -> Rows:
+def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, last: Int64) -> RangesResult:
+    """The same one by one, by the first and last chunk of each: for few ranges a chunk."""
+    bounds, refs, offsets = kernels.active.bounds, snapshot.refs, [0]
+    pieces, rows = [], 0
+    for start, end, low, high in zip(starts.tolist(), ends.tolist(), first.tolist(), last.tolist(), strict=True):
+        for owner in range(low, high + 1):
+            chunk = snapshot.open_chunk(*refs[owner])
+            low_row, high_row = bounds(_column(chunk), start, end)
+            pieces.append((chunk, low_row, high_row))
+            rows += high_row - low_row
+        offsets.append(rows)
+    return RangesResult(_filled(snapshot, _Pieces(pieces, rows)), np.array(offsets))
+
+
+def _filled(snapshot: Snapshot, source: ColumnSource) -> Rows:
     settings = snapshot.settings
     rows: Rows = rows_class(FilledRows, settings.schema)(settings, source)
     return rows
@@ -116,43 +139,25 @@ def _owners(snapshot: Snapshot, keys: Int64) -> Int64:
     return owners
 
 
-def _positions(snapshot: Snapshot, keys: Int64) -> Int64:
+def _positions(snapshot: Snapshot, keys: Int64, owners: Int64, groups: _Groups) -> Int64:
     """For each key the first row not before it, as a row number of the whole series."""
-    owners = _owners(snapshot, keys)
-    groups = _Groups(owners)
     sorted_keys, found = groups.sort(keys), np.zeros(keys.size, np.int64)
-    if _are_few(groups.spans, keys.size):
-        _bound_each(_mapped(snapshot, groups.spans), sorted_keys.tolist(), found)
-    else:
-        for chunk, start, stop in _mapped(snapshot, groups.spans):
-            kernels.active.lower_bounds(_column(chunk, 0), sorted_keys[start:stop], found[start:stop])
+    for chunk, start, stop in _mapped(snapshot, groups.spans):
+        kernels.active.lower_bounds(_column(chunk), sorted_keys[start:stop], found[start:stop])
     positions = groups.unsort(found)
     positions += snapshot.row_borders[owners]
     return positions
 
 
-def _are_few(spans: list[Span], items: int) -> bool:
-    """Whether so few items come to a chunk that Python takes them one by one as soon as a kernel takes them together."""
-    return items < _FEW_ITEMS * len(spans)
-
-
 def _find_each(chunks: Iterable[tuple[MappedChunk, int, int]], keys: list[int], rows: Int64) -> None:
     find = kernels.active.find
     for chunk, start, stop in chunks:
-        ts = _column(chunk, 0)
+        ts = _column(chunk)
         for place in range(start, stop):
             rows[place] = find(ts, keys[place])
 
 
-def _bound_each(chunks: Iterable[tuple[MappedChunk, int, int]], keys: list[int], rows: Int64) -> None:
-    bounds = kernels.active.bounds
-    for chunk, start, stop in chunks:
-        ts = _column(chunk, 0)
-        for place in range(start, stop):
-            rows[place] = bounds(ts, keys[place], INT64_MAX)[0]
-
-
-def _column(chunk: MappedChunk, index: int) -> NDArray[Any]:
+def _column(chunk: MappedChunk, index: int = 0) -> NDArray[Any]:
     """A whole column for kernels, verified."""
     column = chunk.dense[index]
     return chunk.ensure_dense(index, 0, chunk.rows) if column is None else column
@@ -166,8 +171,19 @@ class _Groups:
         self._order = None if ascending else _stable_order(owners, int(owners.max()) + 1)
         owners = self.sort(owners)
         cuts = (owners[1:] != owners[:-1]).nonzero()[0] + 1  # np.diff takes twice as long
-        borders = [0, *cuts.tolist(), owners.size] if owners.size else []
-        self.spans = list(zip(owners[borders[:-1]].tolist(), borders[:-1], borders[1:], strict=True))
+        self._borders = [0, *cuts.tolist(), owners.size] if owners.size else []
+        self._owners = owners
+
+    @property
+    def are_small(self) -> bool:
+        """Whether so few items come to a chunk that Python takes them as soon one by one as a kernel together."""
+        return self._owners.size < _SMALL_GROUP * (len(self._borders) - 1)
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """The groups, in ascending order of their chunks."""
+        starts, stops = self._borders[:-1], self._borders[1:]
+        return list(zip(self._owners[starts].tolist(), starts, stops, strict=True))
 
     def sort(self, items: NDArray[Any]) -> NDArray[Any]:
         """Items in grouped order, read-only."""
@@ -239,25 +255,26 @@ class _Ragged:
         self.rows = int(offsets[-1])
         groups, self._low, self._high, self._targets = _cut_at_chunks(snapshot.row_borders, low, high, offsets)
         self._chunks = _opener(snapshot, groups.spans)
-        self._are_few = _are_few(groups.spans, self._low.size)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""
-        if self._are_few:
-            self._fill_each(index, out)
-            return
         for chunk, start, stop in self._chunks():
             part = slice(start, stop)
             column = _column(chunk, index)
             kernels.active.copy_ranges(column, self._low[part], self._high[part], self._targets[part], out)
 
-    def _fill_each(self, index: int, out: NDArray[Any]) -> None:
-        low, high, targets = self._low.tolist(), self._high.tolist(), self._targets.tolist()
-        for chunk, start, stop in self._chunks():
-            column = _column(chunk, index)
-            for place in range(start, stop):
-                target = targets[place]
-                out[target : target + high[place] - low[place]] = column[low[place] : high[place]]
+
+class _Pieces:
+    """Runs of rows of chunks, one after the other."""
+
+    def __init__(self, pieces: list[tuple[MappedChunk, int, int]], rows: int) -> None:
+        self.rows = rows
+        self._pieces = pieces
+
+    def fill(self, index: int, out: NDArray[Any]) -> None:
+        """Copy one column."""
+        if self.rows:
+            np.concatenate([_column(chunk, index)[low:high] for chunk, low, high in self._pieces], out=out)
 
 
 def _cut_at_chunks(borders: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:

@@ -15,7 +15,6 @@ from fastk import kernels
 from fastk.arrays import read_only
 from fastk.engine.rows import FilledRows, Rows, rows_class
 from fastk.errors import InvalidInput
-from fastk.times import INT64_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     Int64 = NDArray[np.int64]
     Span = tuple[int, int, int]  # of items that one chunk owns: its number, the first of them, and behind the last
+    Search = Callable[[Int64, Int64, Int64], None]  # lower or upper bounds
     Opener = Callable[[], Iterable[tuple[MappedChunk, int, int]]]
 
 _SAVED_A_KEY, _SAVED_A_RANGE = 2e-7, 1.5e-6  # seconds, by the compiled kernels
@@ -71,7 +71,7 @@ class RangesResult:
 def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     """The first row of each ts. Cost: one binary search a key, plus a microsecond or two a chunk touched."""
     kernels.load_when_worth(_SAVED_A_KEY * ts.size)
-    groups = _Groups(_owners(snapshot, ts))
+    groups = _Groups(_owners(snapshot, ts, kernels.active.lower_bounds))
     few = groups.are_small
     keys, rows = groups.sort(ts), np.empty(ts.size, np.int64)
     rows.fill(-1)
@@ -94,22 +94,21 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     if starts.shape != ends.shape:
         raise InvalidInput(f"ranges need as many starts as ends, not {starts.size:,} and {ends.size:,}")
     kernels.load_when_worth(_SAVED_A_RANGE * starts.size)
-    bounds = np.empty((starts.size, 2), np.int64)  # side by side: mostly both lie in one chunk
-    bounds[:, 0] = starts
-    np.add(ends, 1, out=bounds[:, 1])
-    owners = _owners(snapshot, bounds.ravel())
-    groups = _Groups(owners)
-    if groups.are_small:
-        first, last = owners[::2], np.minimum(owners[1::2], snapshot.chunk_count - 1)
-        last[ends == INT64_MAX] = snapshot.chunk_count - 1
-        if np.maximum(last - first + 1, 0).sum() <= snapshot.most_pinned_chunks:
-            return _few_ranges(snapshot, starts, ends, first, last)
-    bounds = _positions(snapshot, bounds.ravel(), owners, groups).reshape(bounds.shape)
-    low, high = bounds[:, 0], bounds[:, 1]
-    high[ends == INT64_MAX] = snapshot.rows  # nothing comes after it
+    lower, upper = kernels.active.lower_bounds, kernels.active.upper_bounds
+    first, last = _owners(snapshot, starts, lower), _owners(snapshot, ends, upper)
+    groups = _Groups(first)
+    if groups.are_small and _touched(snapshot, first, last) <= snapshot.most_pinned_chunks:
+        return _few_ranges(snapshot, starts, ends, first, last)
+    low = _positions(snapshot, starts, first, groups, lower)
+    high = np.maximum(_positions(snapshot, ends, last, _Groups(last), upper), low)
     offsets = np.zeros(low.size + 1, np.int64)
-    np.cumsum(np.maximum(high - low, 0), out=offsets[1:])
+    np.cumsum(high - low, out=offsets[1:])
     return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
+
+
+def _touched(snapshot: Snapshot, first: Int64, last: Int64) -> int:
+    """How many chunks ranges touch, each of them counted for itself."""
+    return int(np.maximum(np.minimum(last, len(snapshot.refs) - 1) - first + 1, 0).sum())
 
 
 def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, last: Int64) -> RangesResult:
@@ -117,7 +116,7 @@ def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, la
     bounds, refs, offsets = kernels.active.bounds, snapshot.refs, [0]
     pieces, rows = [], 0
     for start, end, low, high in zip(starts.tolist(), ends.tolist(), first.tolist(), last.tolist(), strict=True):
-        for owner in range(low, high + 1):
+        for owner in range(low, min(high + 1, len(refs))):
             chunk = snapshot.open_chunk(*refs[owner])
             low_row, high_row = bounds(_column(chunk), start, end)
             pieces.append((chunk, low_row, high_row))
@@ -132,18 +131,18 @@ def _filled(snapshot: Snapshot, source: ColumnSource) -> Rows:
     return rows
 
 
-def _owners(snapshot: Snapshot, keys: Int64) -> Int64:
-    """For each key the chunk that has the first row not before it; the number of chunks if all rows are before it."""
+def _owners(snapshot: Snapshot, keys: Int64, search: Search) -> Int64:
+    """For each key the chunk in which its bound lies; the number of chunks where it lies behind all rows."""
     owners = np.empty(keys.size, np.int64)
-    kernels.active.lower_bounds(snapshot.ends, read_only(keys), owners)
+    search(snapshot.ends, read_only(keys), owners)
     return owners
 
 
-def _positions(snapshot: Snapshot, keys: Int64, owners: Int64, groups: _Groups) -> Int64:
-    """For each key the first row not before it, as a row number of the whole series."""
+def _positions(snapshot: Snapshot, keys: Int64, owners: Int64, groups: _Groups, search: Search) -> Int64:
+    """For each key its bound as a row number of the whole series."""
     sorted_keys, found = groups.sort(keys), np.zeros(keys.size, np.int64)
     for chunk, start, stop in _mapped(snapshot, groups.spans):
-        kernels.active.lower_bounds(_column(chunk), sorted_keys[start:stop], found[start:stop])
+        search(_column(chunk), sorted_keys[start:stop], found[start:stop])
     positions = groups.unsort(found)
     positions += snapshot.row_borders[owners]
     return positions

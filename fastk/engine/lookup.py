@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     Int64 = NDArray[np.int64]
     Span = tuple[int, int, int]  # of items that one chunk owns: its number, the first of them, and behind the last
     Search = Callable[[Int64, Int64, Int64], None]  # lower or upper bounds
-    Opener = Callable[[], Iterable[tuple[MappedChunk, int, int]]]
 
 _SAVED_A_KEY, _SAVED_A_RANGE = 2e-7, 1.5e-6  # seconds, by the compiled kernels
-_SMALL_GROUP = 4  # items
+_SMALL_GROUP = 3  # items
 
 
 class Matches(NamedTuple):
@@ -71,22 +70,32 @@ class RangesResult:
 def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     """The first row of each ts. Cost: one binary search a key, plus a microsecond or two a chunk touched."""
     kernels.load_when_worth(_SAVED_A_KEY * ts.size)
-    groups = _Groups(_owners(snapshot, ts, kernels.active.lower_bounds))
-    few = groups.are_small
-    keys, rows = groups.sort(ts), np.empty(ts.size, np.int64)
-    rows.fill(-1)
-    chunks = _opener(snapshot, groups.spans)
-    if few:
-        _find_each(chunks(), keys.tolist(), rows)
-    else:
-        for chunk, start, stop in chunks():
-            kernels.active.find_many(_column(chunk), keys[start:stop], rows[start:stop])
+    owners = _owners(snapshot, ts, kernels.active.lower_bounds)
+    groups = _Groups(owners)
+    if groups.are_small and ts.size <= snapshot.most_pinned_chunks:
+        return _few_points(snapshot, ts, owners)
+    keys, rows = groups.sort(ts), np.full(ts.size, -1)
+    for chunk, start, stop in _mapped(snapshot, groups.spans):
+        kernels.active.find_many(_column(chunk), keys[start:stop], rows[start:stop])
     found = rows >= 0
-    asked, kept = groups.unsort(found), found.nonzero()[0]
-    targets = groups.sort(asked.cumsum())[kept] - 1
-    if kept.size < ts.size:
-        chunks = _opener(snapshot, groups.spans_of(kept))
-    return Matches(_filled(snapshot, _Gather(chunks, rows[kept], targets, few=few)), asked)
+    asked, kept = groups.unsort(found), np.flatnonzero(found)
+    targets = groups.sort(np.cumsum(asked))[kept] - 1
+    source = _Gather(snapshot, groups.spans_of(kept), rows[kept], targets)
+    return Matches(_filled(snapshot, source), asked)
+
+
+def _few_points(snapshot: Snapshot, ts: Int64, owners: Int64) -> Matches:
+    """The same one by one, by the chunk of each: for few points a chunk."""
+    find, refs = kernels.active.find, snapshot.refs
+    pieces, found = [], np.zeros(ts.size, np.bool_)
+    for place, (key, owner) in enumerate(zip(ts.tolist(), owners.tolist(), strict=True)):
+        if owner < len(refs):
+            chunk = snapshot.open_chunk(*refs[owner])
+            row = find(_column(chunk), key)
+            if row >= 0:
+                found[place] = True
+                pieces.append((chunk, row, row + 1))
+    return Matches(_filled(snapshot, _Pieces(pieces, len(pieces))), found)
 
 
 def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
@@ -148,14 +157,6 @@ def _positions(snapshot: Snapshot, keys: Int64, owners: Int64, groups: _Groups, 
     return positions
 
 
-def _find_each(chunks: Iterable[tuple[MappedChunk, int, int]], keys: list[int], rows: Int64) -> None:
-    find = kernels.active.find
-    for chunk, start, stop in chunks:
-        ts = _column(chunk)
-        for place in range(start, stop):
-            rows[place] = find(ts, keys[place])
-
-
 def _column(chunk: MappedChunk, index: int = 0) -> NDArray[Any]:
     """A whole column for kernels, verified."""
     column = chunk.dense[index]
@@ -209,7 +210,7 @@ def _mapped(snapshot: Snapshot, spans: Iterable[Span]) -> Iterator[tuple[MappedC
     return ((snapshot.open_chunk(*refs[owner]), start, stop) for owner, start, stop in spans if owner < len(refs))
 
 
-def _opener(snapshot: Snapshot, spans: list[Span]) -> Opener:
+def _opener(snapshot: Snapshot, spans: list[Span]) -> Callable[[], Iterable[tuple[MappedChunk, int, int]]]:
     """The same again and again: of chunks that stay mapped if they fit the budget easily, else opened each time."""
     chunks = [*_mapped(snapshot, spans)] if len(spans) <= snapshot.most_pinned_chunks else None
     return lambda: _mapped(snapshot, spans) if chunks is None else chunks
@@ -224,27 +225,16 @@ def _stable_order(owners: Int64, groups: int) -> Int64:
 class _Gather:
     """Single rows of chunks, each with its place in the result."""
 
-    def __init__(self, chunks: Opener, rows: Int64, targets: Int64, *, few: bool) -> None:
+    def __init__(self, snapshot: Snapshot, spans: list[Span], rows: Int64, targets: Int64) -> None:
         self.rows = int(rows.size)
-        self._chunks = chunks
+        self._chunks = _opener(snapshot, spans)
         self._rows = read_only(rows)
         self._targets = read_only(targets)
-        self._are_few = few
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Gather one column."""
-        if self._are_few:
-            self._fill_each(index, out)
-            return
         for chunk, start, stop in self._chunks():
             kernels.active.take(_column(chunk, index), self._rows[start:stop], self._targets[start:stop], out)
-
-    def _fill_each(self, index: int, out: NDArray[Any]) -> None:
-        rows, targets = self._rows.tolist(), self._targets.tolist()
-        for chunk, start, stop in self._chunks():
-            column = _column(chunk, index)
-            for place in range(start, stop):
-                out[targets[place]] = column[rows[place]]
 
 
 class _Ragged:

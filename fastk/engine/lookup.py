@@ -72,7 +72,7 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     kernels.load_when_worth(_SAVED_A_KEY * ts.size)
     owners = _owners(snapshot, ts, kernels.active.lower_bounds)
     groups = _Groups(owners)
-    if groups.are_small and ts.size <= snapshot.most_pinned_chunks:
+    if groups.are_small and groups.count <= snapshot.most_pinned_chunks:
         return _few_points(snapshot, ts, owners)
     keys, rows = groups.sort(ts), np.full(ts.size, -1)
     for chunk, start, stop in _mapped(snapshot, groups.spans):
@@ -106,7 +106,7 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     lower, upper = kernels.active.lower_bounds, kernels.active.upper_bounds
     first, last = _owners(snapshot, starts, lower), _owners(snapshot, ends, upper)
     groups = _Groups(first)
-    if groups.are_small and _touched(snapshot, first, last) <= snapshot.most_pinned_chunks:
+    if groups.are_small and groups.count + _further(snapshot, first, last) <= snapshot.most_pinned_chunks:
         return _few_ranges(snapshot, starts, ends, first, last)
     low = _positions(snapshot, starts, first, groups, lower)
     high = np.maximum(_positions(snapshot, ends, last, _Groups(last), upper), low)
@@ -115,9 +115,9 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
 
 
-def _touched(snapshot: Snapshot, first: Int64, last: Int64) -> int:
-    """How many chunks ranges touch, each of them counted for itself."""
-    return int(np.maximum(np.minimum(last, len(snapshot.refs) - 1) - first + 1, 0).sum())
+def _further(snapshot: Snapshot, first: Int64, last: Int64) -> int:
+    """How many chunks ranges touch behind their first, each range counted for itself."""
+    return int(np.maximum(np.minimum(last, len(snapshot.refs) - 1) - first, 0).sum())
 
 
 def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, last: Int64) -> RangesResult:
@@ -175,9 +175,14 @@ class _Groups:
         self._owners = owners
 
     @property
+    def count(self) -> int:
+        """How many there are."""
+        return max(0, len(self._borders) - 1)
+
+    @property
     def are_small(self) -> bool:
         """Whether so few items come to a chunk that Python takes them as soon one by one as a kernel together."""
-        return self._owners.size < _SMALL_GROUP * (len(self._borders) - 1)
+        return self._owners.size < _SMALL_GROUP * self.count
 
     @cached_property
     def spans(self) -> list[Span]:

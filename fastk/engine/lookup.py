@@ -1,7 +1,8 @@
 """Batch reads: many timestamps or many ranges in one call, without a Python step for each of them.
 
 Keys are grouped by chunk, searched per chunk by one kernel call, and columns are gathered the same way when they are
-first taken. A batch verifies the columns of the chunks that it touches whole.
+first taken; where few keys come to a chunk, one by one. A batch verifies the columns of the chunks that it touches
+whole.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     Search = Callable[[Int64, Int64, Int64], None]  # lower or upper bounds
 
 _SAVED_A_KEY, _SAVED_A_RANGE = 2e-7, 1.5e-6  # seconds, by the compiled kernels
-_SMALL_GROUP = 3  # items
+_SMALL_GROUP = 3  # items; of so many a chunk, both ways take the same
 
 
 class Matches(NamedTuple):
@@ -131,7 +132,7 @@ def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, la
             pieces.append((chunk, low_row, high_row))
             rows += high_row - low_row
         offsets.append(rows)
-    return RangesResult(_filled(snapshot, _Pieces(pieces, rows)), np.array(offsets))
+    return RangesResult(_filled(snapshot, _Pieces(pieces, rows)), np.array(offsets, np.int64))
 
 
 def _filled(snapshot: Snapshot, source: ColumnSource) -> Rows:

@@ -86,16 +86,22 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
 
 
 def _few_points(snapshot: Snapshot, ts: Int64, owners: Int64) -> Matches:
-    """The same one by one, by the chunk of each: for few points a chunk."""
-    find, refs = kernels.active.find, snapshot.refs
+    """The same one by one, by the chunk of each: for few points a chunk.
+
+    ``open_chunk`` is written out here and for ranges, as in a single read: else both took as long as a loop of these.
+    """
+    find, mapped, refs = kernels.active.find, snapshot.mapped, snapshot.refs
     pieces, found = [], np.zeros(ts.size, np.bool_)
     for place, (key, owner) in enumerate(zip(ts.tolist(), owners.tolist(), strict=True)):
-        if owner < len(refs):
-            chunk = snapshot.open_chunk(*refs[owner])
-            row = find(_column(chunk), key)
-            if row >= 0:
-                found[place] = True
-                pieces.append((chunk, row, row + 1))
+        if owner == len(refs):
+            continue
+        leaf, position = refs[owner]
+        chunk = mapped.get(leaf.ids[position]) or snapshot.open_chunk(leaf, position)
+        chunk.used = True
+        row = find(_column(chunk), key)
+        if row >= 0:
+            found[place] = True
+            pieces.append((chunk, row, row + 1))
     return Matches(_filled(snapshot, _Pieces(pieces, len(pieces))), found)
 
 
@@ -107,8 +113,11 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     lower, upper = kernels.active.lower_bounds, kernels.active.upper_bounds
     first, last = _owners(snapshot, starts, lower), _owners(snapshot, ends, upper)
     groups = _Groups(first)
-    if groups.are_small and groups.count + _further(snapshot, first, last) <= snapshot.most_pinned_chunks:
-        return _few_ranges(snapshot, starts, ends, first, last)
+    if groups.are_small:
+        behind = np.minimum(last + 1, len(snapshot.refs))
+        further = int(np.maximum(behind - first - 1, 0).sum())  # chunks that ranges touch behind their first
+        if groups.count + further <= snapshot.most_pinned_chunks:
+            return _few_ranges(snapshot, starts, ends, first, behind)
     low = _positions(snapshot, starts, first, groups, lower)
     high = np.maximum(_positions(snapshot, ends, last, _Groups(last), upper), low)
     offsets = np.zeros(low.size + 1, np.int64)
@@ -116,21 +125,17 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
 
 
-def _further(snapshot: Snapshot, first: Int64, last: Int64) -> int:
-    """How many chunks ranges touch behind their first, each range counted for itself."""
-    return int(np.maximum(np.minimum(last, len(snapshot.refs) - 1) - first, 0).sum())
-
-
-def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, last: Int64) -> RangesResult:
-    """The same one by one, by the first and last chunk of each: for few ranges a chunk."""
-    bounds, refs, offsets = kernels.active.bounds, snapshot.refs, [0]
-    pieces, rows = [], 0
-    for start, end, low, high in zip(starts.tolist(), ends.tolist(), first.tolist(), last.tolist(), strict=True):
-        for owner in range(low, min(high + 1, len(refs))):
-            chunk = snapshot.open_chunk(*refs[owner])
-            low_row, high_row = bounds(_column(chunk), start, end)
-            pieces.append((chunk, low_row, high_row))
-            rows += high_row - low_row
+def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, behind: Int64) -> RangesResult:
+    """The same one by one, by the first chunk of each and the one behind its last: for few ranges a chunk."""
+    bounds, mapped, refs = kernels.active.bounds, snapshot.mapped, snapshot.refs
+    pieces, rows, offsets = [], 0, [0]
+    for start, end, owner, stop in zip(starts.tolist(), ends.tolist(), first.tolist(), behind.tolist(), strict=True):
+        for leaf, position in refs[owner:stop]:
+            chunk = mapped.get(leaf.ids[position]) or snapshot.open_chunk(leaf, position)
+            chunk.used = True
+            low, high = bounds(_column(chunk), start, end)
+            pieces.append((chunk, low, high))
+            rows += high - low
         offsets.append(rows)
     return RangesResult(_filled(snapshot, _Pieces(pieces, rows)), np.array(offsets, np.int64))
 
@@ -268,8 +273,14 @@ class _Pieces:
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""
-        if self.rows:
-            np.concatenate([_column(chunk, index)[low:high] for chunk, low, high in self._pieces], out=out)
+        parts = []
+        for chunk, low, high in self._pieces:
+            column = chunk.dense[index]  # _column written out
+            if column is None:
+                column = chunk.ensure_dense(index, 0, chunk.rows)
+            parts.append(column[low:high])
+        if parts:
+            np.concatenate(parts, out=out)
 
 
 def _cut_at_chunks(borders: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:

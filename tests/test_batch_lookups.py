@@ -1,6 +1,9 @@
 """Many points or many ranges in one call give what as many single reads would, in the order asked."""
 
+import gc
 import itertools
+from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -8,10 +11,11 @@ from builders import FIXED_FIXTURES, JANUARY, MINUTE, assert_rows, bars, part, t
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastk import InvalidInput, NotFound, Schema
+from fastk import InvalidData, InvalidInput, NotFound, Schema
 
 TS = sorted([0, 1, 1, 5, 5, 5, 5, 9, 9, 12, 12, 12, 13, 20, 3_600_000, 3_600_000, 3_600_007, 7_200_000, 10_800_001])
 CUTS = [0, 2, 5, 6, 8, 11, 13, 14, 17, len(TS)]
+TIMES_OVER = (1, 5)  # few keys a chunk are taken one by one, many together
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8", "S1", "S7"]
 
 
@@ -63,8 +67,9 @@ KEYS = st.lists(st.sampled_from(TS).flatmap(lambda ts: st.integers(ts - 1, ts + 
 
 
 @FIXED_FIXTURES
-@given(KEYS)
-def test_many_points_are_many_single_reads(ticks, kernels, keys):
+@given(KEYS, st.sampled_from(TIMES_OVER))
+def test_many_points_are_many_single_reads(ticks, kernels, keys, times_over):
+    keys = keys * times_over
     rows, found = ticks.at_many(np.array(keys, np.int64))
     single = [ticks.at(key) for key in keys]
     assert found.tolist() == [row is not None for row in single]
@@ -74,8 +79,12 @@ def test_many_points_are_many_single_reads(ticks, kernels, keys):
 
 @pytest.mark.slow
 @FIXED_FIXTURES
-@given(st.lists(st.tuples(*[st.sampled_from(TS).flatmap(lambda ts: st.integers(ts - 1, ts + 1))] * 2)))
-def test_many_ranges_are_many_single_ranges(ticks, kernels, pairs):
+@given(
+    st.lists(st.tuples(*[st.sampled_from(TS).flatmap(lambda ts: st.integers(ts - 1, ts + 1))] * 2)),
+    st.sampled_from(TIMES_OVER),
+)
+def test_many_ranges_are_many_single_ranges(ticks, kernels, pairs, times_over):
+    pairs = pairs * times_over
     starts, ends = (np.array([pair[side] for pair in pairs], np.int64) for side in (0, 1))
     result = ticks.ranges(starts, ends)
     single = [ticks.range(start, end) for start, end in pairs]
@@ -240,6 +249,84 @@ def test_answers_belong_to_their_snapshot(store, kernels):
     assert_rows(rows, bars(JANUARY, 5))
     assert_rows(result.rows, bars(JANUARY, 5))
     assert series.at_many(bars(JANUARY, 10)["ts"]).found.all()
+
+
+@pytest.fixture
+def hours(kernels):
+    """40 hour files, in a store that keeps 16 of them mapped, and one answer four."""
+    with temporary_store(max_maps=16) as store:
+        series = store.register_kline_series("HOURS", "1m", MINUTE, partition="hour")
+        series.put(bars(JANUARY, 40 * 60))
+        yield series
+
+
+@pytest.mark.parametrize("files", [4, 5, 40])
+@pytest.mark.parametrize("step", [1, 30])
+def test_answers_from_more_files_than_stay_mapped(hours, files, step):
+    columns = bars(JANUARY, 40 * 60)
+    picked = np.random.default_rng(6).permutation(files * 60)[: files * 60 // step]
+    asked = columns["ts"][picked]
+    points = hours.at_many(asked)
+    ranges = hours.ranges(asked, asked + 2 * MINUTE)
+    for hour in range(40):
+        hours.at(JANUARY + hour * 60 * MINUTE)  # the files asked before are let go
+    assert_rows(points.rows, {name: column[picked] for name, column in columns.items()})
+    rows = np.concatenate([np.arange(first, min(first + 3, 40 * 60)) for first in picked.tolist()])
+    assert_rows(ranges.rows, {name: column[rows] for name, column in columns.items()})
+    assert ranges[1].ts.tolist() == [ts for ts in (asked[1] + MINUTE * np.arange(3)).tolist() if ts in columns["ts"]]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda series, ts: series.at_many(ts),
+        lambda series, ts: series.ranges(ts, ts),
+        lambda series, ts: series.ranges(ts[:1], ts[-1:]),
+    ],
+    ids=["points", "ranges", "one long range"],
+)
+@pytest.mark.parametrize("files", [1, 4, 5, 40])
+def test_an_answer_keeps_a_quarter_of_the_maps_at_most(hours, ask, files):
+    answer = ask(hours, JANUARY + np.arange(files) * 60 * MINUTE)
+    mapped = hours._reader.snapshot.mapped
+    references = [ref(chunk) for chunk in mapped.values()]
+    hours._reader.snapshot.chunks.maps.clear()
+    gc.collect()
+    kept = sum(chunk() is not None for chunk in references)
+    assert kept == (files if files <= 4 else 0)
+    assert np.isin(JANUARY + np.arange(files) * 60 * MINUTE, answer.rows.ts).all()
+
+
+def test_a_long_range_among_few(hours):
+    end = JANUARY + 40 * 60 * MINUTE
+    result = hours.ranges([JANUARY, JANUARY + 59 * MINUTE, 2**63 - 1], [end, JANUARY + 60 * MINUTE, 2**63 - 1])
+    assert result.offsets.tolist() == [0, 2_400, 2_402, 2_402]
+    assert result[1].ts.tolist() == [JANUARY + 59 * MINUTE, JANUARY + 60 * MINUTE]
+    assert_rows(result[0], bars(JANUARY, 2_400))
+
+
+@pytest.mark.parametrize("times_over", TIMES_OVER)
+@pytest.mark.parametrize(
+    "ask", [lambda series, ts: series.at_many(ts), lambda series, ts: series.ranges(ts, ts + MINUTE)]
+)
+def test_damage_in_a_touched_file_is_named_when_its_column_is_taken(kernels, ask, times_over):
+    with temporary_store() as store:
+        series = store.register_kline_series("DAMAGED", "1m", MINUTE, partition="hour")
+        series.put(bars(JANUARY, 180))
+        close = bars(JANUARY, 180)["close"][60:120].tobytes()
+        (file,) = [path for path in Path(store.root).rglob("*.chunk") if close in path.read_bytes()]
+        content = bytearray(file.read_bytes())
+        content[content.index(close)] ^= 1
+        file.write_bytes(content)
+        asked = np.repeat(JANUARY + np.array([5, 65, 130]) * MINUTE, times_over)
+        series.refresh()
+        answer = ask(series, asked)
+        assert np.isin(asked, answer.rows.ts).all()
+        with pytest.raises(InvalidData, match="'close' is damaged in rows 0 to 59"):
+            _ = answer.rows.close
+        assert np.array_equal(
+            ask(series, asked[asked != asked[times_over]]).rows.open[:1], bars(JANUARY, 6)["open"][5:]
+        )
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastk.arrays import read_only
 from fastk.format import tables
 
 if TYPE_CHECKING:
@@ -212,6 +213,16 @@ class ChunkIndex:
     def row_ends(self) -> NDArray[np.int64]:
         """Position in the whole series behind the last row of each chunk of :attr:`table`."""
         return np.cumsum(self.table["rows"].astype(np.int64))
+
+    @cached_property
+    def row_borders(self) -> NDArray[np.int64]:
+        """The same with 0 before them: chunk i has the rows from border i to border i + 1."""
+        return np.append(0, self.row_ends)
+
+    @cached_property
+    def ends(self) -> NDArray[np.int64]:
+        """Last ts of each chunk of :attr:`table`, contiguous and read-only."""
+        return read_only(self.table["end_ts"])
 
     @cached_property
     def refs(self) -> list[ChunkRef]:

@@ -1,12 +1,13 @@
 """Batch reads: many timestamps or many ranges in one call, without a Python step for each of them.
 
 Keys are grouped by chunk, searched per chunk by one kernel call, and columns are gathered the same way when they are
-first taken. A batch verifies the columns of the chunks that it touches whole.
+first taken; where few keys come to a chunk, one by one. A batch verifies the columns of the chunks that it touches
+whole.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.engine.mapped import MappedChunk
+    from fastk.engine.rows import ColumnSource
     from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
     Span = tuple[int, int, int]  # of items that one chunk owns: its number, the first of them, and behind the last
+    Search = Callable[[Int64, Int64, Int64], None]  # lower or upper bounds
 
 _SAVED_A_KEY, _SAVED_A_RANGE = 2e-7, 1.5e-6  # seconds, by the compiled kernels
+_SMALL_GROUP = 3  # items; of so many a chunk, both ways take the same
 
 
 class Matches(NamedTuple):
@@ -65,12 +69,15 @@ class RangesResult:
 
 
 def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
-    """The first row of each ts. Cost: one binary search a key, plus a few microseconds a chunk touched."""
+    """The first row of each ts. Cost: one binary search a key, plus a microsecond or two a chunk touched."""
     kernels.load_when_worth(_SAVED_A_KEY * ts.size)
-    groups = _Groups(_owners(snapshot, ts, last_of_equal=False))
+    owners = _owners(snapshot, ts, kernels.active.lower_bounds)
+    groups = _Groups(owners)
+    if groups.are_small and groups.count <= snapshot.most_pinned_chunks:
+        return _few_points(snapshot, ts, owners)
     keys, rows = groups.sort(ts), np.full(ts.size, -1)
     for chunk, start, stop in _mapped(snapshot, groups.spans):
-        kernels.active.find_many(chunk.dense_rows(0, 0, chunk.rows), keys[start:stop], rows[start:stop])
+        kernels.active.find_many(_column(chunk), keys[start:stop], rows[start:stop])
     found = rows >= 0
     asked, kept = groups.unsort(found), np.flatnonzero(found)
     targets = groups.sort(np.cumsum(asked))[kept] - 1
@@ -78,45 +85,88 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     return Matches(_filled(snapshot, source), asked)
 
 
+def _few_points(snapshot: Snapshot, ts: Int64, owners: Int64) -> Matches:
+    """The same one by one, by the chunk of each: for few points a chunk.
+
+    ``open_chunk`` is written out here and for ranges, as in a single read: else both took as long as a loop of these.
+    """
+    find, mapped, refs = kernels.active.find, snapshot.mapped, snapshot.refs
+    pieces, found = [], np.zeros(ts.size, np.bool_)
+    for place, (key, owner) in enumerate(zip(ts.tolist(), owners.tolist(), strict=True)):
+        if owner == len(refs):
+            continue
+        leaf, position = refs[owner]
+        chunk = mapped.get(leaf.ids[position]) or snapshot.open_chunk(leaf, position)
+        chunk.used = True
+        row = find(_column(chunk), key)
+        if row >= 0:
+            found[place] = True
+            pieces.append((chunk, row, row + 1))
+    return Matches(_filled(snapshot, _Pieces(pieces, len(pieces))), found)
+
+
 def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     """The rows of many ranges, inclusive at both ends. Cost: two binary searches a range, then one copy a column."""
     if starts.shape != ends.shape:
         raise InvalidInput(f"ranges need as many starts as ends, not {starts.size:,} and {ends.size:,}")
     kernels.load_when_worth(_SAVED_A_RANGE * starts.size)
-    low = _positions(snapshot, starts, last_of_equal=False)
-    high = np.maximum(_positions(snapshot, ends, last_of_equal=True), low)
+    lower, upper = kernels.active.lower_bounds, kernels.active.upper_bounds
+    first, last = _owners(snapshot, starts, lower), _owners(snapshot, ends, upper)
+    groups = _Groups(first)
+    if groups.are_small:
+        behind = np.minimum(last + 1, len(snapshot.refs))
+        further = int(np.maximum(behind - first - 1, 0).sum())  # chunks that ranges touch behind their first
+        if groups.count + further <= snapshot.most_pinned_chunks:
+            return _few_ranges(snapshot, starts, ends, first, behind)
+    low = _positions(snapshot, starts, first, groups, lower)
+    high = np.maximum(_positions(snapshot, ends, last, _Groups(last), upper), low)
     offsets = np.zeros(low.size + 1, np.int64)
     np.cumsum(high - low, out=offsets[1:])
     return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
 
 
-def _filled(snapshot: Snapshot, source: _Gather | _Ragged) -> Rows:
+def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, behind: Int64) -> RangesResult:
+    """The same one by one, by the first chunk of each and the one behind its last: for few ranges a chunk."""
+    bounds, mapped, refs = kernels.active.bounds, snapshot.mapped, snapshot.refs
+    pieces, rows, offsets = [], 0, [0]
+    for start, end, owner, stop in zip(starts.tolist(), ends.tolist(), first.tolist(), behind.tolist(), strict=True):
+        for leaf, position in refs[owner:stop]:
+            chunk = mapped.get(leaf.ids[position]) or snapshot.open_chunk(leaf, position)
+            chunk.used = True
+            low, high = bounds(_column(chunk), start, end)
+            pieces.append((chunk, low, high))
+            rows += high - low
+        offsets.append(rows)
+    return RangesResult(_filled(snapshot, _Pieces(pieces, rows)), np.array(offsets, np.int64))
+
+
+def _filled(snapshot: Snapshot, source: ColumnSource) -> Rows:
     settings = snapshot.settings
     rows: Rows = rows_class(FilledRows, settings.schema)(settings, source)
     return rows
 
 
-def _owners(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64:
+def _owners(snapshot: Snapshot, keys: Int64, search: Search) -> Int64:
     """For each key the chunk in which its bound lies; the number of chunks where it lies behind all rows."""
-    ends = read_only(snapshot.table["end_ts"])
     owners = np.empty(keys.size, np.int64)
-    search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
-    search(ends, read_only(keys), owners)
+    search(snapshot.ends, read_only(keys), owners)
     return owners
 
 
-def _positions(snapshot: Snapshot, keys: Int64, *, last_of_equal: bool) -> Int64:
+def _positions(snapshot: Snapshot, keys: Int64, owners: Int64, groups: _Groups, search: Search) -> Int64:
     """For each key its bound as a row number of the whole series."""
-    groups = _Groups(_owners(snapshot, keys, last_of_equal=last_of_equal))
-    search = kernels.active.upper_bounds if last_of_equal else kernels.active.lower_bounds
-    total = snapshot.rows
-    sorted_keys, found = groups.sort(keys), np.full(keys.size, total, np.int64)
-    for owner, start, stop in groups.spans:
-        if owner < len(snapshot.refs):
-            chunk = snapshot.open_chunk(*snapshot.refs[owner])
-            search(chunk.dense_rows(0, 0, chunk.rows), sorted_keys[start:stop], found[start:stop])
-            found[start:stop] += int(snapshot.row_ends[owner]) - chunk.rows
-    return groups.unsort(found)
+    sorted_keys, found = groups.sort(keys), np.zeros(keys.size, np.int64)
+    for chunk, start, stop in _mapped(snapshot, groups.spans):
+        search(_column(chunk), sorted_keys[start:stop], found[start:stop])
+    positions = groups.unsort(found)
+    positions += snapshot.row_borders[owners]
+    return positions
+
+
+def _column(chunk: MappedChunk, index: int = 0) -> NDArray[Any]:
+    """A whole column for kernels, verified."""
+    column = chunk.dense[index]
+    return chunk.ensure_dense(index, 0, chunk.rows) if column is None else column
 
 
 class _Groups:
@@ -126,9 +176,25 @@ class _Groups:
         ascending = owners.size < 2 or kernels.active.first_disorder(read_only(owners), False) < 0
         self._order = None if ascending else _stable_order(owners, int(owners.max()) + 1)
         owners = self.sort(owners)
-        cuts = np.flatnonzero(owners[1:] != owners[:-1]) + 1  # np.diff takes twice as long
-        borders = [0, *cuts.tolist(), owners.size] if owners.size else []
-        self.spans = [(int(owners[start]), start, stop) for start, stop in pairwise(borders)]
+        cuts = (owners[1:] != owners[:-1]).nonzero()[0] + 1  # np.diff takes twice as long
+        self._borders = [0, *cuts.tolist(), owners.size] if owners.size else []
+        self._owners = owners
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return max(0, len(self._borders) - 1)
+
+    @property
+    def are_small(self) -> bool:
+        """Whether so few items come to a chunk that Python takes them as soon one by one as a kernel together."""
+        return self._owners.size < _SMALL_GROUP * self.count
+
+    @cached_property
+    def spans(self) -> list[Span]:
+        """The groups, in ascending order of their chunks."""
+        starts, stops = self._borders[:-1], self._borders[1:]
+        return list(zip(self._owners[starts].tolist(), starts, stops, strict=True))
 
     def sort(self, items: NDArray[Any]) -> NDArray[Any]:
         """Items in grouped order, read-only."""
@@ -179,8 +245,7 @@ class _Gather:
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Gather one column."""
         for chunk, start, stop in self._chunks():
-            column = chunk.dense_rows(index, 0, chunk.rows)
-            kernels.active.take(column, self._rows[start:stop], self._targets[start:stop], out)
+            kernels.active.take(_column(chunk, index), self._rows[start:stop], self._targets[start:stop], out)
 
 
 class _Ragged:
@@ -188,29 +253,48 @@ class _Ragged:
 
     def __init__(self, snapshot: Snapshot, low: Int64, high: Int64, offsets: Int64) -> None:
         self.rows = int(offsets[-1])
-        groups, self._low, self._high, self._targets = _cut_at_chunks(snapshot.row_ends, low, high, offsets)
+        groups, self._low, self._high, self._targets = _cut_at_chunks(snapshot.row_borders, low, high, offsets)
         self._chunks = _opener(snapshot, groups.spans)
 
     def fill(self, index: int, out: NDArray[Any]) -> None:
         """Copy one column."""
         for chunk, start, stop in self._chunks():
-            column = chunk.dense_rows(index, 0, chunk.rows)
             part = slice(start, stop)
+            column = _column(chunk, index)
             kernels.active.copy_ranges(column, self._low[part], self._high[part], self._targets[part], out)
 
 
-def _cut_at_chunks(row_ends: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:
+class _Pieces:
+    """Runs of rows of chunks, one after the other."""
+
+    def __init__(self, pieces: list[tuple[MappedChunk, int, int]], rows: int) -> None:
+        self.rows = rows
+        self._pieces = pieces
+
+    def fill(self, index: int, out: NDArray[Any]) -> None:
+        """Copy one column."""
+        parts = []
+        for chunk, low, high in self._pieces:
+            column = chunk.dense[index]  # _column written out
+            if column is None:
+                column = chunk.ensure_dense(index, 0, chunk.rows)
+            parts.append(column[low:high])
+        if parts:
+            np.concatenate(parts, out=out)
+
+
+def _cut_at_chunks(borders: Int64, low: Int64, high: Int64, offsets: Int64) -> tuple[_Groups, Int64, Int64, Int64]:
     """Every range as pieces within one chunk: groups, first and last row within the chunk, place in the result."""
-    full = np.flatnonzero(high > low)
+    full = (high > low).nonzero()[0]
     low, high, offsets = low[full], high[full], offsets[full]
-    first, last = row_ends.searchsorted(low, "right"), row_ends.searchsorted(high - 1, "right")
+    first, last = borders.searchsorted(low, "right") - 1, borders.searchsorted(high) - 1
     pieces = last - first + 1
     owner_range = np.repeat(np.arange(full.size), pieces)
     within = np.arange(owner_range.size) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     owners = first[owner_range] + within
-    bases = np.append(0, row_ends)[owners]
+    bases = borders[owners]
     piece_low = np.maximum(low[owner_range], bases)
-    piece_high = np.minimum(high[owner_range], row_ends[owners])
+    piece_high = np.minimum(high[owner_range], borders[owners + 1])
     targets = offsets[owner_range] + (piece_low - low[owner_range])
     groups = _Groups(owners)
     return groups, groups.sort(piece_low - bases), groups.sort(piece_high - bases), groups.sort(targets)

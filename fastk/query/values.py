@@ -40,16 +40,7 @@ class ValueSet:
         self.negated = negated
         self.ranges = len(lows)
         self.lows, self.highs = lows, highs
-
-    # Numbers of Python one by one, without a list of them all.
-
-    @cached_property
-    def _lows(self) -> memoryview:
-        return self.lows.data
-
-    @cached_property
-    def _highs(self) -> memoryview:
-        return self.highs.data
+        self._lows, self._highs = lows.data, highs.data  # numbers of Python one by one, without a list of them all
 
     @cached_property
     def wide(self) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -97,7 +97,7 @@ def _few_rows(snapshot: Snapshot, column: int, values: ValueSet, start: int, end
 
 def _compared(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedRows | None:
     """The rows by comparing many small chunks together; None where that is not the way to them."""
-    compared = compared_chunks(snapshot, column, values, start, end)
+    compared = compared_chunks(snapshot, column, start, end)
     return None if compared is None else compared.find(values, start, end)
 
 

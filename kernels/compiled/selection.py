@@ -149,7 +149,7 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
 
 
 @part
-def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
+def match(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
     """Write which rows from `row` on are in one of the ranges; bits beyond the column are 0."""
     places = workspace(64, np.int64(0))
     whole = min(len(words), (len(column) - row) >> 6)
@@ -200,7 +200,7 @@ def _scan(
         run = words[(first >> 6) - (start >> 6) : ((end + 63) >> 6) - (start >> 6)]
         flipped = verdict == ALL
         if verdict == SOME:
-            _match(column, first - (first & 63), lows, highs, run)
+            match(column, first - (first & 63), lows, highs, run)
             flipped = negated
         else:
             clear(run)

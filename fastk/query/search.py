@@ -81,11 +81,10 @@ def search(
 
 def _few_rows(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> tuple[Rows, Found] | None:
     """The matching rows of a window that has few, in few chunks; None for any other."""
-    refs = snapshot.few_overlapping(start, end, _FEW_CHUNKS)
-    if not refs:
-        return None
+    most = rows_scanned_at_once("auto", values.ranges, 1.0, NUMPY)
+    refs = snapshot.few_overlapping(start, end, _FEW_CHUNKS, most)
     windows = [window(snapshot, ref, start, end) for ref in refs]
-    if sum([high - low for _, low, high in windows]) > rows_scanned_at_once("auto", values.ranges, 1.0, NUMPY):
+    if not windows or sum([high - low for _, low, high in windows]) > most:
         return None
     few = FewRows()
     for chunk, low, high in windows:

@@ -148,4 +148,4 @@ def test_few_chunks_are_those_that_overlap_in_one_leaf_or_none(store, monkeypatc
         for end in range(start - HOUR, 6 * HOUR, HOUR // 2):
             refs = snapshot.overlapping(start, end) if start <= end else []
             few = len(refs) <= 2 and len({id(leaf) for leaf, _ in refs}) <= 1
-            assert snapshot.few_overlapping(start, end, 2) == (refs if few else []), (start, end)
+            assert snapshot.few_overlapping(start, end, 2, 10**9) == (refs if few else []), (start, end)

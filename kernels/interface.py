@@ -197,7 +197,7 @@ class Kernels(Protocol):
 
         Of chunks with the verdict ALL these are all, with NONE none; the others are compared. `columns` is a chain of
         numbers, bool as uint8. Writes to counts[i] how many rows there are, and gives their sum; `out` has room for
-        all rows of windows that are not NONE. O(rows compared * ranges): for few ranges.
+        all rows of windows that are not NONE. O(rows compared, log ranges each).
         """
 
     def pick(self, columns: Any, counts: Int64Array, rows: Uint32Array, out: Column, /) -> None:

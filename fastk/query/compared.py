@@ -14,6 +14,7 @@ from fastk.engine.rows import rows_class
 from fastk.format.chunk import zone_dtype
 from fastk.kernels.codes import NONE, SOME
 from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
+from fastk.query.planner import NUMPY
 from fastk.query.stats import Tally
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ _MOST_ROWS = 1 << 21
 _MOST_OPEN = 256
 # Of the chunks numpy must have to compare one in so many: the rest it takes sooner one by one, as views.
 _FEWEST_COMPARED = 8
-_MOST_RANGES = 8
+# Of a chunk that numpy may search among many ranges: 70 ns each, and an index may know the few that match.
+_MOST_ROWS_SEARCHED = 1_024
 
 
 class ComparedRows(RowsAtOnce):
@@ -81,10 +83,14 @@ class ComparedChunks(ChunksAtOnce):
     def find(self, values: ValueSet, start: int, end: int) -> ComparedRows | None:
         """The matching rows of a window; None where they are found sooner chunk by chunk.
 
-        That is where few of the open chunks touch the window, and in numpy where most of them match whole or not.
+        That is where few of the open chunks touch the window; in numpy also where most of them match whole or not, or
+        where each is much to search among many ranges.
         """
-        first, stop, low_rows, high_rows, _ = self.window(start, end)
+        first, stop, low_rows, high_rows, rows = self.window(start, end)
         if len(low_rows) > _MOST_OPEN * (stop - first):
+            return None
+        searched_by_numpy = self.kernels is kernels.plain and values.ranges > NUMPY.few
+        if searched_by_numpy and rows > _MOST_ROWS_SEARCHED * (stop - first):
             return None
         verdicts, counts = np.empty(len(low_rows), np.uint8), np.empty(len(low_rows), np.int64)
         self.kernels.prune(self._least, self._greatest, self._has_nan, *values.wide, values.negated, verdicts)
@@ -114,13 +120,11 @@ def _as_numbers(column: NDArray[Any]) -> NDArray[Any]:
     return column.view(np.uint8) if column.dtype.kind == "b" else column
 
 
-def compared_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedChunks | None:
+def compared_chunks(snapshot: Snapshot, column: int, start: int, end: int) -> ComparedChunks | None:
     """The chunks that touch a window, to be compared at once.
 
-    None if they are few, or too many to stay mapped, or large, or the condition is of many ranges.
+    None if they are few, or too many to stay mapped, or large.
     """
-    if not 0 < values.ranges <= _MOST_RANGES:
-        return None
     return opened(snapshot, column, start, end, _open, at_once=False)
 
 

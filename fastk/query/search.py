@@ -9,10 +9,12 @@ from fastk.engine.rows import FilledRows, rows_class
 from fastk.kernels.codes import NONE, SOME
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.compared import compared_chunks
+from fastk.query.few_rows import FewRows
 from fastk.query.indexed import indexed_chunks
-from fastk.query.planner import COMPILED, NUMPY
+from fastk.query.planner import COMPILED, NUMPY, rows_scanned_at_once
 from fastk.query.selection import Selection
 from fastk.query.values import value_set
+from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
         def _tally(self) -> Tally: ...
 
 
+# What a short window has: numpy takes up to 2 us for each range in each chunk, other ways 10 more to begin with.
+_FEW_CHUNKS = 2
+_FEW_RANGES = 4
 _SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 4e-9  # seconds, by the compiled kernels
 
 
@@ -50,6 +55,11 @@ def search(
     No rows if start > end. Raises InvalidInput if the condition's values cannot be compared with the column's.
     """
     values = value_set(predicate, snapshot.settings, column)
+    # Whether all rows of a series are few is not asked: it would cost a microsecond of each query without a window.
+    if plan == "auto" and (start > INT64_MIN or end < INT64_MAX) and values.ranges <= _FEW_RANGES:
+        few = _few_rows(snapshot, column, values, start, end)
+        if few is not None:
+            return few
     numpy_serves = kernels.load_when_worth() is kernels.plain
     costs = NUMPY if numpy_serves else COMPILED
     indexed = None
@@ -69,9 +79,24 @@ def search(
     return result
 
 
+def _few_rows(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> tuple[Rows, Found] | None:
+    """The matching rows of a window that has few, in few chunks; None for any other."""
+    most = rows_scanned_at_once("auto", values.ranges, 1.0, NUMPY)
+    refs = snapshot.few_overlapping(start, end, _FEW_CHUNKS, most)
+    windows = [window(snapshot, ref, start, end) for ref in refs]
+    if not windows or sum([high - low for _, low, high in windows]) > most:
+        return None
+    few = FewRows()
+    for chunk, low, high in windows:
+        few.search(chunk, low, high, column, values, snapshot.chunks.sidecars.span(chunk, column))
+    settings = snapshot.settings
+    rows: Rows = rows_class(FilledRows, settings.schema)(settings, few)
+    return rows, few
+
+
 def _compared(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedRows | None:
     """The rows by comparing many small chunks together; None where that is not the way to them."""
-    compared = compared_chunks(snapshot, column, values, start, end)
+    compared = compared_chunks(snapshot, column, start, end)
     return None if compared is None else compared.find(values, start, end)
 
 

@@ -40,16 +40,12 @@ class ValueSet:
         self.negated = negated
         self.ranges = len(lows)
         self.lows, self.highs = lows, highs
+        self._numbers: tuple[memoryview, memoryview] | None = None
 
-    # Numbers of Python one by one, without a list of them all.
-
-    @cached_property
-    def _lows(self) -> memoryview:
-        return self.lows.data
-
-    @cached_property
-    def _highs(self) -> memoryview:
-        return self.highs.data
+    def _load_numbers(self) -> tuple[memoryview, memoryview]:
+        """Lows and highs as numbers of Python one by one, without a list of them all."""
+        self._numbers = self.lows.data, self.highs.data
+        return self._numbers
 
     @cached_property
     def wide(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -59,23 +55,26 @@ class ValueSet:
 
     def judge(self, least: Any, greatest: Any, has_nan: bool) -> int:
         """Whether NONE, SOME or ALL values match of a column that lies between two of its values, NaN aside."""
-        place = bisect_left(self._highs, least)
-        if place == self.ranges or not self._lows[place] <= greatest:  # of NaN alone, both are NaN
+        lows, highs = self._numbers or self._load_numbers()
+        place = bisect_left(highs, least)
+        if place == self.ranges or not lows[place] <= greatest:  # of NaN alone, both are NaN
             return ALL if self.negated else NONE
-        if self._lows[place] <= least and greatest <= self._highs[place] and not has_nan:
+        if lows[place] <= least and greatest <= highs[place] and not has_nan:
             return NONE if self.negated else ALL
         return SOME
 
     def within(self, least: Any, greatest: Any) -> ValueSet:
         """The same for a column that lies between two of its values, without the ranges that reach none of it."""
-        if self._highs[0] >= least and self._lows[-1] <= greatest:
+        lows, highs = self._numbers or self._load_numbers()
+        if highs[0] >= least and lows[-1] <= greatest:
             return self
-        first, last = bisect_left(self._highs, least), bisect_right(self._lows, greatest)
+        first, last = bisect_left(highs, least), bisect_right(lows, greatest)
         return ValueSet(self.lows[first:last], self.highs[first:last], negated=self.negated)
 
     def part(self, least: Any, greatest: Any) -> float:
         """The part of a column's span that lies between the least and the greatest value in a range."""
-        low, high, span = self._lows[0], self._highs[-1], float(greatest) - float(least)
+        lows, highs = self._numbers or self._load_numbers()
+        low, high, span = lows[0], highs[-1], float(greatest) - float(least)
         width = float(high if high < greatest else greatest) - float(low if low > least else least)
         return width / span if 0 < span < inf else 1.0
 

@@ -229,7 +229,8 @@ class Series:
         where = _query()
         if start is not None or end is not None:
             check_order(start, end)
-            start, end = (None if time is None else self._ts(time) for time in (start, end))
+            start = None if start is None else self._ts(start)
+            end = None if end is None else self._ts(end)
             check_order(start, end)
         snapshot = self._reader.pinned or self._reader.pin()
         if start is None and end is None and closed == "both":
@@ -560,7 +561,7 @@ def _is_within(key: str, span: str) -> bool:
 
 def check_order(start: TimeLike | None, end: TimeLike | None, what: str = "query") -> None:
     """Refuse a reversed window, as far as it shows before the series' time unit is known."""
-    if is_integer(start) and is_integer(end) and start > end:
+    if (type(start) is type(end) is int or (is_integer(start) and is_integer(end))) and start > end:
         raise InvalidInput(f"the {what}'s start {start} lies after its end {end}")
 
 

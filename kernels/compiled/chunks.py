@@ -8,26 +8,12 @@ import numpy as np
 from numba import types
 
 from ..codes import ALL, NONE
-from ..interface import Column, Int64Array, Uint8Array, Uint32Array, Words
+from ..interface import Column, Int64Array, Uint8Array, Uint32Array
 from ..plain import chunks as plain
 from .bits import either, workspace
-from .compile import KernelByDtype, array_type, part
+from .compile import KernelByDtype, array_type
 from .indexed import array_at, write_rows
-from .selection import clip_words, comparable, compare, is_within
-
-
-@part
-def _compare_all(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
-    """Write which rows from `row` on, up to the column's end at most, are in one of a few ranges."""
-    whole = min(len(words), (len(column) - row) >> 6)
-    compare(column, row, lows, highs, words[:whole])
-    if whole < len(words):
-        word = np.uint64(0)
-        for lane in range(len(column) - row - 64 * whole):
-            value = column[row + 64 * whole + lane]
-            for place in range(len(lows)):
-                word |= np.uint64(is_within(value, lows[place], highs[place])) << np.uint64(lane)
-        words[whole] = word
+from .selection import clip_words, comparable, match
 
 
 def _scan_chunks(
@@ -57,7 +43,7 @@ def _scan_chunks(
         elif begin < end and verdicts[chunk] != NONE:
             some = words[: ((end + 63) >> 6) - (begin >> 6)]
             base = begin - (begin & 63)
-            _compare_all(array_at(addresses[chunk], lengths[chunk], lows), base, lows, highs, some)
+            match(array_at(addresses[chunk], lengths[chunk], lows), base, lows, highs, some)
             clip_words(some, begin, end, negated)
             position = write_rows(some, base, out, position)
         counts[chunk] = position - before
@@ -87,7 +73,7 @@ def scan_chunks(
     counts: Int64Array,
     out: Uint32Array,
 ) -> int:
-    """Write the rows of each chunk that belong to a set, compared 64 at a time."""
+    """Write the rows of each chunk that belong to a set, compared 64 at a time, or searched among many ranges."""
     count: int = _SCAN[lows.dtype](
         columns.addresses, columns.lengths, verdicts, begins, ends, lows, highs, negated, counts, out
     )

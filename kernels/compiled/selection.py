@@ -116,18 +116,8 @@ def _prune(
 
 
 @part
-def compare(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
-    """Write which rows from `row` on are in one of a few ranges. A loop over words for each range."""
-    clear(words)
-    for place in range(len(lows)):
-        low, high = lows[place], highs[place]
-        for index in range(len(words)):
-            words[index] |= _are_within(column, row + 64 * index, low, high)
-
-
-@part
-def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> np.uint64:
-    """Which of at most 64 rows are in one of many ranges: binary searches in step, so that their loads overlap.
+def _search(column: Column, first: int, rows: int, lows: Column, highs: Column, places: Int64Array) -> np.uint64:
+    """Which of at most 64 rows from `first` on are in one of many ranges: searches in step, so that loads overlap.
 
     `places` holds the range that each has reached. Measured with 50 ranges: 4 to 5 ns a row; 20 one after the other.
     """
@@ -135,32 +125,35 @@ def _search(column: Column, lows: Column, highs: Column, places: Int64Array) -> 
     count = len(lows)
     while count > 1:
         half = count >> 1
-        for lane in range(len(column)):
+        for lane in range(rows):
             place = places[lane] + half
             # Of a value before the first range it matters not where the search ends.
-            before = is_within(column[lane], lows[0], highs[np.uint64(place - 1)])
+            before = is_within(column[np.uint64(first + lane)], lows[0], highs[np.uint64(place - 1)])
             places[lane] = either(before, places[lane], place)
         count -= half
     word = np.uint64(0)
-    for lane in range(len(column) if count else 0):
+    for lane in range(rows if count else 0):
         place = np.uint64(places[lane])
-        word |= np.uint64(is_within(column[lane], lows[place], highs[place])) << np.uint64(lane)
+        word |= np.uint64(is_within(column[np.uint64(first + lane)], lows[place], highs[place])) << np.uint64(lane)
     return word
 
 
 @part
-def _match(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
+def match(column: Column, row: int, lows: Column, highs: Column, words: Words) -> None:
     """Write which rows from `row` on are in one of the ranges; bits beyond the column are 0."""
     places = workspace(64, np.int64(0))
     whole = min(len(words), (len(column) - row) >> 6)
     compared = whole if lows.nbytes <= _COMPARED_BYTES else 0
+    clear(words)
     for first in range(0, compared, _STRIDE):
-        compare(column, row + 64 * first, lows, highs, words[first : min(first + _STRIDE, compared)])
+        for place in range(len(lows)):
+            low, high = lows[place], highs[place]
+            for index in range(first, min(first + _STRIDE, compared)):
+                words[np.uint64(index)] |= _are_within(column, row + 64 * index, low, high)
     for index in range(compared, len(words)):
-        words[index] = 0
         first = row + 64 * index
         if index == whole or _are_within(column, first, lows[0], highs[-1]):
-            words[index] = _search(column[first : first + 64], lows, highs, places)
+            words[np.uint64(index)] = _search(column, first, min(64, len(column) - first), lows, highs, places)
 
 
 @part
@@ -200,7 +193,7 @@ def _scan(
         run = words[(first >> 6) - (start >> 6) : ((end + 63) >> 6) - (start >> 6)]
         flipped = verdict == ALL
         if verdict == SOME:
-            _match(column, first - (first & 63), lows, highs, run)
+            match(column, first - (first & 63), lows, highs, run)
             flipped = negated
         else:
             clear(run)

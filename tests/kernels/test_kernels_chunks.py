@@ -17,7 +17,7 @@ from fastk.kernels.samples import NUMBERS, read_only
 @both
 @pytest.mark.parametrize("dtype", NUMBERS, ids=str)
 @settings(deadline=None, max_examples=60)
-@given(seed=SEEDS, count=st.integers(1, 5), ranges=st.integers(1, 8), negated=st.booleans())
+@given(seed=SEEDS, count=st.integers(1, 5), ranges=st.integers(1, 8) | st.integers(60, 120), negated=st.booleans())
 def test_rows_in_ranges_chunk_by_chunk(kernels, dtype, seed, count, ranges, negated):
     random = np.random.default_rng(seed)
     columns, begins, ends = random_chunks(random, dtype, count)

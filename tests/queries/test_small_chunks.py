@@ -69,6 +69,7 @@ CONDITIONS = [
     Ne(207),
     Between(120, 340),
     InSet([1, 205, 206, 449]),
+    InSet(range(-30, 480, 5)),
     NotInSet([60]),
 ]
 
@@ -90,6 +91,20 @@ def test_chunks_are_opened_once_for_all_queries_within_them(series, built):
         assert found(series, condition) == found(series, condition, plan="scan")
         assert found(series, condition, HOUR, 4 * HOUR) == found(series, condition, HOUR, 4 * HOUR, plan="scan")
     assert built == [CHUNKS]
+
+
+@pytest.mark.parametrize(
+    ("values", "most_rows", "together"), [(96, ROWS - 1, True), (97, ROWS, True), (97, ROWS - 1, False)]
+)
+def test_numpy_searches_long_chunks_one_by_one_for_many_values(
+    series, monkeypatch, kernels, values, most_rows, together
+):
+    monkeypatch.setattr(compared, "_MOST_ROWS_SEARCHED", most_rows)
+    condition, searched = InSet(range(0, 2 * values, 2)), []
+    find = compared.ComparedChunks.find
+    monkeypatch.setattr(compared.ComparedChunks, "find", lambda *given: searched.append(find(*given)) or searched[-1])
+    assert found(series, condition) == found(series, condition, plan="scan")
+    assert (searched[-1] is not None) == (together or kernels == "compiled")
 
 
 def test_windows_that_are_asked_for_once_go_one_by_one(series, built):

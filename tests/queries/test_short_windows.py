@@ -1,0 +1,151 @@
+"""Windows of few rows are compared without a look at sidecars: the same rows and stats as chunk by chunk."""
+
+import numpy as np
+import pytest
+from builders import HOUR, use_kernels
+from query_calls import KEY, columns_of, values_schema
+
+from fastk import Between, Eq, Gt, Gte, InSet, Lt, Ne, NotInSet
+from fastk.engine.sidecars import SeriesSidecars
+from fastk.format import chunk_tables
+from fastk.query import few_rows, search
+
+ROWS = 100  # a chunk
+CHUNKS = 4
+
+
+@pytest.fixture(params=["plain", "compiled"], autouse=True)
+def kernels(request, monkeypatch):
+    use_kernels(monkeypatch, request.param)
+
+
+@pytest.fixture
+def series(store):
+    """Four hours, a chunk each, with a value index; each hour shares half of its values with the next one."""
+    series = store.register_series(KEY, values_schema())
+    for hour in range(CHUNKS):
+        series.put(columns_of(hour * HOUR + np.arange(ROWS), np.arange(ROWS) * 37 % ROWS + 50 * hour))
+    return series
+
+
+@pytest.fixture
+def searched(monkeypatch):
+    """A list that grows by one for each chunk of a short window."""
+    chunks, look = [], few_rows.FewRows.search
+
+    def watched(rows, *arguments):
+        chunks.append(arguments[0])
+        look(rows, *arguments)
+
+    monkeypatch.setattr(few_rows.FewRows, "search", watched)
+    return chunks
+
+
+def content(rows):
+    return list(zip(rows.ts.tolist(), rows.value.tolist(), rows.text.tolist(), strict=True))
+
+
+WINDOWS = [
+    (10, 60, 1),
+    (None, 60, 1),
+    (3 * HOUR + 7, None, 1),
+    (HOUR + 80, 2 * HOUR + 20, 2),
+    (90, HOUR - 1, 1),
+    (ROWS, HOUR - 1, 0),
+    (50, HOUR, 2),
+]
+CONDITIONS = [
+    Gt(75),
+    Lt(1_000),
+    Lt(-1),
+    Eq(120),
+    Ne(120),
+    Gte(50),
+    Between(60, 140, False),
+    InSet([1, 51, 52, 149, 160]),
+    NotInSet([60, 110]),
+    InSet([]),
+]
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_the_rows_and_the_stats_are_those_of_chunk_by_chunk(series, monkeypatch, searched, condition, window):
+    start, end, chunks = window
+    short = series.where("plain", condition, start, end)
+    assert len(searched) == chunks
+    monkeypatch.setattr(search, "_FEW_CHUNKS", 0)
+    long = series.where("plain", condition, start, end)
+    assert len(searched) == chunks
+    assert (
+        content(short.rows)
+        == content(long.rows)
+        == content(series.where("plain", condition, start, end, plan="scan").rows)
+    )
+    assert short.stats == long.stats
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"), [("?", [0, 1, 1, 0]), ("f8", [1, np.nan, np.inf, -1]), ("f4", [0, np.nan, 0.1, 9])]
+)
+@pytest.mark.parametrize("condition", [Eq(1), Ne(1), Eq(0), NotInSet([0, 1])])
+def test_other_columns_are_compared_as_they_are(store, searched, dtype, values, condition):
+    series = store.register_series(KEY, values_schema(dtype))
+    series.put(columns_of(range(4), np.array(values, dtype)))
+    found, scanned = (series.where("value", condition, 0, 5, plan=plan).rows.ts.tolist() for plan in ("auto", "scan"))
+    assert found == scanned
+    assert len(searched) == 1
+
+
+def test_no_sidecar_is_opened(series, monkeypatch):
+    def opened(*_):
+        raise AssertionError("a short window needs no sidecar")
+
+    monkeypatch.setattr(SeriesSidecars, "value_index", opened)
+    monkeypatch.setattr(SeriesSidecars, "zones", opened)
+    assert series.where("value", Gt(75), 0, 50).stats.rows_checked == 51
+    with pytest.raises(AssertionError, match="needs no sidecar"):
+        series.where("value", Gt(75), 0, 50, plan="index")
+
+
+def test_longer_windows_go_other_ways(store, searched):
+    series = store.register_series(KEY, values_schema())
+    series.put(columns_of(np.arange(20_000), np.arange(20_000) % 100))
+    some, many = InSet([1, 3, 5, 7]), InSet([1, 3, 5, 7, 9])
+    for condition, last, short in (
+        (Eq(5), 8_000, True),
+        (Eq(5), 8_001, False),
+        (some, 2_300, True),
+        (some, 2_400, False),
+        (many, 10, False),
+    ):
+        searched.clear()
+        series.where("value", condition, 1, last)
+        assert (len(searched) == 1) == short, (condition, last)
+    series.where("value", Eq(5))
+    series.where("value", Eq(5), 1, 10, plan="index")
+    assert not searched
+
+
+def test_the_rows_are_there_when_the_maps_are_forgotten(series):
+    rows = series.where("value", Gte(75), HOUR + 80, 2 * HOUR + 20).rows
+    expected = content(series.where("value", Gte(75), HOUR + 80, 2 * HOUR + 20, plan="scan").rows)
+    series._reader.snapshot.chunks.maps.clear()
+    assert content(rows) == expected
+    assert content(rows[3:9]) == expected[3:9]
+
+
+@pytest.mark.parametrize("in_a_leaf", [256, 3])
+def test_few_chunks_are_those_that_overlap_in_one_leaf_or_none(store, monkeypatch, in_a_leaf):
+    monkeypatch.setattr(chunk_tables, "INLINE_MAX", in_a_leaf)
+    monkeypatch.setattr(chunk_tables, "TABLE_MAX", in_a_leaf)
+    series = store.register_series(KEY, values_schema())
+    for hour in range(5):
+        series.put(columns_of(hour * HOUR + np.arange(ROWS), np.arange(ROWS)))
+    snapshot = series._reader.snapshot
+    assert (len(snapshot.leaf_ends) > 1) == (in_a_leaf < 5)
+    for start in range(-HOUR, 6 * HOUR, HOUR // 2):
+        for end in range(start - HOUR, 6 * HOUR, HOUR // 2):
+            refs = snapshot.overlapping(start, end) if start <= end else []
+            few = len(refs) <= 2 and len({id(leaf) for leaf, _ in refs}) <= 1
+            assert snapshot.few_overlapping(start, end, 2, 10**9) == (refs if few else []), (start, end)

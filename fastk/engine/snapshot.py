@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from fastk.format.manifest import Manifest
 
 
+# What a look at the latest rows needs: rows and id of the last chunk, the chunks mapped, the form of its rows.
+Tail = tuple[int, int, "dict[int, MappedChunk]", type[ChunkRows]]
+
+
 class LastPartition(NamedTuple):
     """The partition of the last chunk: its ordinal, and the highest generation of its chunks."""
 
@@ -56,7 +60,7 @@ class Snapshot(ChunkIndex):
         # One answer may keep a quarter of the maps that the budget allows.
         self.most_pinned_chunks = max(1, chunks.maps.budget // 4)
         self.last_partition: LastPartition | None = None
-        self.tail: tuple[int, int] | None = None  # rows and id of the last chunk; threads that race store the same
+        self.tail: Tail | None = None  # threads that race store the same
 
     def _load_leaf(self, index: int) -> Leaf:
         """A leaf whose table was removed comes from the newest state, as long as its rows are the same."""
@@ -192,10 +196,11 @@ class Snapshot(ChunkIndex):
             missing -= ref.rows
         return self.rows_between(refs[::-1], max(0, -missing), refs[0].rows)
 
-    def find_tail(self) -> tuple[int, int]:
-        """Rows and id of the last chunk; no rows if there is none."""
+    def find_tail(self) -> Tail:
+        """What the last chunk needs; no rows if there is none."""
         leaf = self.leaf(len(self.leaf_ends) - 1) if self.leaf_ends else None
-        self.tail = (0, 0) if leaf is None else (leaf.rows[-1], leaf.ids[-1])
+        rows, chunk_id = (0, 0) if leaf is None else (leaf.rows[-1], leaf.ids[-1])
+        self.tail = rows, chunk_id, self.mapped, self.form
         return self.tail
 
     def at(self, ts: int) -> Any:

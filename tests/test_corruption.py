@@ -365,6 +365,22 @@ class TestContainment:
             assert "2024-06" in repr(rows)
             assert "<table" in rows._repr_html_()
 
+    @pytest.mark.parametrize("column", ["ts", "close"])
+    def test_ranges_in_a_batch_need_no_file_that_gives_them_no_row_and_no_ts_of_one_that_gives_all(
+        self, tmp_path: Path, column: str
+    ) -> None:
+        with fastk.FastKStore.open(tmp_path) as store:
+            register(store).put(bars(1, 2, 3, 4))
+        damaged = bars(3)[column]
+        (file,) = [each for each in tmp_path.rglob("*.chunk") if damaged.tobytes() in each.read_bytes()]
+        file.write_bytes(file.read_bytes().replace(damaged.tobytes(), bytes(damaged.nbytes)))
+        february, march, april = (bars(month)["ts"].tolist() for month in (2, 3, 4))
+        whole_march, beside_march = [[february[1], april[1]]], [february[1:], [march[0] + 1, march[1] - 1]]
+        starts, ends = zip(*(whole_march if column == "ts" else beside_march), strict=True)
+        expected = bars(1, 2, 3, 4)["close"][4:11] if column == "ts" else bars(2)["close"][1:]
+        with fastk.FastKStore.open(tmp_path, "r") as store:
+            np.testing.assert_array_equal(store.series(KEY).ranges(starts, ends).rows.close, expected)
+
     def test_damage_is_reported_again_and_again(self, close_is_damaged: fastk.FastKStore) -> None:
         series = close_is_damaged.series(KEY)
         for _ in range(3):

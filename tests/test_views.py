@@ -176,6 +176,12 @@ class TestLifetime:
         with pytest.raises(fastk.StoreClosed, match="closed"):
             rows.close  # noqa: B018
 
+    def test_they_are_in_memory_once_all_columns_were_taken(self, root: Path) -> None:
+        with fastk.FastKStore.open(root, max_maps=1) as store:
+            rows = store.series(KEY).range()
+            columns = [rows[name] for name in rows.schema.names]
+        assert list(rows[4]) == [column[4] for column in columns]
+
     def test_rows_and_columns_outlive_their_files(self, store: fastk.FastKStore, root: Path) -> None:
         rows, every = store.series(KEY).latest(3), store.series(KEY).range()
         column = rows.close

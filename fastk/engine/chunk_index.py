@@ -144,7 +144,7 @@ class ChunkIndex:
         return found
 
     def few_overlapping(self, start: int, end: int, chunks: int, rows: float) -> list[ChunkRef]:
-        """The same where they are at most so many, of one leaf; else none. That takes no longer for thousands.
+        """The same where they are at most so many, of one leaf; else none, which takes no longer where they are many.
 
         None, too, if more than so many of their rows would lie between, were they spaced evenly.
         """

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.arrays import read_only
-from fastk.engine.rows import FilledRows, Rows, rows_class
+from fastk.engine.rows import Rows, filled_rows
 from fastk.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.rows import ColumnSource
     from fastk.engine.snapshot import Snapshot
 
     Int64 = NDArray[np.int64]
@@ -82,7 +81,7 @@ def at_many(snapshot: Snapshot, ts: Int64) -> Matches:
     asked, kept = groups.unsort(found), np.flatnonzero(found)
     targets = groups.sort(np.cumsum(asked))[kept] - 1
     source = _Gather(snapshot, groups.spans_of(kept), rows[kept], targets)
-    return Matches(_filled(snapshot, source), asked)
+    return Matches(filled_rows(snapshot.settings, source), asked)
 
 
 def _few_points(snapshot: Snapshot, ts: Int64, owners: Int64) -> Matches:
@@ -102,7 +101,7 @@ def _few_points(snapshot: Snapshot, ts: Int64, owners: Int64) -> Matches:
         if row >= 0:
             found[place] = True
             pieces.append((chunk, row, row + 1))
-    return Matches(_filled(snapshot, _Pieces(pieces, len(pieces))), found)
+    return Matches(filled_rows(snapshot.settings, _Pieces(pieces, len(pieces))), found)
 
 
 def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
@@ -122,7 +121,7 @@ def ranges(snapshot: Snapshot, starts: Int64, ends: Int64) -> RangesResult:
     high = np.maximum(_positions(snapshot, ends, last, _Groups(last), upper), low)
     offsets = np.zeros(low.size + 1, np.int64)
     np.cumsum(high - low, out=offsets[1:])
-    return RangesResult(_filled(snapshot, _Ragged(snapshot, low, high, offsets)), offsets)
+    return RangesResult(filled_rows(snapshot.settings, _Ragged(snapshot, low, high, offsets)), offsets)
 
 
 def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, behind: Int64) -> RangesResult:
@@ -133,17 +132,14 @@ def _few_ranges(snapshot: Snapshot, starts: Int64, ends: Int64, first: Int64, be
         for leaf, position in refs[owner:stop]:
             chunk = mapped.get(leaf.ids[position]) or snapshot.open_chunk(leaf, position)
             chunk.used = True
-            low, high = bounds(_column(chunk), start, end)
-            pieces.append((chunk, low, high))
-            rows += high - low
+            low, high = 0, chunk.rows
+            if start > leaf.starts[position] or end < leaf.ends[position]:
+                low, high = bounds(_column(chunk), start, end)
+            if low < high:
+                pieces.append((chunk, low, high))
+                rows += high - low
         offsets.append(rows)
-    return RangesResult(_filled(snapshot, _Pieces(pieces, rows)), np.array(offsets, np.int64))
-
-
-def _filled(snapshot: Snapshot, source: ColumnSource) -> Rows:
-    settings = snapshot.settings
-    rows: Rows = rows_class(FilledRows, settings.schema)(settings, source)
-    return rows
+    return RangesResult(filled_rows(snapshot.settings, _Pieces(pieces, rows)), np.array(offsets, np.int64))
 
 
 def _owners(snapshot: Snapshot, keys: Int64, search: Search) -> Int64:

@@ -95,18 +95,19 @@ class Pieces(Sequence[Rows]):
 class PinnedPieces(Pieces):
     """Chunks that stay mapped while the rows live."""
 
-    __slots__ = ("_chunks",)
+    __slots__ = ("_borders", "_chunks")
 
     def __init__(self, form: type[ChunkRows], chunks: list[MappedChunk], low: int, high: int) -> None:
         self._form = form  # without super(): a tenth of a microsecond of each look at segments
         self._low = low
         self._high = high
         self._chunks = chunks
+        self._borders: list[int] = []  # until someone asks; it is never that
 
     @property
     def rows(self) -> int:
         """Rows of all pieces."""
-        return sum([chunk.rows for chunk in self._chunks[:-1]]) - self._low + self._high
+        return self._begins()[-1] - self._low + self._high
 
     def __len__(self) -> int:
         return len(self._chunks)
@@ -123,7 +124,9 @@ class PinnedPieces(Pieces):
             low = 0
 
     def _begins(self) -> list[int]:
-        return list(accumulate([chunk.rows for chunk in self._chunks[:-1]], initial=0))
+        if not self._borders:
+            self._borders = list(accumulate([chunk.rows for chunk in self._chunks[:-1]], initial=0))
+        return self._borders
 
     def _between(self, first: int, last: int, low: int, high: int) -> Rows:
         if first == last:
@@ -136,20 +139,18 @@ class PinnedPieces(Pieces):
 class PinnedRows(JoinedRows):
     """Rows of several chunks that stay mapped while the rows live: a few words, no copy before a column is taken."""
 
-    __slots__ = ("_chunks", "_count", "_form", "_high", "_low")
+    __slots__ = ("_chunks", "_form", "_high", "_low", "_pieces")
 
     def __init__(self, form: type[ChunkRows], chunks: list[MappedChunk], low: int, high: int) -> None:
         self._form = form
         self._chunks = chunks
         self._low = low
         self._high = high
-        self._count = 0  # until someone asks; it is never that
+        self._pieces: PinnedPieces | None = None
         self._kept = {}
 
     def __len__(self) -> int:
-        if not self._count:
-            self._count = self.segments.rows
-        return self._count
+        return self.segments.rows
 
     @property
     def settings(self) -> SeriesSettings:  # type: ignore[override]
@@ -159,7 +160,9 @@ class PinnedRows(JoinedRows):
     @property
     def segments(self) -> PinnedPieces:
         """The zero-copy pieces, one a chunk."""
-        return PinnedPieces(self._form, self._chunks, self._low, self._high)
+        if self._pieces is None:
+            self._pieces = PinnedPieces(self._form, self._chunks, self._low, self._high)
+        return self._pieces
 
     _source = segments
 

@@ -320,7 +320,14 @@ class JoinedRows(FilledRows):
         return self._source.cut(start, stop) if start < stop else super()._cut(start, stop)
 
     def _record(self, row: int) -> Any:
-        return self._source.record(row)
+        all_are_kept = len(self._kept) == len(self.schema.fields)
+        return super()._record(row) if all_are_kept else self._source.record(row)
+
+
+def filled_rows(settings: SeriesSettings, source: ColumnSource) -> Rows:
+    """Rows whose columns a source writes."""
+    rows: Rows = rows_class(FilledRows, settings.schema)(settings, source)
+    return rows
 
 
 @cache

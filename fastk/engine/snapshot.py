@@ -181,7 +181,7 @@ class Snapshot(ChunkIndex):
             missing -= leaf.rows[place]
         if (missing > 0 and len(self.leaf_ends) > 1) or len(leaf.ids) - place > self.most_pinned_chunks:
             return self._latest_of_refs(count)
-        chunks = [self.open_chunk(leaf, place) for place in range(place, len(leaf.ids))]
+        chunks = [self.open_chunk(leaf, each) for each in range(place, len(leaf.ids))]
         low = max(0, -missing)
         if len(chunks) == 1:
             return self.chunk_rows(chunks[0], low, chunks[0].rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastk import kernels
-from fastk.engine.rows import FilledRows, Rows, rows_class
+from fastk.engine.rows import filled_rows
 from fastk.query.chunk_search import Task
 from fastk.query.planner import COMPILED, NUMPY
 from fastk.query.search import answer, miss_kernels, window
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.engine.mapped import MappedChunk
+    from fastk.engine.rows import Rows
     from fastk.engine.snapshot import Snapshot
     from fastk.query.chunk_search import Answer
     from fastk.query.expressions import ScalarPredicateExpr
@@ -44,8 +45,7 @@ def candidates(
         if words is not None and 0 < count < (high - low) // _FEW:
             selection = Selection(snapshot, tasks[0].tally)
             selection.add(ref, chunk, low, high, count, words)
-            rows: Rows = rows_class(FilledRows, snapshot.settings.schema)(snapshot.settings, selection)
-            yield rows
+            yield filled_rows(snapshot.settings, selection)
         elif count:
             yield snapshot.chunk_rows(chunk, low, high)
     for task in tasks:

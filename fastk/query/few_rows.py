@@ -13,6 +13,8 @@ from fastk.query.stats import Tally
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Span = tuple[Any, Any, bool]  # least and greatest value, and whether there is NaN
+
     from fastk.engine.mapped import MappedChunk
     from fastk.query.values import ValueSet
 
@@ -25,7 +27,7 @@ class FewRows:
         self._tally = Tally()
         self._parts: list[tuple[MappedChunk, NDArray[np.intp]]] = []
 
-    def search(self, chunk: MappedChunk, low: int, high: int, column: int, values: ValueSet, span: Any) -> None:
+    def search(self, chunk: MappedChunk, low: int, high: int, column: int, values: ValueSet, span: Span) -> None:
         """Add the matching ones among some rows of one more chunk, whose span of values may decide."""
         tally = self._tally
         tally.chunks += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastk import kernels
-from fastk.engine.rows import FilledRows, rows_class
+from fastk.engine.rows import filled_rows
 from fastk.kernels.codes import NONE, SOME
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.compared import compared_chunks
@@ -89,9 +89,7 @@ def _few_rows(snapshot: Snapshot, column: int, values: ValueSet, start: int, end
     few = FewRows()
     for chunk, low, high in windows:
         few.search(chunk, low, high, column, values, snapshot.chunks.sidecars.span(chunk, column))
-    settings = snapshot.settings
-    rows: Rows = rows_class(FilledRows, settings.schema)(settings, few)
-    return rows, few
+    return filled_rows(snapshot.settings, few), few
 
 
 def _compared(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedRows | None:
@@ -108,9 +106,7 @@ def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> tuple[Row
         count, words = answer(task, chunk, low, high)
         if count:
             selection.add(ref, chunk, low, high, count, words)
-    settings = snapshot.settings
-    rows: Rows = rows_class(FilledRows, settings.schema)(settings, selection) if selection.rows else snapshot.no_rows
-    return rows, selection
+    return filled_rows(snapshot.settings, selection) if selection.rows else snapshot.no_rows, selection
 
 
 def miss_kernels(tally: Tally) -> None:

@@ -56,6 +56,8 @@ def fill_cache(processes: int) -> dict[str, float]:
     In the end this process calls every kernel: whatever a helper could not do is done here, and fails here if it does.
     FastKError where nothing can be compiled.
     """
+    if os.environ.get("FASTK_KERNELS") == "never":
+        raise FastKError("no kernel was compiled: FASTK_KERNELS=never keeps them away; run this without that variable")
     spent: Counter[str] = Counter()
     shares = min(processes, _MOST_PROCESSES)
     with ExitStack() as stack:
@@ -74,8 +76,6 @@ def fill_cache(processes: int) -> dict[str, float]:
 
 def _load() -> None:
     """Bring the kernels in. What leaves other processes with numpy is an error here: the cache would stay empty."""
-    if os.environ.get("FASTK_KERNELS") == "never":
-        raise FastKError("no kernel was compiled: FASTK_KERNELS=never keeps them away; run this without that variable")
     try:
         importlib.import_module("fastk.kernels.compiled")
     except Exception as error:

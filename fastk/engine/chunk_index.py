@@ -231,14 +231,9 @@ class ChunkIndex:
         return tables.joined(tables.NO_CHUNKS, *(leaf.table for leaf in self.leaves()))
 
     @cached_property
-    def row_ends(self) -> NDArray[np.int64]:
-        """Position in the whole series behind the last row of each chunk of :attr:`table`."""
-        return np.cumsum(self.table["rows"].astype(np.int64))
-
-    @cached_property
     def row_borders(self) -> NDArray[np.int64]:
-        """The same with 0 before them: chunk i has the rows from border i to border i + 1."""
-        return np.append(0, self.row_ends)
+        """Where the chunks of :attr:`table` meet: chunk i has the rows of the series from border i to border i + 1."""
+        return np.append(0, np.cumsum(self.table["rows"].astype(np.int64)))
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:

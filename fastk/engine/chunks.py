@@ -123,12 +123,12 @@ class SeriesChunks:
         if newest is None or newest.manifest.content_sequence != state.manifest.content_sequence:
             return None
         position = state.position_of(ref)
-        place = int(newest.row_ends.searchsorted(position, "right"))
+        place = int(newest.row_borders.searchsorted(position, "right")) - 1
         source = newest.refs[place]
         if source.chunk_id == ref.chunk_id:  # where times of a table are made up, it is not found by them
             return None
         chunk = self.mapped.get(source.chunk_id) or self.map(source, newest)
-        low = position - int(newest.row_ends[place]) + chunk.rows
+        low = position - int(newest.row_borders[place])
         columns = [chunk.column(each, low, low + ref.rows) for each in range(len(chunk.columns))]
         identity = chunk.header.identity._replace(chunk_id=ref.chunk_id)
         encoded = encode_chunk(self.settings.json, self.settings.schema, columns, identity)
@@ -145,11 +145,10 @@ class SeriesChunks:
             return None
         rows = state.manifest.leaves["rows"]
         low, high = int(rows[:index].sum()), int(rows[: index + 1].sum())
-        first, last = (int(newest.row_ends.searchsorted(row, "right")) for row in (low, high - 1))
+        first, last = (int(newest.row_borders.searchsorted(row, "right")) - 1 for row in (low, high - 1))
         items = newest.table[first : last + 1].copy()
         for place in {first, last}:
-            end = int(newest.row_ends[place])
-            begin = end - newest.refs[place].rows
+            begin, end = newest.row_borders[place : place + 2].tolist()
             if begin < low or end > high:
                 items[place - first] = self._cut(newest, place, max(low, begin) - begin, min(high, end) - begin)
         return items

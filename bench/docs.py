@@ -128,6 +128,7 @@ def digest() -> str:
     rows += [digest_row(label, results[name]) for name, label in DIGEST.items()]
     facts = found["facts"]
     note = f"Measured on {facts['processor']}, {facts['versions'].split(',')[0]}, warm; the median of each, in one run."
+    note += " A ratio is to raw `.npy` in the same turns."
     return "\n".join(["", *aligned(rows), "", note, "", ""])
 
 

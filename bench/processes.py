@@ -265,4 +265,4 @@ def peak_memory(market: Market, rounds: int) -> Result:
     }
     assert outputs["raw"][0][0] == outputs["fastk"][0][0]
     peaks = {name: statistics.median(int(peak) / 1024 for _, peak in found) for name, found in outputs.items()}
-    return Result("peak memory, full series", "raw npy", peaks["raw"], {"never": peaks["fastk"]}, unit="MB")
+    return Result("peak memory, full series", "raw npy", {"never": peaks["raw"]}, {"never": peaks["fastk"]}, unit="MB")

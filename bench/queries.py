@@ -12,7 +12,7 @@ import numpy as np
 
 import fastk
 from bench.data import MINUTE, SEED, TIMEFRAME, Int64, Market, load_columns, save_all, touch
-from bench.measure import BASELINE, Workload, take_turns, time_once, use_kernels
+from bench.measure import Workload, as_given, measure, take_turns, time_once, use_kernels
 from bench.reads import CALLS
 from bench.signals import CLUSTERINGS, SHARES, Make, mixed
 from fastk import Between, Eq, Gt, Gte, InSet, Ne
@@ -183,7 +183,10 @@ QUERIES[_SHORT] = partial(in_windows, _SHORT)
 
 
 class PlanResult(NamedTuple):
-    """Medians in us of one condition by each plan, forced and chosen."""
+    """Medians in us of one condition by each plan, forced and chosen, and by raw npy.
+
+    ``beside_raw`` is the chosen plan's time divided by raw npy's, in turns of these two.
+    """
 
     values: str
     share: float
@@ -191,6 +194,7 @@ class PlanResult(NamedTuple):
     raw: float
     forced: dict[str, float]
     chosen: float
+    beside_raw: float
 
     @property
     def ratio(self) -> float:
@@ -199,7 +203,7 @@ class PlanResult(NamedTuple):
 
 
 def measure_plans(market: Market, rounds: int, modes: Sequence[str]) -> Iterator[PlanResult]:
-    """Every clustering of values by every share of matches: raw npy and all plans take turns."""
+    """Every clustering of values by every share of matches."""
     for name, make in CLUSTERINGS.items():
         values = Values(market, make)
         for share in SHARES:
@@ -208,16 +212,17 @@ def measure_plans(market: Market, rounds: int, modes: Sequence[str]) -> Iterator
 
 
 def measure_plan(values: Values, name: str, share: float, mode: str, rounds: int) -> PlanResult:
-    """One line of the matrix."""
+    """One line of the matrix: all plans take turns, then the chosen one and raw npy, without the others to warm it."""
     condition = Gte(values.at_rank(1 - share))
     workloads = {plan: plan_workload(values, condition, plan, rounds) for plan in (*FORCED, AUTO)}
     use_kernels(mode)
     for workload in workloads.values():
         workload.check()
-    contenders = {plan: partial(time_once, workload, mode) for plan, workload in workloads.items()}
-    contenders[BASELINE] = partial(time_once, workloads[AUTO], BASELINE)
-    medians = {who: statistics.median(times) * 1e6 for who, times in take_turns(contenders, range(rounds)).items()}
-    return PlanResult(name, share, mode, medians.pop(BASELINE), medians, medians.pop(AUTO))
+    contenders = {plan: partial(time_once, workload.fastk, as_given) for plan, workload in workloads.items()}
+    forced = {plan: statistics.median(times) * 1e6 for plan, times in take_turns(contenders, range(rounds)).items()}
+    chosen, beside = forced.pop(AUTO), measure(workloads[AUTO], [mode])
+    raw = beside.baselines[mode]
+    return PlanResult(name, share, mode, raw, forced, chosen, beside.fastk[mode] / raw)
 
 
 def plan_workload(values: Values, condition: Condition, plan: str, rounds: int) -> Workload:

@@ -42,6 +42,76 @@ def test_a_baseline_that_is_fastk_has_the_kernels_of_what_stands_beside_it(monke
     assert set(seen) == {measure.LOADED}
 
 
+def workload_that_tells(told, rounds):
+    """Both contenders tell the batch that they were given; their answers are compared by others."""
+    from bench.measure import BASELINE, FASTK, Workload
+
+    fastk, baseline = (lambda batch, who=who: told.append((who, batch)) for who in (FASTK, BASELINE))
+    return Workload("told", fastk, baseline, range(rounds), proofs=(lambda batch: 1, lambda batch: 1))
+
+
+def test_each_state_takes_turns_with_the_baseline_by_itself(monkeypatch):
+    """Its twin reads the same files: behind it, a state would find its batch in the processor's caches."""
+    from bench.measure import BASELINE, FASTK, LOADED, NEVER, measure
+
+    told = []
+    monkeypatch.setattr("bench.measure.use_kernels", told.append)
+    result = measure(workload_that_tells(told, 20), [NEVER, LOADED])
+    second = told.index(LOADED)
+    assert told[0] == NEVER
+    for turns in (told[1:second], told[second + 1 :]):
+        assert len(turns) == 40
+        for batch, both in enumerate(zip(turns[::2], turns[1::2], strict=True)):
+            assert set(both) == {(FASTK, batch), (BASELINE, batch)}
+        assert {who for who, _ in turns[::2]} == {FASTK, BASELINE}  # either may come first
+    assert set(result.fastk) == set(result.baselines) == set(result.spread) == {NEVER, LOADED}
+
+
+def test_ratios_and_goals_are_to_the_baseline_of_the_same_turns():
+    from bench.measure import LOADED, NEVER, Result
+    from bench.table import result_cells, result_data
+
+    result = Result("point, hit", "raw npy", {NEVER: 4.0, LOADED: 2.0}, {NEVER: 1.6, LOADED: 1.2})
+    assert (result.ratio(NEVER), result.ratio(LOADED)) == (0.4, 0.6)
+    limit = result.goal.ratio
+    assert (result.limit(NEVER), result.limit(LOADED)) == (4 * limit, 2 * limit)
+    assert result.excess(NEVER) < 1 < result.excess(LOADED)
+    assert result_cells(result, [NEVER, LOADED])[1:8] == ["raw npy", "2 us", "1.6 us", "0.40", "yes", "1.2 us", "0.60"]
+    data = result_data(result)
+    assert (data["baseline_value"], data["baseline_values"]) == (2.0, {NEVER: 4.0, LOADED: 2.0})
+    assert data["met"] == {NEVER: True, LOADED: False}
+
+
+def test_a_workload_without_a_baseline_has_neither_ratio_nor_figure_of_it(monkeypatch):
+    from bench.measure import NEVER, Workload, measure
+    from bench.table import result_cells, result_data
+
+    monkeypatch.setattr("bench.measure.use_kernels", lambda mode: None)
+    result = measure(Workload("alone", lambda batch: 1, None, range(3)), [NEVER])
+    assert (result.baseline, result.ratio(NEVER), result.excess(NEVER)) == (None, None, None)
+    assert result_cells(result, [NEVER])[1:3] == ["-", "-"]
+    assert result_data(result)["ratio"] == {NEVER: None}
+
+
+def test_the_chosen_plan_stands_beside_raw_npy_without_the_forced_ones(tmp_path, monkeypatch):
+    from bench import queries
+    from bench.data import Market
+    from bench.measure import NEVER
+    from bench.signals import mixed
+
+    values, told = queries.Values(Market(str(tmp_path), symbols=1, rows_per_month=100), mixed), []
+    monkeypatch.setattr("bench.measure.use_kernels", lambda mode: None)
+    monkeypatch.setattr(queries, "use_kernels", lambda mode: None)
+    monkeypatch.setattr(values, "found", lambda condition, plan: told.append(plan))
+    monkeypatch.setattr(values, "raw_found", lambda condition: told.append("raw"))
+    found = queries.measure_plan(values, "mixed", 0.5, NEVER, 20)
+    behind_forced = 1 + max(place for place, who in enumerate(told) if who in queries.FORCED)
+    assert told[:behind_forced].count("raw") == 2 * 4, "raw npy only answers, twice for each plan, to be compared"
+    assert told[behind_forced:].count("raw") == 2 + 20
+    assert set(told[behind_forced:]) == {queries.AUTO, "raw"}
+    assert set(found.forced) == set(queries.FORCED)
+
+
 def test_what_is_measured_by_days_has_one_file_a_day(tmp_path):
     from bench.layouts import LAYOUTS, day_market
     from bench.lifecycle import without_syncs

@@ -143,17 +143,20 @@ def bare_query(market: Market) -> Answer:
     snapshot = series._reader.snapshot
     chunks = list(snapshot.all_chunks())
     indexes = [snapshot.chunks.sidecars.value_index(chunk, 1) for chunk in chunks]
-    values = active.chain([index.values for index in indexes if index is not None])
-    rows = active.chain([index.rows for index in indexes if index is not None])
-    columns = [active.chain([chunk.dense_rows(place, 0, chunk.rows) for chunk in chunks]) for place in (0, 1)]
+    find = active.finder(
+        [index.values for index in indexes if index is not None], [index.rows for index in indexes if index is not None]
+    )
+    pick_ts, pick_value = (
+        active.picker([chunk.dense_rows(place, 0, chunk.rows) for chunk in chunks]) for place in (0, 1)
+    )
     low_rows, high_rows = np.zeros(len(chunks), np.int64), np.array([chunk.rows for chunk in chunks])
 
     def found(lows: Any, highs: Any) -> list[Any]:
         places, counts = np.empty(_CAPACITY, np.uint32), np.empty(len(chunks), np.int64)
-        count = active.find_indexed(values, rows, low_rows, high_rows, lows, highs, counts, places)
+        count = find(low_rows, high_rows, lows, highs, counts, places)
         ts, value = np.empty(count, np.int64), np.empty(count, np.int64)
-        active.pick(columns[0], counts, places[:count], ts)
-        active.pick(columns[1], counts, places[:count], value)
+        pick_ts(counts, places[:count], ts)
+        pick_value(counts, places[:count], value)
         return [ts, value]
 
     def each(condition: Any) -> list[Any]:

@@ -29,6 +29,33 @@ class Checksum(Protocol):
         """Checksum of a bytes-like object or C-contiguous array; `value` is the checksum of what came before it."""
 
 
+class Finder(Protocol):
+    """A search of the value indexes of some chunks, which it keeps alive."""
+
+    def __call__(
+        self,
+        begins: Int64Array,
+        ends: Int64Array,
+        lows: Column,
+        highs: Column,
+        counts: Int64Array,
+        out: Uint32Array,
+        /,
+    ) -> int:
+        """Write the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges, ascending.
+
+        Writes to counts[i] how many rows there are, or EMPTY or UNREACHED, and gives their sum; or -1, with any counts,
+        if more entries than `out` has room for lie in the ranges. O(chunks * ranges * log entries + rows / 64).
+        """
+
+
+class Picker(Protocol):
+    """A gather from the arrays of some chunks, which it keeps alive."""
+
+    def __call__(self, counts: Int64Array, rows: Uint32Array, out: Column, /) -> None:
+        """Write to `out` the values of counts[i] rows of each chunk i; there are as many `rows`. O(rows)."""
+
+
 class Kernels(Protocol):
     """One implementation of all kernels; `fastk.kernels.plain` and `fastk.kernels.compiled` are the two."""
 
@@ -156,29 +183,14 @@ class Kernels(Protocol):
         `start` is the one of the selection. O(words + values).
         """
 
-    # Matches of many chunks at once. `chain` packs arrays of one dtype, one a chunk, for any number of calls.
+    # Matches of many chunks at once. Arrays of one dtype, one a chunk, are packed for any number of calls: as a chain,
+    # or with all that a kernel can be told before.
 
     def chain(self, columns: Sequence[Column], /) -> Any:
         """Pack arrays of one dtype. O(columns)."""
 
-    def find_indexed(
-        self,
-        values: Any,
-        rows: Any,
-        begins: Int64Array,
-        ends: Int64Array,
-        lows: Column,
-        highs: Column,
-        counts: Int64Array,
-        out: Uint32Array,
-        /,
-    ) -> int:
-        """Write the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges, ascending.
-
-        `values` and `rows` are chains of the chunks' value indexes. Writes to counts[i] how many rows there are, or
-        EMPTY or UNREACHED, and gives their sum; or -1, with any counts, if more entries than `out` has room for lie in
-        the ranges. O(chunks * ranges * log entries + rows / 64).
-        """
+    def finder(self, values: Sequence[Column], rows: Sequence[Uint32Array], /) -> Finder:
+        """Prepare the search of the chunks' value indexes. O(columns)."""
 
     def scan_chunks(
         self,
@@ -200,8 +212,8 @@ class Kernels(Protocol):
         all rows of windows that are not NONE. O(rows compared, log ranges each).
         """
 
-    def pick(self, columns: Any, counts: Int64Array, rows: Uint32Array, out: Column, /) -> None:
-        """Write the values of such rows to `out`, which has as many and the dtype of the chain `columns`. O(rows)."""
+    def picker(self, columns: Sequence[Column], /) -> Picker:
+        """Prepare what takes the values of such rows. O(columns)."""
 
     # Replay.
 

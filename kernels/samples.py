@@ -81,11 +81,11 @@ def _many_chunks(rows: Column, bounds: Column) -> Iterator[tuple[str, tuple[Any,
         column = read_only(np.ones(4, dtype=dtype))
         columns = active.chain([column])
         yield "chain", ([column],)
-        yield "pick", (columns, read_only(counts), rows[:1], np.empty(1, dtype=dtype))
+        yield "picker", ([column],)
         if dtype in NUMBERS:
             window = bounds[:1], bounds[3:4]
             yield "scan_chunks", (columns, flags, *window, column[:1], column[:1], False, counts.copy(), found)
-            yield "find_indexed", (columns, active.chain([rows]), *window, column[:1], column[:1], counts.copy(), found)
+            yield "finder", ([column], [rows])
 
 
 def _replays(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:

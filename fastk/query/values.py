@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from functools import cache, cached_property
+from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy import array  # by itself: a look less for each condition
 
 from fastk.arrays import is_float, is_integer
 from fastk.errors import InvalidInput
@@ -36,22 +37,28 @@ class ValueSet:
     ``lows`` and ``highs`` have the column's dtype (bool as uint8), ``wide`` are the same in that of its zones.
     """
 
-    def __init__(self, lows: NDArray[Any], highs: NDArray[Any], *, negated: bool) -> None:
+    __slots__ = ("_numbers", "_wide", "highs", "lows", "negated", "ranges")
+
+    def __init__(self, lows: NDArray[Any], highs: NDArray[Any], negated: bool) -> None:
         self.negated = negated
         self.ranges = len(lows)
-        self.lows, self.highs = lows, highs
+        self.lows = lows
+        self.highs = highs
         self._numbers: tuple[memoryview, memoryview] | None = None
+        self._wide: Ranges | None = None
 
     def _load_numbers(self) -> tuple[memoryview, memoryview]:
         """Lows and highs as numbers of Python one by one, without a list of them all."""
         self._numbers = self.lows.data, self.highs.data
         return self._numbers
 
-    @cached_property
-    def wide(self) -> tuple[NDArray[Any], NDArray[Any]]:
+    @property
+    def wide(self) -> Ranges:
         """``lows`` and ``highs`` in the dtype of zones."""
-        dtype = zone_dtype(self.lows.dtype)
-        return self.lows.astype(dtype), self.highs.astype(dtype)
+        if self._wide is None:
+            dtype = zone_dtype(self.lows.dtype)
+            self._wide = self.lows.astype(dtype), self.highs.astype(dtype)
+        return self._wide
 
     def judge(self, least: Any, greatest: Any, has_nan: bool) -> int:
         """Whether NONE, SOME or ALL values match of a column that lies between two of its values, NaN aside."""
@@ -69,7 +76,7 @@ class ValueSet:
         if highs[0] >= least and lows[-1] <= greatest:
             return self
         first, last = bisect_left(highs, least), bisect_right(lows, greatest)
-        return ValueSet(self.lows[first:last], self.highs[first:last], negated=self.negated)
+        return ValueSet(self.lows[first:last], self.highs[first:last], self.negated)
 
     def part(self, least: Any, greatest: Any) -> float:
         """The part of a column's span that lies between the least and the greatest value in a range."""
@@ -93,7 +100,7 @@ def value_set(predicate: ScalarPredicateExpr, settings: SeriesSettings, column: 
             if column == 0 or field.dtype.kind == "b":
                 intervals = _as_integers(intervals, settings, column)
             ranges = _of_intervals(intervals, field.dtype)
-        return ValueSet(*ranges, negated=predicate.negated)
+        return ValueSet(*ranges, predicate.negated)
     except InvalidInput as error:
         raise InvalidInput(f"{settings.key}: column {field.name!r}: {error}") from None
 
@@ -156,7 +163,7 @@ def _of_intervals(intervals: list[Interval], dtype: np.dtype[Any]) -> Ranges:
     if len(lows) > 1:
         lows, highs = _merged(lows, highs, 0 if dtype.kind == "f" else 1)
     stored = _stored(dtype)
-    return np.array(lows, stored), np.array(highs, stored)
+    return array(lows, stored), array(highs, stored)
 
 
 def _stored(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -13,7 +13,7 @@ from .sequence import sequence_breaks
 _config: Any = config
 if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.chunks import scan_chunks
-    from ..plain.indexed import chain, find_indexed, pick
+    from ..plain.indexed import chain, finder, picker
     from ..plain.matrix import bundle, gather, spread
     from ..plain.merging import interleave, merge
     from ..plain.search import bounds, copy_ranges, find, find_many, group_order, lower_bounds, take, upper_bounds
@@ -23,7 +23,7 @@ else:
     from .chunks import scan_chunks
     from .columns import bundle
     from .compact import compact
-    from .indexed import chain, find_indexed, pick
+    from .indexed import chain, finder, picker
     from .interleave import interleave
     from .matrix import gather, spread
     from .merge import merge
@@ -42,8 +42,8 @@ __all__ = [
     "crc32c_blocks",
     "equal",
     "find",
-    "find_indexed",
     "find_many",
+    "finder",
     "first_disorder",
     "fnv1a",
     "gather",
@@ -54,7 +54,7 @@ __all__ = [
     "lower_bounds",
     "mark",
     "merge",
-    "pick",
+    "picker",
     "prune",
     "scan",
     "scan_chunks",

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from .chunks import scan_chunks as scan_chunks
     from .fnv import fnv1a as fnv1a
     from .indexed import chain as chain
-    from .indexed import find_indexed as find_indexed
-    from .indexed import pick as pick
+    from .indexed import finder as finder
+    from .indexed import picker as picker
     from .matrix import align as align
     from .matrix import bundle as bundle
     from .matrix import carry_forward as carry_forward
@@ -47,7 +47,7 @@ _HOMES = {
     "checksum": "crc32c_blocks",
     "chunks": "scan_chunks",
     "fnv": "fnv1a",
-    "indexed": "chain find_indexed pick",
+    "indexed": "chain finder picker",
     "matrix": "align bundle carry_forward equal gather intersect spread unite",
     "merging": "interleave merge",
     "order": "first_disorder",

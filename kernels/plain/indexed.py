@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,22 @@ from ..codes import EMPTY, UNREACHED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..interface import Column, Int64Array, Uint32Array
+    from ..interface import Column, Finder, Int64Array, Picker, Uint32Array
 
 
 def chain(columns: Sequence[Column]) -> Any:
-    """Pack arrays of one dtype for `find_indexed` and `pick`: here they are taken as they are."""
+    """Pack arrays of one dtype for kernels: here they are taken as they are."""
     return columns
 
 
+def finder(values: Sequence[Column], rows: Sequence[Uint32Array]) -> Finder:
+    """Prepare the search of the chunks' value indexes."""
+    return partial(find_indexed, values, rows)
+
+
 def find_indexed(
-    values: Any,
-    rows: Any,
+    values: Sequence[Column],
+    rows: Sequence[Uint32Array],
     begins: Int64Array,
     ends: Int64Array,
     lows: Column,
@@ -71,7 +77,12 @@ def _write_rows(rows: Uint32Array, starts: list[int], stops: list[int], begin: i
     return within.size
 
 
-def pick(columns: Any, counts: Int64Array, rows: Uint32Array, out: Column) -> None:
+def picker(columns: Sequence[Column]) -> Picker:
+    """Prepare what takes the values of such rows."""
+    return partial(pick, columns)
+
+
+def pick(columns: Sequence[Column], counts: Int64Array, rows: Uint32Array, out: Column) -> None:
     """Write the values of such rows. A gather for each chunk."""
     first = 0
     for chunk, count in enumerate(counts.tolist()):

@@ -124,7 +124,7 @@ def test_warmup_calls_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_samples_pass_read_only_inputs() -> None:
     outputs = {"bounds": 0, "find": 0, "first_disorder": 0, "zones": 3, "index_bounds": 2, "merge": 4}
-    outputs |= {"sequence_breaks": 4, "find_indexed": 2, "scan_chunks": 2}  # the others have one, last
+    outputs |= {"sequence_breaks": 4, "finder": 0, "picker": 0, "scan_chunks": 2}  # the others have one, last
     for name, arguments in sample_calls():
         inputs = arguments[: len(arguments) - outputs.get(name, 1)]
         assert not any(each.flags.writeable for each in inputs if isinstance(each, np.ndarray)), name

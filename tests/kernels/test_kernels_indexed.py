@@ -52,10 +52,10 @@ def test_rows_in_ranges_chunk_by_chunk(kernels, dtype, seed, count, ranges):
     random = np.random.default_rng(seed)
     columns, begins, ends = random_chunks(random, dtype, count)
     lows, highs = ranges_of(random, dtype, ranges)
-    values, rows = (kernels.chain(list(arrays)) for arrays in zip(*map(index_of, columns), strict=True))
+    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)))
     out, whole = guarded(sum(map(len, columns)), np.uint32)
     counts, whole_counts = guarded(count, np.int64)
-    found = kernels.find_indexed(values, rows, begins, ends, lows, highs, counts, out)
+    found = find(begins, ends, lows, highs, counts, out)
     windows = list(zip(columns, begins, ends, strict=True))
     assert counts.tolist() == [expected_count(*window, lows, highs) for window in windows]
     named = [begin + np.flatnonzero(belongs(column, lows, highs, False)[begin:end]) for column, begin, end in windows]
@@ -63,7 +63,7 @@ def test_rows_in_ranges_chunk_by_chunk(kernels, dtype, seed, count, ranges):
     assert_guards(whole)
     assert_guards(whole_counts)
     picked, whole = guarded(found, dtype)
-    kernels.pick(kernels.chain(columns), read_only(counts), read_only(out[:found]), picked)
+    kernels.picker(columns)(read_only(counts), read_only(out[:found]), picked)
     np.testing.assert_array_equal(
         picked, np.concatenate([column[row] for column, row in zip(columns, named, strict=True)])
     )
@@ -82,9 +82,9 @@ def test_few_and_many_rows_of_long_chunks_take_turns(kernels, matches):
         column[column >= count] += 10_000  # so many are below
         if count:
             column[[begin - 1, begin, end - 1, end % 10_000]] = 0  # and those at the borders, within and without
-    values, rows = (kernels.chain(list(arrays)) for arrays in zip(*map(index_of, columns), strict=True))
+    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)))
     counts, (out, whole) = np.empty(4, np.int64), guarded(40_000, np.uint32)
-    found = kernels.find_indexed(values, rows, begins, ends, *bounds, counts, out)
+    found = find(begins, ends, *bounds, counts, out)
     named = [
         begin + np.flatnonzero(column[begin:end] <= 7_000)
         for column, begin, end in zip(columns, begins, ends, strict=True)
@@ -97,23 +97,22 @@ def test_few_and_many_rows_of_long_chunks_take_turns(kernels, matches):
 @both
 def test_more_entries_than_there_is_room_for(kernels):
     values, rows = index_of(np.array([5, 1, 5, 2, 5]))
-    chains = kernels.chain([values, values]), kernels.chain([rows, rows])
+    find = kernels.finder([values, values], [rows, rows])
     windows, five = (read_only(np.zeros(2, np.int64)), read_only(np.full(2, 5))), read_only(np.array([5]))
     counts = np.empty(2, np.int64)
-    assert kernels.find_indexed(*chains, *windows, five, five, counts, np.empty(5, np.uint32)) == -1
+    assert find(*windows, five, five, counts, np.empty(5, np.uint32)) == -1
     out, whole = guarded(6, np.uint32)
-    assert kernels.find_indexed(*chains, *windows, five, five, counts, out) == 6
+    assert find(*windows, five, five, counts, out) == 6
     assert out.tolist() == [0, 2, 4] * 2
     assert_guards(whole)
 
 
 @both
 def test_rows_beyond_the_window_are_passed_over_whatever_they_are(kernels):
-    values = kernels.chain([read_only(np.zeros(4, np.int64))])
-    rows = kernels.chain([read_only(np.array([9, 2, 0, 7], np.uint32))])
+    find = kernels.finder([read_only(np.zeros(4, np.int64))], [read_only(np.array([9, 2, 0, 7], np.uint32))])
     window, zero = (read_only(np.array([1])), read_only(np.array([3]))), read_only(np.array([0]))
     counts, out = np.empty(1, np.int64), np.empty(4, np.uint32)
-    assert kernels.find_indexed(values, rows, *window, zero, zero, counts, out) == 1
+    assert find(*window, zero, zero, counts, out) == 1
     assert out[0] == 2
 
 
@@ -123,6 +122,6 @@ def test_values_of_rows(kernels, dtype):
     columns = [read_only(np.array([each, each + 1, each + 2]).astype(dtype)) for each in (0, 3, 6)]
     out, whole = guarded(3, dtype)
     counts = read_only(np.array([2, EMPTY, 1]))
-    kernels.pick(kernels.chain(columns), counts, read_only(np.array([0, 2, 1], np.uint32)), out)
+    kernels.picker(columns)(counts, read_only(np.array([0, 2, 1], np.uint32)), out)
     assert out.tolist() == [columns[0][0], columns[0][2], columns[2][1]]
     assert_guards(whole)

@@ -192,11 +192,11 @@ def test_chunks_without_a_match_are_neither_read_nor_packed_again(store, series,
         content[content.index(values_of(int(path.name[11:13]))[:4].astype(np.int64).tobytes())] ^= 1
         path.write_bytes(content)
     with reopened(store) as damaged:
-        packed, chain = [], kernels.load().chain
-        monkeypatch.setattr(kernels.active, "chain", lambda columns: (packed.append(len(columns)), chain(columns))[1])
+        packed, picker = [], kernels.load().picker
+        monkeypatch.setattr(kernels.active, "picker", lambda columns: (packed.append(len(columns)), picker(columns))[1])
         for value in (13, 23, 33):  # of the fourth chunk, which is whole
             assert found(damaged, Eq(value)) == expected([3], value, value)
-        assert packed == [CHUNKS] * 4  # values and rows of the indexes, ts, value
+        assert packed == [CHUNKS] * 2  # ts, value
 
 
 def test_found_columns_are_read_only(series):
@@ -216,6 +216,7 @@ def test_many_matches_are_compared_instead(series, built):
 def test_many_chunks_go_some_at_a_time(series, monkeypatch, searches):
     """One call keeps the interpreter's lock, and must not keep it for long."""
     monkeypatch.setattr(compiled.indexed, "_MOST_SEARCHES", searches)
+    monkeypatch.setattr(compiled.indexed, "_FEW_CHUNKS", searches // 64)
     kernels.load()
     assert found(series, Between(500, 530)) == expected(range(CHUNKS), 500, 530)
     assert found(series, InSet([2, 507, 24_993])) == sorted(

@@ -15,7 +15,7 @@ def sets(draw):
     """Ranges that ascend, with room between them."""
     edges = sorted(draw(st.sets(NUMBERS, min_size=2, max_size=24)))
     lows, highs = edges[: len(edges) // 2 * 2 : 2], edges[1::2]
-    return ValueSet(np.array(lows), np.array(highs), negated=draw(st.booleans()))
+    return ValueSet(np.array(lows), np.array(highs), draw(st.booleans()))
 
 
 SPANS = st.tuples(NUMBERS, NUMBERS).map(sorted)
@@ -40,10 +40,10 @@ def test_every_range_left_reaches_a_value_that_the_chunk_may_have(values, span):
 
 
 def test_the_part_of_the_span_is_that_from_the_first_range_to_the_last():
-    values = ValueSet(np.array([10, 50]), np.array([20, 60]), negated=False)
+    values = ValueSet(np.array([10, 50]), np.array([20, 60]), False)
     assert values.part(0, 100) == 0.5
     assert values.part(35, 60) == 1
     assert values.part(15, 115) == 0.45
     assert values.part(7, 7) == 1
-    infinite = ValueSet(np.array([-np.inf]), np.array([np.inf]), negated=False)
+    infinite = ValueSet(np.array([-np.inf]), np.array([np.inf]), False)
     assert infinite.part(-np.inf, 1.0) == infinite.part(0.0, 3.0) == 1

@@ -170,9 +170,6 @@ class Rows:
     def __reduce__(self) -> Any:
         raise TypeError("rows are views of mapped files and are not pickled; pickle rows.to_numpy() or single columns")
 
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"rows of {self.schema.name} have no {name!r}; columns: {', '.join(self.schema.names)}")
-
     def __repr__(self) -> str:
         count, span = len(self), ""
         try:
@@ -332,14 +329,19 @@ def filled_rows(settings: SeriesSettings, source: ColumnSource) -> Rows:
 
 @cache
 def rows_class(form: type[Any], schema: Schema) -> type[Any]:
-    """A form of rows (a subclass of Rows) with a property for each field of the schema."""
+    """A form of rows (a subclass of Rows) with a property for each field of the schema.
+
+    It is named after them, as the error of an unknown attribute then tells them. A ``__getattr__`` that does would make
+    each look at any attribute several times as dear: a column took half more.
+    """
     make = _column_property
     if form is ChunkRows:
         make = _chunk_property
     elif issubclass(form, FilledRows):
         make = _filled_property
     properties = {name: make(index) for index, name in enumerate(schema.names) if _may_be_attribute(form, name)}
-    return type(form.__name__, (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
+    name = f"{form.__name__} of {schema.name}, with {', '.join(schema.names)}"
+    return type(name, (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
 
 
 def _may_be_attribute(form: type[Any], name: str) -> bool:

@@ -89,7 +89,7 @@ def bare_points(market: Market) -> Answer:
     def at(place: int, ts: int) -> list[int] | None:
         ends, stored, _, tables = files[place]
         file = bisect_left(ends, ts)
-        row = find(stored[file], ts)
+        row = find(stored[file], ts, tables[file])
         values: list[int] | None = None if row < 0 else tables[file][row].tolist()
         return values
 

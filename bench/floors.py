@@ -173,7 +173,7 @@ def point_parts(market: Market) -> list[Part]:
     stored, find = chunk.dense_rows(0, 0, chunk.rows), kernels.active.find
     return in_steps(
         {
-            "the kernel finds the row": lambda: find(stored, ts),
+            "the kernel finds the row": lambda: find(stored, ts, chunk.ahead),
             "the record of its six values": lambda: chunk.at(ts),
             "the snapshot finds the chunk": lambda: snapshot.at(ts),
             "the face: times of any kind": lambda: series.at(ts),

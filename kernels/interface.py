@@ -65,8 +65,11 @@ class Kernels(Protocol):
         Includes all rows of equal ts at either end. O(log n).
         """
 
-    def find(self, ts: Int64Array, key: int, /) -> int:
-        """First row of sorted `ts` with ts == key, -1 if there is none. O(log n)."""
+    def find(self, ts: Int64Array, key: int, table: Int64Array, /) -> int:
+        """First row of sorted `ts` with ts == key, -1 if there is none. O(log n).
+
+        `table` has the same rows, or no columns: what the caller takes next of the row that is found.
+        """
 
     def find_many(self, ts: Int64Array, keys: Int64Array, out: Int64Array, /) -> None:
         """Write to out[i] the first row of sorted `ts` with ts == keys[i], -1 if there is none. O(k log n)."""

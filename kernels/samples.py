@@ -37,7 +37,7 @@ def sample_calls() -> Iterator[tuple[str, tuple[Any, ...]]]:
     ts = read_only(np.arange(4, dtype=np.int64))
     out = np.empty(4, dtype=np.int64)
     yield "bounds", (ts, 1, 2)
-    yield "find", (ts, 1)
+    yield "find", (ts, 1, ts.reshape(-1, 1))
     yield "find_many", (ts, ts, out)
     yield "lower_bounds", (ts, ts, out)
     yield "upper_bounds", (ts, ts, out)

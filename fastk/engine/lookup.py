@@ -97,7 +97,7 @@ def _few_points(snapshot: Snapshot, ts: Int64, owners: Int64) -> Matches:
         leaf, position = refs[owner]
         chunk = mapped.get(leaf.ids[position]) or snapshot.open_chunk(leaf, position)
         chunk.used = True
-        row = find(_column(chunk), key)
+        row = find(_column(chunk), key, chunk.ahead)
         if row >= 0:
             found[place] = True
             pieces.append((chunk, row, row + 1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fastk import kernels
+from fastk.arrays import read_only
 from fastk.errors import InvalidData
 from fastk.format.chunk import ChunkHeader, as_table, block_count, map_columns, parse_chunk
 from fastk.io.mapping import will_need
@@ -24,6 +25,7 @@ Verify = Literal["touch", "open", "never"]
 # A column up to this size is verified whole before it is searched (75 us at 14 GB/s); of a larger one only the blocks
 # that a search touches.
 WHOLE_SEARCH_BYTES = 1 << 20
+_NO_TABLE = read_only(np.empty((0, 0), np.int64))
 
 
 class MappedChunk:
@@ -41,6 +43,7 @@ class MappedChunk:
     __slots__ = (
         "__weakref__",
         "_record",
+        "ahead",
         "clean",
         "columns",
         "dense",
@@ -96,6 +99,7 @@ class MappedChunk:
         self.spreads: dict[int, float] = {}
         self.columns = columns
         self.table = table
+        self.ahead = _NO_TABLE if table is None else table
         self.verified = verified or self._unverified()
         unchecked = verify == "never"
         self.clean = [
@@ -209,7 +213,7 @@ class MappedChunk:
         """The first row with this ts as a record; None if there is none."""
         self.used = True
         stored = self.dense[0]
-        row = self._find(ts) if stored is None else kernels.active.find(stored, ts)
+        row = self._find(ts) if stored is None else kernels.active.find(stored, ts, self.ahead)
         if row < 0:
             return None
         if self.trusted and self.table is not None:  # as row() does: a call saved is a tenth of a point read

@@ -52,6 +52,10 @@ class Rows:
 
     settings: SeriesSettings
 
+    if TYPE_CHECKING:  # the fields of a schema, which a type checker does not know
+
+        def __getattr__(self, name: str) -> Any: ...
+
     def __len__(self) -> int:
         raise AssertionError("each form of rows counts its own")
 
@@ -331,8 +335,8 @@ def filled_rows(settings: SeriesSettings, source: ColumnSource) -> Rows:
 def rows_class(form: type[Any], schema: Schema) -> type[Any]:
     """A form of rows (a subclass of Rows) with a property for each field of the schema.
 
-    It is named after them, as the error of an unknown attribute then tells them. A ``__getattr__`` that does would make
-    each look at any attribute several times as dear: a column took half more.
+    Its name tells which schema an unknown attribute was looked for in. A ``__getattr__`` that tells the columns, too,
+    would make each look at any attribute several times as dear: a column took half more.
     """
     make = _column_property
     if form is ChunkRows:
@@ -340,8 +344,7 @@ def rows_class(form: type[Any], schema: Schema) -> type[Any]:
     elif issubclass(form, FilledRows):
         make = _filled_property
     properties = {name: make(index) for index, name in enumerate(schema.names) if _may_be_attribute(form, name)}
-    name = f"{form.__name__} of {schema.name}, with {', '.join(schema.names)}"
-    return type(name, (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
+    return type(f"{form.__name__} of {schema.name}", (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
 
 
 def _may_be_attribute(form: type[Any], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Instructions for words of bits, a choice without a jump, and arrays at work in a kernel."""
+"""Instructions for words of bits, a choice without a jump, memory asked for ahead, and arrays at work in a kernel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .compile import instruction
 
 _cgutils: Any = cgutils
 _populate: Any = arrayobj.populate_array
+_LINE = 64
 
 
 @instruction
@@ -83,3 +84,42 @@ def workspace(typing_context: Any, length: Any, like: Any) -> Any:
         return array._getvalue()
 
     return types.Array(like, 1, "C")(types.intp, like), generate
+
+
+def _fetch(builder: Any, address: Any) -> None:
+    """Let the processor ask for a cache line, and not wait for it. No address is wrong."""
+    byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+    for_reading, for_long, as_data = number(0), number(3), number(1)
+    builder.call(function, [builder.inttoptr(address, byte), for_reading, for_long, as_data])
+
+
+@instruction
+def fetch(typing_context: Any, address: Any) -> Any:
+    """Ask for four cache lines from an address on, without waiting for them."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        for offset in range(0, 4 * _LINE, _LINE):
+            _fetch(builder, builder.add(arguments[0], ir.IntType(64)(offset)))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate
+
+
+@instruction
+def fetch_row(typing_context: Any, table: Any, row: Any) -> Any:
+    """Ask for the values of one row of a 2-D array, without waiting for them."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(table)(context, builder, arguments[0])
+        (_, columns), (row_stride, column_stride) = (
+            _cgutils.unpack_tuple(builder, sizes, 2) for sizes in (array.shape, array.strides)
+        )
+        start = builder.ptrtoint(array.data, ir.IntType(64))
+        start = builder.add(start, builder.mul(arguments[1], row_stride))
+        with _cgutils.for_range(builder, columns) as loop:
+            _fetch(builder, builder.add(start, builder.mul(loop.index, column_stride)))
+        return context.get_dummy_value()
+
+    return types.void(table, types.intp), generate

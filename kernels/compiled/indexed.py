@@ -14,7 +14,7 @@ from numba.np.numpy_support import as_dtype
 from ..codes import EMPTY, UNREACHED
 from ..interface import Column, Finder, Int64Array, Picker, Uint32Array, Words
 from ..plain import indexed as plain
-from .bits import clear, either, lowest_bit, workspace
+from .bits import clear, either, fetch, lowest_bit, workspace
 from .compile import KernelByDtype, array_type, instruction, part
 from .selection import set_bits
 
@@ -46,22 +46,6 @@ def chain(columns: Sequence[Column]) -> Chain:
     """Pack arrays of one dtype for kernels. About half a microsecond each."""
     addresses = [column.__array_interface__["data"][0] for column in columns]
     return Chain(columns, np.array(addresses, np.uint64), np.array([len(column) for column in columns], np.int64))
-
-
-@instruction
-def fetch(typing_context: Any, address: Any) -> Any:
-    """Ask for four cache lines from an address on, without waiting for them. No address is wrong."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        line, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [line, number, number, number])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [line], kind)
-        for offset in range(0, 256, 64):
-            place = builder.add(arguments[0], ir.IntType(64)(offset))
-            builder.call(function, [builder.inttoptr(place, line), number(0), number(3), number(1)])
-        return context.get_dummy_value()
-
-    return types.void(types.uint64), generate
 
 
 @instruction

@@ -23,7 +23,7 @@ def bounds(ts: Int64Array, start: int, end: int) -> tuple[int, int]:
     return lo, len(ts) if end == _INT64_MAX else max(lo, int(ts.searchsorted(end, "right")))
 
 
-def find(ts: Int64Array, key: int) -> int:
+def find(ts: Int64Array, key: int, table: Int64Array) -> int:
     """First row of sorted int64 `ts` with ts == key, -1 if there is none. One binary search."""
     row = int(ts.searchsorted(key))
     return row if row < ts.size and ts.item(row) == key else -1

@@ -95,6 +95,21 @@ def test_few_and_many_rows_of_long_chunks_take_turns(kernels, matches):
 
 
 @both
+def test_chunks_of_different_lengths_are_searched_in_step(kernels):
+    """Around blocks of 32 entries and powers of them; values that lie before, among and behind the ranges."""
+    lengths = [0, 1, 2, 31, 32, 33, 63, 64, 65, 1_023, 1_024, 1_025, 3_000]
+    columns = [np.arange(length) * 3 + 100 * place for place, length in enumerate(lengths)]
+    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)))
+    windows = read_only(np.zeros(len(lengths), np.int64)), read_only(np.array(lengths))
+    for low, high in [(0, 0), (300, 300), (301, 302), (289, 420), (-9, 10**6), (1_297, 4_200), (10_200, 10_300)]:
+        counts, out = np.empty(len(lengths), np.int64), np.empty(sum(lengths), np.uint32)
+        found = find(*windows, read_only(np.array([low])), read_only(np.array([high])), counts, out)
+        named = [np.flatnonzero((low <= column) & (column <= high)) for column in columns]
+        assert np.maximum(counts, 0).tolist() == list(map(len, named))
+        assert out[:found].tolist() == np.concatenate(named).tolist()
+
+
+@both
 def test_more_entries_than_there_is_room_for(kernels):
     values, rows = index_of(np.array([5, 1, 5, 2, 5]))
     find = kernels.finder([values, values], [rows, rows])

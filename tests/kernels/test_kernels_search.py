@@ -50,6 +50,56 @@ def test_bounds_at_every_distance(kernels: Kernels, rows: int) -> None:
             assert type(lo) is type(hi) is int
 
 
+def times_of(shape: str, rows: int) -> Any:
+    """Sorted times: near the line from the first to the last, or anywhere beside it."""
+    random = np.random.default_rng(rows)
+    match shape:
+        case "grid":
+            return np.arange(rows) * 60_000
+        case "gaps":
+            return np.sort(random.choice(rows + rows // 14, rows, replace=False)) * 60_000
+        case "bursts":
+            return np.cumsum(np.where(random.random(rows) < 0.02, random.pareto(1.1, rows) * 1e5, 0).astype(np.int64))
+        case "two days of a year":
+            return np.sort(
+                np.where(random.random(rows) < 0.5, 0, 31_000_000_000) + random.integers(0, 86_400_000, rows)
+            )
+        case "far apart":
+            return np.sort(random.integers(LEAST, GREATEST, rows))
+        case "close together":  # a float does not tell them apart
+            return np.sort(GREATEST - random.integers(0, 9, rows))
+    raise AssertionError(shape)
+
+
+SHAPES = ["grid", "gaps", "bursts", "two days of a year", "far apart", "close together"]
+
+
+@both
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rows", [1_023, 1_024, 1_025, 1_152, 10_000])
+def test_long_columns_of_any_shape(kernels: Kernels, shape: str, rows: int) -> None:
+    """There compiled searches guess where a time lies."""
+    ts, random = read_only(times_of(shape, rows)), np.random.default_rng(0)
+    oracle, stored = ts.tolist(), random.choice(ts, 60).tolist()
+    keys = [oracle[0], oracle[1], oracle[-2], oracle[-1], LEAST, GREATEST, *stored]
+    keys += [min(max(key + step, LEAST), GREATEST) for key in stored[:30] for step in (-1, 1)]
+    for key in keys:
+        row = bisect_left(oracle, key)
+        is_stored = row < rows and oracle[row] == key
+        assert kernels.find(ts, key, ts.reshape(-1, 1)) == (row if is_stored else -1)
+        behind = [oracle[min(row + further, rows - 1)] for further in (0, 1, 31, 32, 33, 129, 1_000, rows)]
+        for end in (key, *behind, GREATEST):
+            assert kernels.bounds(ts, key, end) == expected_bounds(oracle, key, end)
+
+
+@both
+@examples
+@given(ts=st.lists(INT64, max_size=80).map(sorted), key=INT64, columns=st.integers(0, 3))
+def test_find(kernels: Kernels, ts: list[int], key: int, columns: int) -> None:
+    table = np.empty((len(ts), columns), np.int64)
+    assert kernels.find(int64(ts), key, read_only(table)) == (ts.index(key) if key in ts else -1)
+
+
 @both
 def test_bounds_of_equal_ts_and_of_crossed_ends(kernels: Kernels) -> None:
     ts = int64([7] * 1_000)

@@ -1,6 +1,7 @@
 """A store of the original is read like any other: every way of reading gives its rows, and no way changes a byte."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -253,6 +254,12 @@ def test_a_plain_read_loads_no_compiled_kernels(root):
 
 
 # The bridge and the admin tool
+
+
+@pytest.fixture(autouse=True)
+def _kept_environment(monkeypatch):
+    """The bridge asks for no kernels, for the whole process."""
+    monkeypatch.setenv("FASTK_KERNELS", os.environ.get("FASTK_KERNELS", "lazy"))
 
 
 def ask(capfd, *arguments):

@@ -143,27 +143,6 @@ class ChunkIndex:
             found += [ChunkRef((leaf, each)) for each in range(place, bisect_right(leaf.starts, end, place))]
         return found
 
-    def few_overlapping(self, start: int, end: int, chunks: int, rows: float) -> list[ChunkRef]:
-        """The same where they are at most so many, of one leaf; else none, which takes no longer where they are many.
-
-        None, too, if more than so many of their rows would lie between, were they spaced evenly.
-        """
-        index = bisect_left(self.leaf_ends, start)
-        if start > end or index == len(self.leaf_ends):
-            return []
-        if index + 1 < len(self.leaf_ends) and self.leaf_starts[index + 1] <= end:
-            return []
-        leaf = self.leaf(index)
-        place = bisect_left(leaf.ends, start)
-        stop = bisect_right(leaf.starts, end, place)
-        if not 0 < stop - place <= chunks:
-            return []
-        first, last = leaf.starts[place], leaf.ends[stop - 1]
-        between = min(end, last) - max(start, first)
-        if between * sum(leaf.rows[place:stop]) > rows * (last - first):
-            return []
-        return [ChunkRef((leaf, each)) for each in range(place, stop)]
-
     def gone_since(self, before: ChunkIndex) -> list[int]:
         """The chunks in use of an earlier state that this one does not name. Linear in the leaves that changed."""
         ours, theirs = (set(state.manifest.leaves["table_id"].tolist()) for state in (self, before))

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fastk.format.manifest import Manifest
 
 
+# A chunk, and from where to where its rows lie between two times.
+Window = tuple["MappedChunk", int, int]
 # What a look at the latest rows needs: rows and id of the last chunk, the chunks mapped, the form of its rows.
 Tail = tuple[int, int, "dict[int, MappedChunk]", type[ChunkRows]]
 
@@ -169,6 +171,39 @@ class Snapshot(ChunkIndex):
             return self._join(self.form, [self.open_chunk(*ref) for ref in refs], low, high)
         rows: Rows = rows_class(JoinedRows, self.settings.schema)(self.settings, LazyPieces(self, refs, low, high))
         return rows
+
+    def few_between(self, start: int, end: int, chunks: int, rows: float) -> list[Window]:
+        """The chunks that touch ``start`` to ``end``, in order, mapped, and which of their rows lie between.
+
+        None if they are more than so many or in more than one leaf, or if more than so many of their rows would lie
+        between, were they spaced evenly: it takes no longer where they are many.
+        """
+        index = bisect_left(self.leaf_ends, start)
+        if start > end or index == len(self.leaf_ends):
+            return []
+        if index + 1 < len(self.leaf_ends) and self.leaf_starts[index + 1] <= end:
+            return []
+        leaf = self.loaded[index] or self.leaf(index)
+        starts, ends = leaf.starts, leaf.ends
+        place = bisect_left(ends, start)
+        stop = bisect_right(starts, end, place)
+        if not 0 < stop - place <= chunks:
+            return []
+        first, last = starts[place], ends[stop - 1]
+        between = (end if end < last else last) - (start if start > first else first)
+        if between * sum(leaf.rows[place:stop]) > rows * (last - first):
+            return []
+        return [self.window(leaf, each, start, end) for each in range(place, stop)]
+
+    def window(self, leaf: Leaf, place: int, start: int, end: int) -> Window:
+        """A chunk whose span touches ``start`` to ``end``, mapped, and which of its rows lie between."""
+        chunk = self.mapped.get(leaf.ids[place]) or self.open_chunk(leaf, place)
+        chunk.used = True
+        begins_before, ends_behind = leaf.starts[place] < start, leaf.ends[place] > end
+        if not (begins_before or ends_behind):
+            return chunk, 0, chunk.rows
+        # ``start`` and ``end`` may be any int; within the chunk's span they are of int64.
+        return chunk, *chunk.bounds(start if begins_before else INT64_MIN, end if ends_behind else INT64_MAX)
 
     def latest(self, count: int) -> Rows:
         """The last ``count`` rows, ascending; fewer if there are fewer, none for 0."""

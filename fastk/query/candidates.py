@@ -10,7 +10,7 @@ from fastk import kernels
 from fastk.engine.rows import filled_rows
 from fastk.query.chunk_search import Task
 from fastk.query.planner import COMPILED, NUMPY
-from fastk.query.search import answer, miss_kernels, window
+from fastk.query.search import answer, miss_kernels
 from fastk.query.selection import Selection
 from fastk.query.values import value_set
 
@@ -40,7 +40,7 @@ def candidates(
     """
     tasks = _tasks(snapshot, conditions)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
-        chunk, low, high = window(snapshot, ref, start, end)
+        chunk, low, high = snapshot.window(*ref, start, end)
         count, words = _common_answer(tasks, chunk, low, high)
         if words is not None and 0 < count < (high - low) // _FEW:
             selection = Selection(snapshot, tasks[0].tally)

@@ -158,7 +158,7 @@ class ChunkSearch:
         assert self._index is not None
         task, values = self._task, self._values
         self._places = task.places(values.ranges)
-        found = kernels.active.index_bounds(self._index.values, values.lows, values.highs, *self._places)
+        found = kernels.active.index_bounds(self._index.values, *values.arrays, *self._places)
         if found:
             facts.found = found
             if task.uses_zones and self._zones is None and is_worth_pruning(task.costs.take(found), task.costs):
@@ -206,7 +206,7 @@ class ChunkSearch:
         task.tally.rows_checked += compared
         task.tally.fallback_scan |= compared == self._rows
         count = kernels.active.scan(
-            column, verdicts, block_rows, self._low, self._high, values.lows, values.highs, values.negated, words
+            column, verdicts, block_rows, self._low, self._high, *values.arrays, values.negated, words
         )
         if judged is None:
             inside = compared - count if values.negated else count

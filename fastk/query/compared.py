@@ -103,7 +103,7 @@ class ComparedChunks(ChunksAtOnce):
             self._verify_windows(undecided, low_rows, high_rows)
         places = np.empty(int(sizes[verdicts != NONE].sum()), np.uint32)
         found = self.kernels.scan_chunks(
-            self._values, verdicts, low_rows, high_rows, values.lows, values.highs, values.negated, counts, places
+            self._values, verdicts, low_rows, high_rows, *values.arrays, values.negated, counts, places
         )
         decided = int(np.count_nonzero(sizes) - np.count_nonzero(undecided))
         kept = places[:found]

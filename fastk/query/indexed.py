@@ -63,7 +63,7 @@ class IndexedChunks(ChunksAtOnce):
         first, stop, low_rows, high_rows, rows = window
         places = empty(index_capacity(rows, stop - first, values.ranges, costs), _PLACE)
         counts = empty(len(low_rows), _COUNT)
-        found = self._find(low_rows, high_rows, values.lows, values.highs, counts, places)
+        found = self._find(low_rows, high_rows, *values.arrays, counts, places)
         if found < 0:
             return None
         return self._found(self, counts, places[:found].copy(), window)  # a view would keep all of the capacity

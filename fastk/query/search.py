@@ -9,7 +9,7 @@ from fastk.engine.rows import filled_rows
 from fastk.kernels.codes import NONE, SOME
 from fastk.query.chunk_search import ChunkSearch, Task
 from fastk.query.compared import compared_chunks
-from fastk.query.few_rows import FewRows
+from fastk.query.few_rows import search_few
 from fastk.query.indexed import indexed_chunks
 from fastk.query.planner import COMPILED, NUMPY, rows_scanned_at_once
 from fastk.query.selection import Selection
@@ -19,7 +19,6 @@ from fastk.times import INT64_MAX, INT64_MIN
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.rows import Rows
     from fastk.engine.snapshot import Snapshot
@@ -82,14 +81,11 @@ def search(
 def _few_rows(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> tuple[Rows, Found] | None:
     """The matching rows of a window that has few, in few chunks; None for any other."""
     most = rows_scanned_at_once("auto", values.ranges, 1.0, NUMPY)
-    refs = snapshot.few_overlapping(start, end, _FEW_CHUNKS, most)
-    windows = [window(snapshot, ref, start, end) for ref in refs]
+    windows = snapshot.few_between(start, end, _FEW_CHUNKS, most)
     if not windows or sum([high - low for _, low, high in windows]) > most:
         return None
-    few = FewRows()
-    for chunk, low, high in windows:
-        few.search(chunk, low, high, column, values, snapshot.chunks.sidecars.span(chunk, column))
-    return filled_rows(snapshot.settings, few), few
+    few = search_few(snapshot, column, values, windows)
+    return few, few
 
 
 def _compared(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedRows | None:
@@ -102,7 +98,7 @@ def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> tuple[Row
     """The rows chunk by chunk."""
     selection = Selection(snapshot, task.tally)
     for ref in snapshot.overlapping(start, end) if start <= end else ():
-        chunk, low, high = window(snapshot, ref, start, end)
+        chunk, low, high = snapshot.window(*ref, start, end)
         count, words = answer(task, chunk, low, high)
         if count:
             selection.add(ref, chunk, low, high, count, words)
@@ -112,17 +108,6 @@ def _by_chunk(snapshot: Snapshot, task: Task, start: int, end: int) -> tuple[Row
 def miss_kernels(tally: Tally) -> None:
     """Count what was searched, for the next query: the last one of a script waits for no kernels."""
     kernels.miss(_SAVED_A_CHUNK * tally.chunks + _SAVED_A_ROW * tally.rows_checked)
-
-
-def window(snapshot: Snapshot, ref: ChunkRef, start: int, end: int) -> tuple[MappedChunk, int, int]:
-    """A chunk whose span touches the times, mapped, and which of its rows lie between them."""
-    leaf, place = ref
-    chunk = snapshot.open_chunk(leaf, place)
-    low, high = 0, chunk.rows
-    if leaf.starts[place] < start or leaf.ends[place] > end:
-        # ``start`` and ``end`` may be any int; within the chunk's span they are of int64.
-        low, high = chunk.bounds(max(start, leaf.starts[place]), min(end, leaf.ends[place]))
-    return chunk, low, high
 
 
 def answer(task: Task, chunk: MappedChunk, low: int, high: int) -> Answer:

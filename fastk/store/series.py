@@ -230,9 +230,10 @@ class Series:
         where = _query()
         if start is not None or end is not None:
             check_order(start, end)
-            start = None if start is None else self._ts(start)
-            end = None if end is None else self._ts(end)
-            check_order(start, end)
+            if not type(start) is type(end) is int:
+                start = None if start is None else self._ts(start)
+                end = None if end is None else self._ts(end)
+                check_order(start, end)
         snapshot = self._reader.pinned or self._reader.pin()
         if start is None and end is None and closed == "both":
             return where(snapshot, column, predicate, INT64_MIN, INT64_MAX, plan)

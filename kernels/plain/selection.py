@@ -80,10 +80,12 @@ def scan(
     return _pack(mask, words)
 
 
-def are_within(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]:
-    """Whether each value lies in one of the ranges; NaN never does."""
+def are_within(column: Column, lows: Any, highs: Any) -> NDArray[np.bool_]:
+    """Whether each value lies in one of the ranges; NaN never does. A few of these may be lists of numbers."""
     if len(lows) == 0:
         return np.zeros(len(column), bool)
+    if len(lows) == 1:
+        return _lies_in(column, lows[0], highs[0])
     if len(lows) <= _COMPARED_RANGES:
         matches = _lies_in(column, lows[0], highs[0])
         for place in range(1, len(lows)):
@@ -97,16 +99,18 @@ def are_within(column: Column, lows: Column, highs: Column) -> NDArray[np.bool_]
 
 
 def _lies_in(column: Column, low: Any, high: Any) -> NDArray[np.bool_]:
-    least, greatest = _limits(column.dtype)
+    matches: NDArray[np.bool_]
     if low == high:
-        return np.asarray(column == low)
-    if high == greatest:  # NaN is not even at least -inf
-        return np.asarray(column >= low)
+        matches = column == low
+        return matches
+    least, greatest = _limits(column.dtype)
     if low == least:
-        return np.asarray(column <= high)
+        matches = column <= high  # NaN is not even at most inf
+        return matches
     matches = column >= low
-    matches &= column <= high
-    return np.asarray(matches)
+    if high != greatest:
+        matches &= column <= high
+    return matches
 
 
 @cache
@@ -114,6 +118,8 @@ def _limits(dtype: np.dtype[Any]) -> tuple[float, float]:
     """The least and the greatest number of a dtype; of floats the infinities."""
     if dtype.kind == "f":
         return -np.inf, np.inf
+    if dtype.kind == "b":
+        return 0, 1
     return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
 
 

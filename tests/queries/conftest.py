@@ -5,7 +5,8 @@ from functools import partial
 import pytest
 from builders import use_kernels
 
-from fastk.query import chunk_search, compared, few_rows, indexed, planner, search
+from fastk.kernels.codes import SOME
+from fastk.query import chunk_search, compared, indexed, planner, search
 
 AT_ONCE = "at once"
 COMPARED = "compared"
@@ -19,7 +20,7 @@ def kernels(request, monkeypatch):
     AT_ONCE does so by value indexes, however few or many rows match, COMPARED by comparing, FEW as in short windows.
     """
     monkeypatch.setattr(search, "_FEW_CHUNKS", 10**9 if request.param == FEW else 0)
-    monkeypatch.setattr(search, "_FEW_RANGES", 10**9)
+    monkeypatch.setattr(search, "_FEW_RANGES", 96)  # so many numpy compares one by one
     monkeypatch.setattr(search, "rows_scanned_at_once", lambda *_: 10**9)
     use_kernels(monkeypatch, "plain" if "plain" in request.param else "compiled")
     monkeypatch.setattr(compared, "_FEWEST_CHUNKS", 1 if COMPARED in request.param else 10**9)
@@ -51,13 +52,14 @@ def steps(monkeypatch):
         searched.setdefault(id(facts), (facts, []))[1].append(step)  # the facts are kept, so that no id comes back
         return step
 
-    few, find, compare = few_rows.FewRows.search, indexed.IndexedChunks.find, compared.ComparedChunks.find
+    few, find, compare = search.search_few, indexed.IndexedChunks.find, compared.ComparedChunks.find
 
-    def watched_few(rows, *arguments):
-        before = rows._tally.rows_checked
-        few(rows, *arguments)
-        if rows._tally.rows_checked > before:
-            searched[object()] = None, [planner.SCAN]
+    def watched_few(*arguments):
+        found = few(*arguments)
+        for verdict, _ in found._searched:
+            if verdict == SOME:
+                searched[object()] = None, [planner.SCAN]
+        return found
 
     def watched_find(chunks, *arguments):
         found = find(chunks, *arguments)
@@ -73,7 +75,7 @@ def steps(monkeypatch):
         return found
 
     monkeypatch.setattr(chunk_search, "next_step", watched)
-    monkeypatch.setattr(few_rows.FewRows, "search", watched_few)
+    monkeypatch.setattr(search, "search_few", watched_few)
     monkeypatch.setattr(indexed.IndexedChunks, "find", watched_find)
     monkeypatch.setattr(compared.ComparedChunks, "find", watched_compare)
 

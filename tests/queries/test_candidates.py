@@ -58,9 +58,9 @@ def test_without_conditions_the_window_comes_as_views(snapshot):
 
 def test_chunks_are_searched_as_they_are_asked_for(snapshot, monkeypatch):
     opened = []
-    open_chunk = type(snapshot).open_chunk
-    watched = lambda self, *ref: opened.append(ref) or open_chunk(self, *ref)  # noqa: E731
-    monkeypatch.setattr(type(snapshot), "open_chunk", watched)
+    window = type(snapshot).window
+    watched = lambda self, *where: opened.append(where) or window(self, *where)  # noqa: E731
+    monkeypatch.setattr(type(snapshot), "window", watched)
     pieces = candidates(snapshot, [(4, Between(1, 5))], 0, 2**63 - 1)
     assert opened == []
     assert len(next(pieces)) == 5

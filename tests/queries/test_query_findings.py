@@ -168,7 +168,7 @@ def outcome(condition, settings):
         found = value_set(condition, settings, 1)
     except InvalidInput as refused:
         return str(refused)
-    return [(low, high, low.dtype) for low, high in zip(found.lows, found.highs, strict=True)], found.negated
+    return [(low, high, low.dtype) for low, high in zip(*found.arrays, strict=True)], found.negated
 
 
 INTEGERS = st.one_of(

@@ -1,14 +1,17 @@
 """Windows of few rows are compared without a look at sidecars: the same rows and stats as chunk by chunk."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from builders import HOUR, use_kernels
-from query_calls import KEY, columns_of, values_schema
+from query_calls import KEY, columns_of, reopened, values_schema
 
 from fastk import Between, Eq, Gt, Gte, InSet, Lt, Ne, NotInSet
 from fastk.engine.sidecars import SeriesSidecars
+from fastk.errors import InvalidData
 from fastk.format import chunk_tables
-from fastk.query import few_rows, search
+from fastk.query import search
 
 ROWS = 100  # a chunk
 CHUNKS = 4
@@ -31,13 +34,14 @@ def series(store):
 @pytest.fixture
 def searched(monkeypatch):
     """A list that grows by one for each chunk of a short window."""
-    chunks, look = [], few_rows.FewRows.search
+    chunks, look = [], search.search_few
 
-    def watched(rows, *arguments):
-        chunks.append(arguments[0])
-        look(rows, *arguments)
+    def watched(*arguments):
+        found = look(*arguments)
+        chunks.extend(found._searched)
+        return found
 
-    monkeypatch.setattr(few_rows.FewRows, "search", watched)
+    monkeypatch.setattr(search, "search_few", watched)
     return chunks
 
 
@@ -135,6 +139,39 @@ def test_the_rows_are_there_when_the_maps_are_forgotten(series):
     assert content(rows[3:9]) == expected[3:9]
 
 
+@pytest.mark.parametrize(("condition", "rows_found"), [(Gte(75), 35), (Gte(150), 0), (Gte(-1), 60)])
+def test_columns_are_read_only_and_kept_and_go_into_buffers(series, condition, rows_found):
+    rows = series.where("value", condition, 80, HOUR + 39).rows
+    assert len(rows) == rows_found
+    for field in rows.schema.fields:
+        buffer = np.empty(len(rows), field.dtype)
+        assert rows.column(field.name, out=buffer) is buffer
+        column = rows[field.name]
+        assert column is rows[field.name]
+        assert (column.dtype, column.shape) == (field.dtype, (len(rows),))
+        assert not column.flags.writeable
+        assert buffer.tolist() == column.tolist()
+
+
+def test_a_column_that_is_damaged_is_an_error_where_it_is_compared_or_taken(store, series):
+    chunk = next(iter(series._reader.snapshot.all_chunks()))
+    place = Path(chunk.path)
+    stored = chunk.columns[chunk.settings.schema.position("plain")]
+    sound = place.read_bytes()
+    at = sound.index(
+        stored.tobytes(), sound.index(stored.tobytes()) + 1
+    )  # behind those of ``value``, which are the same
+    place.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
+    with reopened(store) as damaged:
+        rows = damaged.where("value", Gte(20), 10, HOUR + 10).rows
+        with pytest.raises(InvalidData, match="column 'plain' is damaged"):
+            rows.plain  # noqa: B018
+        assert rows.ts.tolist() == series.where("value", Gte(20), 10, HOUR + 10, plan="scan").rows.ts.tolist()
+        with pytest.raises(InvalidData, match="column 'plain' is damaged"):
+            damaged.where("plain", Gte(20), 10, HOUR + 10)
+        assert len(damaged.where("plain", Gte(20), HOUR, HOUR + 10).rows.plain) == 11
+
+
 @pytest.mark.parametrize("in_a_leaf", [256, 3])
 def test_few_chunks_are_those_that_overlap_in_one_leaf_or_none(store, monkeypatch, in_a_leaf):
     monkeypatch.setattr(chunk_tables, "INLINE_MAX", in_a_leaf)
@@ -148,4 +185,5 @@ def test_few_chunks_are_those_that_overlap_in_one_leaf_or_none(store, monkeypatc
         for end in range(start - HOUR, 6 * HOUR, HOUR // 2):
             refs = snapshot.overlapping(start, end) if start <= end else []
             few = len(refs) <= 2 and len({id(leaf) for leaf, _ in refs}) <= 1
-            assert snapshot.few_overlapping(start, end, 2, 10**9) == (refs if few else []), (start, end)
+            expected = [snapshot.window(*ref, start, end) for ref in refs] if few else []
+            assert snapshot.few_between(start, end, 2, 10**9) == expected, (start, end)

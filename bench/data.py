@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +20,7 @@ import fastk
 
 Int64 = NDArray[np.int64]
 Columns = dict[str, Int64]
+Times = Callable[[np.random.Generator, str, int], Int64]
 
 NAMES = fastk.KLINE.names
 CLOSE = NAMES.index("close")
@@ -31,22 +32,22 @@ SYMBOLS = 8
 SEED = 20_240_101
 
 
-def make_columns(rng: np.random.Generator, rows_per_month: int) -> Columns:
-    """One symbol's bars: random minutes of each month, prices that walk."""
-    ts = np.concatenate([random_minutes(rng, month, rows_per_month) for month in MONTHS])
+def random_minutes(rng: np.random.Generator, month: str, count: int) -> Int64:
+    """Ascending ts of ``count`` different minutes of a UTC month."""
+    begin = np.datetime64(month)
+    first, last = (int(edge.astype("M8[m]").astype(np.int64)) for edge in (begin, begin + 1))
+    return (first + np.sort(rng.choice(last - first, count, replace=False))) * MINUTE
+
+
+def make_columns(rng: np.random.Generator, rows_per_month: int, times: Times = random_minutes) -> Columns:
+    """One symbol's bars: their times in each month, prices that walk."""
+    ts = np.concatenate([times(rng, month, rows_per_month) for month in MONTHS])
     walk = 5_000_000 + rng.integers(-50, 51, ts.size).cumsum()
     spread = rng.integers(0, 100, (3, ts.size))
     open_, close = walk, walk + spread[0] - 50
     high, low = np.maximum(open_, close) + spread[1], np.minimum(open_, close) - spread[2]
     columns = (ts, open_, high, low, close, rng.integers(0, 10**9, ts.size))
     return dict(zip(NAMES, columns, strict=True))
-
-
-def random_minutes(rng: np.random.Generator, month: str, count: int) -> Int64:
-    """Ascending ts of ``count`` different minutes of a UTC month."""
-    begin = np.datetime64(month)
-    first, last = (int(edge.astype("M8[m]").astype(np.int64)) for edge in (begin, begin + 1))
-    return (first + np.sort(rng.choice(last - first, count, replace=False))) * MINUTE
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,13 @@ class Market:
     """Bars of some symbols in memory, in a store and in .npy files, below one folder."""
 
     partition = "month"
+    times: Times = staticmethod(random_minutes)
 
     def __init__(self, folder: str, symbols: int = SYMBOLS, rows_per_month: int = ROWS_PER_MONTH) -> None:
         self.folder = folder
         self.rows_per_month = rows_per_month
         rng = np.random.default_rng(SEED)
-        self.columns = {f"SYM{number}USDT": make_columns(rng, rows_per_month) for number in range(symbols)}
+        self.columns = {f"SYM{number}USDT": make_columns(rng, rows_per_month, self.times) for number in range(symbols)}
         self.symbols = list(self.columns)
         self.root = os.path.join(folder, "store")
         self.raw_root = os.path.join(folder, "raw")

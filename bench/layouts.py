@@ -1,4 +1,4 @@
-"""Workloads over layouts that the others do not have: float columns, columns without sidecars, one file a day."""
+"""Workloads over what the others do not have: float columns, columns without sidecars, one file a day, uneven times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from bench.data import NAMES, Market
+from bench.data import NAMES, Int64, Market
 from bench.measure import Workload
 from bench.queries import Condition, Draw, Values, conditions, predicate
 from bench.reads import (
@@ -42,12 +42,54 @@ class DayMarket(Market):
         super().__init__(os.path.join(folder, "days"), 1, rows_per_month)
 
 
-day_market = cache(DayMarket)
+# Times that lie nowhere near a line
 
 
-def over_days(name: str, build: Build) -> Build:
-    """The same workload over the files of days, which are made once a run."""
-    return lambda market, rounds: replace(build(day_market(market.folder, market.rows_per_month), rounds), name=name)
+def seconds_of_sessions(rng: np.random.Generator, month: str, count: int) -> Int64:
+    """Ascending ts of different seconds of a UTC month, on weekdays from 14:30 to 21:00."""
+    begin, end = (np.datetime64(month) + months for months in (0, 1))
+    days = np.arange(begin.astype("M8[D]"), end.astype("M8[D]"))
+    days = days[np.is_busday(days)].astype("M8[s]").astype(np.int64) + 52_200
+    seconds = (days[:, None] + np.arange(23_400)).ravel()
+    return np.sort(rng.choice(seconds, count, replace=False)) * 1_000
+
+
+def milliseconds_in_bursts(rng: np.random.Generator, month: str, count: int) -> Int64:
+    """Ascending ts of a UTC month: waits of all lengths, as between trades."""
+    begin, end = ((np.datetime64(month) + months).astype("M8[ms]").astype(np.int64) for months in (0, 1))
+    waits = np.minimum(rng.pareto(0.7, count), 1e5).cumsum()
+    return begin + (waits / waits[-1] * (end - begin - count - 1)).astype(np.int64) + np.arange(count)
+
+
+class SessionMarket(Market):
+    """As many rows of as many symbols as elsewhere, with nights and weekends between them."""
+
+    times = staticmethod(seconds_of_sessions)
+
+    def __init__(self, folder: str, rows_per_month: int) -> None:
+        super().__init__(os.path.join(folder, "sessions"), rows_per_month=rows_per_month)
+
+
+class BurstMarket(Market):
+    """The same in bursts."""
+
+    times = staticmethod(milliseconds_in_bursts)
+
+    def __init__(self, folder: str, rows_per_month: int) -> None:
+        super().__init__(os.path.join(folder, "bursts"), rows_per_month=rows_per_month)
+
+
+@cache
+def other_market(make: type[Market], folder: str, rows_per_month: int) -> Market:
+    """Made once a run."""
+    return make(folder, rows_per_month)
+
+
+def over(make: type[Market], name: str, build: Build) -> Build:
+    """The same workload over other files."""
+    return lambda market, rounds: replace(
+        build(other_market(make, market.folder, market.rows_per_month), rounds), name=name
+    )
 
 
 # Predicates
@@ -83,7 +125,7 @@ PREDICATES: dict[str, Build] = {
     )
 }
 DAYS: dict[str, Build] = {
-    f"{name}, day files": over_days(f"{name}, day files", partial(build, name, *arguments))
+    f"{name}, day files": over(DayMarket, f"{name}, day files", partial(build, name, *arguments))
     for name, build, *arguments in (
         ("point, hit", points, stored_ts),
         ("range 64 rows, sum of close", range_sums, partial(rows_in_month, 64)),
@@ -98,9 +140,19 @@ DAYS: dict[str, Build] = {
         ("where volume > x, 50% match, no sidecars", bars, "volume", partial(highest, 0.5)),
     )
 }
+UNEVEN: dict[str, Build] = {
+    f"{name}, {times}": over(make, f"{name}, {times}", partial(build, name, *arguments))
+    for times, make in (("sessions", SessionMarket), ("bursts", BurstMarket))
+    for name, build, *arguments in (
+        ("point, hit", points, stored_ts),
+        ("range 64 rows, sum of close", range_sums, partial(rows_in_month, 64)),
+        ("range 1,024 rows, sum of close", range_sums, partial(rows_in_month, 1_024)),
+    )
+}
 APPEND = "append 64 rows with zone map and value index, durable"
 LAYOUTS: dict[str, Build] = {
     **PREDICATES,
     **DAYS,
+    **UNEVEN,
     APPEND: partial(append_beside_syncs, APPEND, zone_maps=["close"], value_indexes=["close"]),
 }

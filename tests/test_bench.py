@@ -113,14 +113,33 @@ def test_the_chosen_plan_stands_beside_raw_npy_without_the_forced_ones(tmp_path,
 
 
 def test_what_is_measured_by_days_has_one_file_a_day(tmp_path):
-    from bench.layouts import LAYOUTS, day_market
+    from bench.layouts import LAYOUTS, DayMarket
     from bench.lifecycle import without_syncs
 
     with without_syncs():
-        market = day_market(str(tmp_path), 3_000)
+        market = DayMarket(str(tmp_path), 3_000)
         for name in ("point, hit, day files", "where volume > x, 1% match, no sidecars, day files"):
             LAYOUTS[name](market, 2).check()
     assert len(market.series[0].range().segments) == 121
+
+
+@pytest.mark.parametrize("times", ["sessions", "bursts"])
+def test_uneven_times_lie_far_from_a_line(tmp_path, times):
+    import numpy as np
+
+    from bench.data import Market
+    from bench.layouts import LAYOUTS, UNEVEN, BurstMarket, SessionMarket
+    from bench.lifecycle import without_syncs
+
+    with without_syncs():
+        market = Market(str(tmp_path), 1, 3_000)
+        for name in UNEVEN:
+            if name.endswith(times):
+                LAYOUTS[name](market, 2).check()
+    make = {"sessions": SessionMarket, "bursts": BurstMarket}[times]
+    ts = make(str(tmp_path / "other"), 3_000).columns["SYM0USDT"]["ts"][:3_000]
+    assert np.all(np.diff(ts) > 0)
+    assert np.abs(ts - np.linspace(ts[0], ts[-1], ts.size)).max() > 30 * np.diff(ts).mean()
 
 
 def test_a_float_column_has_its_sidecars_and_ranks_that_leave_nan_out(tmp_path):

@@ -152,7 +152,9 @@ def test_what_indexes_no_row_is_refused(series, key):
 def test_an_unknown_column_is_named_with_those_there_are(rows_and_columns):
     rows, _ = rows_and_columns
     expected = "'vol'.*ts, open, high, low, close, volume"
-    with pytest.raises(AttributeError, match="Rows of kline' object has no attribute 'vol'"):
+    with pytest.raises(
+        AttributeError, match="rows of kline: ts, open, high, low, close, volume' object has no attribute 'vol'"
+    ):
         rows.vol  # noqa: B018
     for ask in (rows.__getitem__, rows.column, rows.decoded):
         with pytest.raises(InvalidInput, match=expected):
@@ -400,3 +402,13 @@ def test_a_representation_never_fails():
         store.close()
         assert all("rows of BTC/trade/spot" in repr(rows) for rows in answers)
         assert "BTC/trade/spot" in repr(series)
+
+
+def test_rows_of_many_columns_are_named_after_the_first_ones(tmp_path):
+    names = [f"feature_{place}" for place in range(9)]
+    schema = Schema("signals", (("ts", "int64"), *((name, "float64") for name in names)))
+    with fastk.open(tmp_path) as store:
+        series = store.register_series(fastk.feature_series_key("BTCUSDT", "1m", "all"), schema, timeframe_ms=60_000)
+        series.put({"ts": [0], **{name: [1.0] for name in names}})
+        with pytest.raises(AttributeError, match=r"'rows of signals: ts, feature_0, feature_1, \.\.\.' object has no"):
+            series.range().feature  # noqa: B018

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastk import kernels
 from fastk.arrays import read_only
+from fastk.engine.mapped import NO_TABLE
 from fastk.engine.rows import Rows, filled_rows
 from fastk.errors import InvalidInput
 
@@ -97,7 +98,7 @@ def _few_points(snapshot: Snapshot, ts: Int64, owners: Int64) -> Matches:
         leaf, position = refs[owner]
         chunk = mapped.get(leaf.ids[position]) or snapshot.open_chunk(leaf, position)
         chunk.used = True
-        row = find(_column(chunk), key, chunk.ahead)
+        row = find(_column(chunk), key, NO_TABLE)
         if row >= 0:
             found[place] = True
             pieces.append((chunk, row, row + 1))

@@ -25,7 +25,7 @@ Verify = Literal["touch", "open", "never"]
 # A column up to this size is verified whole before it is searched (75 us at 14 GB/s); of a larger one only the blocks
 # that a search touches.
 WHOLE_SEARCH_BYTES = 1 << 20
-_NO_TABLE = read_only(np.empty((0, 0), np.int64))
+NO_TABLE = read_only(np.empty((0, 0), np.int64))
 
 
 class MappedChunk:
@@ -99,7 +99,7 @@ class MappedChunk:
         self.spreads: dict[int, float] = {}
         self.columns = columns
         self.table = table
-        self.ahead = _NO_TABLE if table is None else table
+        self.ahead = NO_TABLE if table is None else table
         self.verified = verified or self._unverified()
         unchecked = verify == "never"
         self.clean = [

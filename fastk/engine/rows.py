@@ -39,6 +39,9 @@ if TYPE_CHECKING:
             """Write the column at ``index`` of the schema."""
 
 
+_SHOWN = 50  # characters of the name of a class in an error
+
+
 class Rows:
     """Some rows of one series in ascending order of ts.
 
@@ -335,8 +338,8 @@ def filled_rows(settings: SeriesSettings, source: ColumnSource) -> Rows:
 def rows_class(form: type[Any], schema: Schema) -> type[Any]:
     """A form of rows (a subclass of Rows) with a property for each field of the schema.
 
-    Its name tells which schema an unknown attribute was looked for in. A ``__getattr__`` that tells the columns, too,
-    would make each look at any attribute several times as dear: a column took half more.
+    Its name tells the columns, because Python's error of an unknown attribute tells the name. A ``__getattr__`` for
+    that would make each look at any attribute several times as dear: a column took half more.
     """
     make = _column_property
     if form is ChunkRows:
@@ -344,7 +347,13 @@ def rows_class(form: type[Any], schema: Schema) -> type[Any]:
     elif issubclass(form, FilledRows):
         make = _filled_property
     properties = {name: make(index) for index, name in enumerate(schema.names) if _may_be_attribute(form, name)}
-    return type(f"{form.__name__} of {schema.name}", (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
+    return type(_named_after(schema), (form,), {"__slots__": (), "__doc__": form.__doc__, **properties})
+
+
+def _named_after(schema: Schema) -> str:
+    """A schema and its columns, as many as Python shows of the name of a class in an error."""
+    name = f"rows of {schema.name}: {', '.join(schema.names)}"
+    return name if len(name) <= _SHOWN else f"{name[: _SHOWN - 4].rpartition(',')[0] or name[: _SHOWN - 4]}, ..."
 
 
 def _may_be_attribute(form: type[Any], name: str) -> bool:

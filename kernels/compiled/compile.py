@@ -36,7 +36,7 @@ def point_kernel(*argument_types: types.Type) -> Callable[[Callable[Parameters, 
     """
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-        return _entry_point(_compile(function), argument_types)
+        return _entry_point(_compile(function, error_model="numpy"), argument_types)
 
     return decorate
 

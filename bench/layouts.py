@@ -80,12 +80,12 @@ class BurstMarket(Market):
 
 
 @cache
-def other_market(make: type[Market], folder: str, rows_per_month: int) -> Market:
+def other_market(make: Callable[[str, int], Market], folder: str, rows_per_month: int) -> Market:
     """Made once a run."""
     return make(folder, rows_per_month)
 
 
-def over(make: type[Market], name: str, build: Build) -> Build:
+def over(make: Callable[[str, int], Market], name: str, build: Build) -> Build:
     """The same workload over other files."""
     return lambda market, rounds: replace(
         build(other_market(make, market.folder, market.rows_per_month), rounds), name=name

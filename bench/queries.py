@@ -219,10 +219,10 @@ def measure_plan(values: Values, name: str, share: float, mode: str, rounds: int
     for workload in workloads.values():
         workload.check()
     contenders = {plan: partial(time_once, workload.fastk, as_given) for plan, workload in workloads.items()}
-    forced = {plan: statistics.median(times) * 1e6 for plan, times in take_turns(contenders, range(rounds)).items()}
-    chosen, beside = forced.pop(AUTO), measure(workloads[AUTO], [mode])
-    raw = beside.baselines[mode]
-    return PlanResult(name, share, mode, raw, forced, chosen, beside.fastk[mode] / raw)
+    medians = {plan: statistics.median(times) * 1e6 for plan, times in take_turns(contenders, range(rounds)).items()}
+    beside = measure(workloads[AUTO], [mode])
+    raw, chosen = beside.baselines[mode], medians.pop(AUTO)
+    return PlanResult(name, share, mode, raw, medians, chosen, beside.fastk[mode] / raw)
 
 
 def plan_workload(values: Values, condition: Condition, plan: str, rounds: int) -> Workload:

@@ -1,6 +1,8 @@
-"""Numbers that stand for something in what kernels give."""
+"""Numbers that stand for something in what kernels give, or bound what they take."""
 
 # What a zone says of the rows of its block.
 NONE, SOME, ALL = 0, 1, 2
-# What `find_indexed` counts of a chunk without rows in the window, and of one whose values lie beside all ranges.
+# What a `finder` counts of a chunk without rows in the window, and of one whose values lie beside all ranges.
 EMPTY, UNREACHED = -2, -1
+# It takes so many ranges.
+MOST_RANGES = 64

@@ -44,8 +44,9 @@ class Finder(Protocol):
     ) -> int:
         """Write the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges, ascending.
 
-        Writes to counts[i] how many rows there are, or EMPTY or UNREACHED, and gives their sum; or -1, with any counts,
-        if more entries than `out` has room for lie in the ranges. O(chunks * ranges * log entries + rows / 64).
+        There are 1 to MOST_RANGES ranges. Writes to counts[i] how many rows there are, or EMPTY or UNREACHED, and gives
+        their sum; or -1, with any counts, if more entries than `out` has room for lie in the ranges (the rows that they
+        name, where chunks are searched some at a time). O(chunks * ranges * log entries + rows / 64).
         """
 
 
@@ -193,7 +194,7 @@ class Kernels(Protocol):
         """Pack arrays of one dtype. O(columns)."""
 
     def finder(self, values: Sequence[Column], rows: Sequence[Uint32Array], /) -> Finder:
-        """Prepare the search of the chunks' value indexes. O(columns)."""
+        """Prepare the search of the chunks' value indexes, which may read some values. O(columns + entries / 32)."""
 
     def scan_chunks(
         self,

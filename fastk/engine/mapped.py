@@ -35,9 +35,9 @@ class MappedChunk:
     same chunk, so that an evicted and remapped chunk is not verified again. ``clean[i]`` is the column once all of it
     is verified, else None; ``trusted`` says that all columns are. ``dense`` is the same for kernels, which take
     contiguous columns only: here these are, and in layouts of rows they are copies. ``sidecars`` are the bits of those
-    that the chunk should have. ``zones`` keeps the finest zones of the columns that predicates asked for, ``spans``
-    their least and greatest values, ``spreads`` how wide their zones are. A race of two threads verifies a block twice
-    and is harmless.
+    that the chunk should have. ``ahead`` is ``table``, of whose rows searches ask for the values, or one without
+    columns. ``zones`` keeps the finest zones of the columns that predicates asked for, ``spans`` their least and
+    greatest values, ``spreads`` how wide their zones are. A race of two threads verifies a block twice and is harmless.
     """
 
     __slots__ = (

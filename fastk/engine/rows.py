@@ -353,7 +353,10 @@ def rows_class(form: type[Any], schema: Schema) -> type[Any]:
 def _named_after(schema: Schema) -> str:
     """A schema and its columns, as many as Python shows of the name of a class in an error."""
     name = f"rows of {schema.name}: {', '.join(schema.names)}"
-    return name if len(name) <= _SHOWN else f"{name[: _SHOWN - 4].rpartition(',')[0] or name[: _SHOWN - 4]}, ..."
+    if len(name) <= _SHOWN:
+        return name
+    begin = name[: _SHOWN - len(", ...")]
+    return f"{begin.rpartition(',')[0] or begin}, ..."
 
 
 def _may_be_attribute(form: type[Any], name: str) -> bool:

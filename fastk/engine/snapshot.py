@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 # A chunk, and from where to where its rows lie between two times.
-Window = tuple["MappedChunk", int, int]
+RowsBetween = tuple["MappedChunk", int, int]
 # What a look at the latest rows needs: rows and id of the last chunk, the chunks mapped, the form of its rows.
 Tail = tuple[int, int, "dict[int, MappedChunk]", type[ChunkRows]]
 
@@ -172,11 +172,11 @@ class Snapshot(ChunkIndex):
         rows: Rows = rows_class(JoinedRows, self.settings.schema)(self.settings, LazyPieces(self, refs, low, high))
         return rows
 
-    def few_between(self, start: int, end: int, chunks: int, rows: float) -> list[Window]:
+    def few_between(self, start: int, end: int, chunks: int, rows: float) -> list[RowsBetween]:
         """The chunks that touch ``start`` to ``end``, in order, mapped, and which of their rows lie between.
 
-        None if they are more than so many or in more than one leaf, or if more than so many of their rows would lie
-        between, were they spaced evenly: it takes no longer where they are many.
+        An empty list if they are more than so many or in more than one leaf, or if more than so many of their rows
+        would lie between, were they spaced evenly: it takes no longer where they are many.
         """
         index = bisect_left(self.leaf_ends, start)
         if start > end or index == len(self.leaf_ends):
@@ -195,7 +195,7 @@ class Snapshot(ChunkIndex):
             return []
         return [self.window(leaf, each, start, end) for each in range(place, stop)]
 
-    def window(self, leaf: Leaf, place: int, start: int, end: int) -> Window:
+    def window(self, leaf: Leaf, place: int, start: int, end: int) -> RowsBetween:
         """A chunk whose span touches ``start`` to ``end``, mapped, and which of its rows lie between."""
         chunk = self.mapped.get(leaf.ids[place]) or self.open_chunk(leaf, place)
         chunk.used = True

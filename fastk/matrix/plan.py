@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 
 # Where more than this is read, pages of files leave the process's memory again as soon as they are used.
 RESIDENT_BYTES = 64 << 20
-# Columns that are filled together: whole cache lines of each row, and few enough files mapped at a time.
+# Columns of different times that are filled together: whole cache lines of each row, and few enough files mapped.
 GROUP_COLUMNS = 32
+# Columns of the same times: whole rows of usual matrices, as far as the budget of maps allows them.
+ALIKE_COLUMNS = 256
 # Rows of a group of several timelines that are filled before the next ones, so that the lines of the output which they
 # share are still in a cache of 2 MiB.
 _SHARED_ROWS = 4_096
@@ -222,15 +224,17 @@ class Plan:
     def _groups(self, first: int, stop: int) -> list[list[Aligned]]:
         """The columns between two places, so many together as are filled together."""
         chunks = sum(len(timeline.pieces) * len(timeline.members) for timeline in self.timelines)
-        keeps = chunks <= self.sources[0].snapshot.most_pinned_chunks
         groups: list[list[Aligned]] = [[]]
-        room = GROUP_COLUMNS
+        most = self.sources[0].snapshot.most_pinned_chunks
+        keeps = chunks <= most
+        width = GROUP_COLUMNS if len(self._besides) > 1 else max(GROUP_COLUMNS, min(ALIKE_COLUMNS, most))
+        room = width
         for beside in self._besides:
             columns = [column for column in beside.timeline.columns if first <= column.place < stop]
             while columns:
                 if not room:
                     groups.append([])
-                    room = GROUP_COLUMNS
+                    room = width
                 groups[-1].append(Aligned(beside, columns[:room], self._divisors, first, keeps=keeps))
                 columns, room = columns[room:], room - len(groups[-1][-1].columns)
         return groups

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.snapshot import Snapshot
-    from fastk.query.at_once import Int64, Window
+    from fastk.query.at_once import Int64
     from fastk.query.values import ValueSet
 
 # On average. Comparing so many takes 0.3 us, and up to 3 where all match; a chunk searched by itself takes 8.
@@ -46,16 +46,16 @@ class ComparedRows(RowsAtOnce):
     __slots__ = ("_compared", "_decided")
 
     def __init__(
-        self, chunks: ComparedChunks, counts: Int64, places: NDArray[np.uint32], window: Window,
+        self, chunks: ComparedChunks, counts: Int64, places: NDArray[np.uint32], span: tuple[int, int],
         compared: Int64, decided: int,
     ) -> None:  # fmt: skip
-        super().__init__(chunks, counts, places, window)
+        super().__init__(chunks, counts, places, span)
         self._compared = compared
         self._decided = decided
 
     @property
     def _tally(self) -> Tally:
-        touched = self._window.stop - self._window.first
+        touched = self._span[1] - self._span[0]
         return Tally(
             chunks=touched,
             chunks_pruned=touched - len(self._compared),
@@ -86,8 +86,7 @@ class ComparedChunks(ChunksAtOnce):
         That is where few of the open chunks touch the window; in numpy also where most of them match whole or not, or
         where each is much to search among many ranges.
         """
-        window = self.window(start, end)
-        first, stop, low_rows, high_rows, rows = window
+        first, stop, low_rows, high_rows, rows = self.window(start, end)
         if len(low_rows) > _MOST_OPEN * (stop - first):
             return None
         searched_by_numpy = self.kernels is kernels.plain and values.ranges > NUMPY.few
@@ -109,7 +108,7 @@ class ComparedChunks(ChunksAtOnce):
         kept = places[:found]
         if 2 * found < len(places):
             kept = kept.copy()  # a view keeps all of the room
-        return self._found(self, counts, kept, window, sizes[undecided], decided)
+        return self._found(self, counts, kept, (first, stop), sizes[undecided], decided)
 
     def _verify_windows(self, undecided: NDArray[np.bool_], low_rows: Int64, high_rows: Int64) -> None:
         """Verify the rows that will be compared."""

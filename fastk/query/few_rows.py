@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastk.engine.mapped import MappedChunk
-    from fastk.engine.snapshot import Snapshot, Window
+    from fastk.engine.snapshot import RowsBetween, Snapshot
     from fastk.query.values import ValueSet
     from fastk.schema.settings import SeriesSettings
 
@@ -55,9 +55,9 @@ class FewRows(FilledRows):
 
     def _assemble(self, index: int) -> NDArray[Any]:
         column = self._gather(index)
-        column.setflags(False)  # type: ignore[call-arg]  # write=False; by its name that takes 60 ns more
-        self._kept[index] = column
-        return column
+        column.setflags(write=False)
+        kept = self._kept[index] = column[:]  # which, other than its owner, cannot be made writable
+        return kept
 
     def _fill(self, index: int, out: NDArray[Any]) -> None:
         out[:] = self._gather(index)
@@ -75,7 +75,7 @@ class FewRows(FilledRows):
         return np.concatenate(pieces) if pieces else np.empty(0, self.settings.schema.fields[index].dtype)
 
 
-def search_few(snapshot: Snapshot, column: int, values: ValueSet, windows: Sequence[Window]) -> FewRows:
+def search_few(snapshot: Snapshot, column: int, values: ValueSet, windows: Sequence[RowsBetween]) -> FewRows:
     """The matching ones among some rows of chunks, whose spans of values may decide."""
     parts: list[Part] = []
     searched = []

@@ -8,7 +8,7 @@ import numpy as np
 from numpy import empty  # by itself: a look less in each query
 
 from fastk.engine.rows import rows_class
-from fastk.kernels.codes import EMPTY, UNREACHED
+from fastk.kernels.codes import EMPTY, MOST_RANGES, UNREACHED
 from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
 from fastk.query.planner import index_capacity
 from fastk.query.stats import Tally
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 # Below that a chunk's index costs more to open than it saves in some queries: of 984 rows, as much as six (120 chunks:
 # 5 to 9 ms at the first query, then 0.17 ms a query in place of 0.98).
 _FEWEST_ROWS_A_CHUNK = 512
-_MOST_RANGES = 64
 _PLACE, _COUNT = np.dtype(np.uint32), np.dtype(np.int64)
 
 
@@ -37,7 +36,7 @@ class IndexedRows(RowsAtOnce):
 
     @property
     def _tally(self) -> Tally:
-        touched = self._counts.tolist()[self._window.first : self._window.stop]
+        touched = self._counts.tolist()[slice(*self._span)]
         unreached = touched.count(UNREACHED)
         pruned = unreached + touched.count(EMPTY)
         return Tally(
@@ -59,14 +58,13 @@ class IndexedChunks(ChunksAtOnce):
 
     def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> IndexedRows | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
-        window = self.window(start, end)
-        first, stop, low_rows, high_rows, rows = window
+        first, stop, low_rows, high_rows, rows = self.window(start, end)
         places = empty(index_capacity(rows, stop - first, values.ranges, costs), _PLACE)
         counts = empty(len(low_rows), _COUNT)
         found = self._find(low_rows, high_rows, *values.arrays, counts, places)
         if found < 0:
             return None
-        return self._found(self, counts, places[:found].copy(), window)  # a view would keep all of the capacity
+        return self._found(self, counts, places[:found].copy(), (first, stop))  # a view would keep all of the capacity
 
 
 def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> IndexedChunks | None:
@@ -75,7 +73,7 @@ def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int
     None if the condition is not for that, if they are too many to stay mapped, or one has no index worth opening.
     """
     schema = snapshot.settings.schema
-    if schema.names[column] not in schema.value_indexes or values.negated or not 0 < values.ranges <= _MOST_RANGES:
+    if schema.names[column] not in schema.value_indexes or values.negated or not 0 < values.ranges <= MOST_RANGES:
         return None
     return opened(snapshot, column, start, end, _open, at_once=True)
 

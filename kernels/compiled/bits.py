@@ -13,7 +13,7 @@ from .compile import instruction
 
 _cgutils: Any = cgutils
 _populate: Any = arrayobj.populate_array
-_LINE = 64
+LINE = 64
 
 
 @instruction
@@ -86,7 +86,7 @@ def workspace(typing_context: Any, length: Any, like: Any) -> Any:
     return types.Array(like, 1, "C")(types.intp, like), generate
 
 
-def _fetch(builder: Any, address: Any) -> None:
+def fetch_line(builder: Any, address: Any) -> None:
     """Let the processor ask for a cache line, and not wait for it. No address is wrong."""
     byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
     kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
@@ -100,8 +100,8 @@ def fetch(typing_context: Any, address: Any) -> Any:
     """Ask for four cache lines from an address on, without waiting for them."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        for offset in range(0, 4 * _LINE, _LINE):
-            _fetch(builder, builder.add(arguments[0], ir.IntType(64)(offset)))
+        for offset in range(0, 4 * LINE, LINE):
+            fetch_line(builder, builder.add(arguments[0], ir.IntType(64)(offset)))
         return context.get_dummy_value()
 
     return types.void(types.uint64), generate
@@ -119,7 +119,7 @@ def fetch_row(typing_context: Any, table: Any, row: Any) -> Any:
         start = builder.ptrtoint(array.data, ir.IntType(64))
         start = builder.add(start, builder.mul(arguments[1], row_stride))
         with _cgutils.for_range(builder, columns) as loop:
-            _fetch(builder, builder.add(start, builder.mul(loop.index, column_stride)))
+            fetch_line(builder, builder.add(start, builder.mul(loop.index, column_stride)))
         return context.get_dummy_value()
 
     return types.void(table, types.intp), generate

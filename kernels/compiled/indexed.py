@@ -11,7 +11,7 @@ from numba import from_dtype, types
 from numba.np import arrayobj
 from numba.np.numpy_support import as_dtype
 
-from ..codes import EMPTY, UNREACHED
+from ..codes import EMPTY, MOST_RANGES, UNREACHED
 from ..interface import Column, Finder, Int64Array, Picker, Uint32Array, Words
 from ..plain import indexed as plain
 from .bits import clear, either, fetch, lowest_bit, workspace
@@ -29,8 +29,8 @@ _WORD_SHIFT = np.uint64(6)
 _LAST_BIT = np.uint64(63)
 # In one call, which keeps the lock of the interpreter: 0.1 ms of searches, and some milliseconds of matches at most.
 _MOST_SEARCHES = 1_024
-# Of those, sets of 64 ranges fit one call.
-_FEW_CHUNKS = _MOST_SEARCHES // 64
+# The most ranges fit one call of these.
+_FEW_CHUNKS = _MOST_SEARCHES // MOST_RANGES
 _populate: Any = arrayobj.populate_array
 
 
@@ -174,18 +174,20 @@ def _find_entries(
         chunk = searched[index]
         length, count, is_reached = lengths[chunk], 0, False
         for at in range(chunk * ranges, (chunk + 1) * ranges):
-            stops[at] = either(stops[at] < length, stops[at], length)
-            if starts[at] < length:
-                is_reached |= stops[at] > 0
-                count += stops[at] - starts[at]
-                fetch(tables[2 * len(lengths) + chunk] + np.uint64(4 * starts[at]))
+            starts[at] = either(starts[at] < length, starts[at], length)
+            stop = either(stops[at] < length, stops[at], length)
+            is_reached |= starts[at] < length and stop > 0
+            # Of values out of order, as an index that was not verified may have, it could be less.
+            stops[at] = either(stop > starts[at], stop, starts[at])
+            count += stops[at] - starts[at]
+            fetch(tables[2 * len(lengths) + chunk] + np.uint64(4 * starts[at]))
         counts[chunk] = either(is_reached, count, UNREACHED)
         total += count
     return total
 
 
 # `tables` has three addresses of each chunk, those of all chunks one after the other: of its values, ascending, of the
-# last value of each of their blocks, and of the rows that the values are of. Blocks are four cache lines at most.
+# last value of each of their blocks, and of the rows that the values are of. Blocks are as long as four cache lines.
 def _find_indexed(
     tables: NDArray[np.uint64],
     lengths: Int64Array,
@@ -266,7 +268,7 @@ _PICK = KernelByDtype(_pick, plain.pick, _pick_types, keeps_gil=True)
 
 
 def finder(values: Sequence[Column], rows: Sequence[Uint32Array]) -> Finder:
-    """Prepare the search of the chunks' value indexes. No array of the interpreter is made by it."""
+    """Prepare the search of the chunks' value indexes, of which the last value of each block is read now."""
     packed = [chain(each) for each in (values, [_ends_of_blocks(each) for each in values], rows)]
     tables = np.concatenate([each.addresses for each in packed])
     find: Finder = _prepared(packed, _FIND[values[0].dtype], _find_in_parts, tables, packed[0].lengths)

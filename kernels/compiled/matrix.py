@@ -10,17 +10,16 @@ from numba import types
 from ..interface import Column, Int64Array
 from ..plain import matrix as plain
 from .bits import either, workspace
-from .columns import read_rows, read_run
+from .columns import TILE_ROWS, read_rows, read_run
 from .compile import KernelByDtype, array_type, kernel, part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Values of up to so many columns and rows are laid side by side before they are written: 4 KiB, a part of the
-# first-level cache, and each line of the output is written while it is there. Measured: 32 to 256 rows do alike.
+# first-level cache, and each line of the output is written while it is there.
 _TILE_COLUMNS = 8
-_TILE_ROWS = 64
-_EIGHT, _TILE_STEP = np.uint64(_TILE_COLUMNS), np.uint64(_TILE_ROWS)
+_EIGHT, _TILE_STEP = np.uint64(_TILE_COLUMNS), np.uint64(TILE_ROWS)
 _STRIDE = 4_096
 
 _INT64S = array_type(types.int64)
@@ -168,13 +167,13 @@ def _spread(
     tile: Column,
     out: Column,
 ) -> None:
-    for start in range(0, count, _TILE_ROWS):
-        rows = min(_TILE_ROWS, count - start)
+    for start in range(0, count, TILE_ROWS):
+        rows = min(TILE_ROWS, count - start)
         for group in range(0, len(addresses), _TILE_COLUMNS):
             columns = min(_TILE_COLUMNS, len(addresses) - group)
             for column in range(columns):
                 source = group + column
-                part = tile[column * _TILE_ROWS : column * _TILE_ROWS + rows]
+                part = tile[column * TILE_ROWS : column * TILE_ROWS + rows]
                 read_run(addresses[source], readings[source], first + start, part)
                 _divide(part, divisors[source])
             _write(tile, rows, places[group : group + columns], start * row_step, row_step, out)
@@ -192,9 +191,9 @@ def _gather(
     tile: Column,
     out: Column,
 ) -> None:
-    sources = workspace(_TILE_ROWS, np.int64(0))
-    for start in range(0, len(rows), _TILE_ROWS):
-        part = rows[start : start + _TILE_ROWS]
+    sources = workspace(TILE_ROWS, np.int64(0))
+    for start in range(0, len(rows), TILE_ROWS):
+        part = rows[start : start + TILE_ROWS]
         count = len(part)
         missing = 0
         for index in range(count):
@@ -206,7 +205,7 @@ def _gather(
             columns = min(_TILE_COLUMNS, len(addresses) - group)
             for column in range(columns):
                 source = group + column
-                values = tile[column * _TILE_ROWS : column * _TILE_ROWS + count]
+                values = tile[column * TILE_ROWS : column * TILE_ROWS + count]
                 if missing < count:
                     read_rows(addresses[source], readings[source], sources, values)
                     _divide(values, divisors[source])
@@ -255,7 +254,7 @@ _GATHER = KernelByDtype(_gather, plain.gather, _gather_types)
 
 
 def _tile(out: Column) -> Column:
-    return np.empty(_TILE_COLUMNS * _TILE_ROWS, np.int64 if out.dtype == np.int64 else np.float64)
+    return np.empty(_TILE_COLUMNS * TILE_ROWS, np.int64 if out.dtype == np.int64 else np.float64)
 
 
 def spread(

@@ -85,10 +85,11 @@ def _address(typing_context: Any, values: Any, index: Any) -> Any:
 
 @part
 def _guess(ts: Int64Array, key: int) -> Any:
-    """Where `_NEAR` rows begin that key may lie among: around the line from the first row, which is less, to the last.
+    """Where `_NEAR` rows begin that key may lie among: around the line from the first row to the last.
 
-    Times of bars, and of whatever happens evenly, lie there (interpolation search, Peterson 1957). All of their cache
-    lines are asked for at once, where a search waits for one after the other.
+    Neither the first lies behind key, nor the last before it, and they differ. Times of bars, and of whatever happens
+    evenly, lie there (interpolation search, Peterson 1957). All of their cache lines are asked for at once, where a
+    search waits for one after the other.
     """
     last = len(ts) - 1
     # Distances of int64, which uint64 holds; the whole one is at least 1.
@@ -123,7 +124,8 @@ def _first_behind(ts: Int64Array, key: int, low: int) -> int:
     """
     rows = len(ts)
     first, step, guess = low, _GALLOP, low
-    if low + step < rows and ts[np.uint64(low + step)] <= key and rows > _GUESSED:
+    # The first comparison holds of times in order; of damaged ones, the guess would have no bounds.
+    if ts[0] <= key and rows > _GUESSED and low + step < rows and ts[np.uint64(low + step)] <= key:
         guess = _guess(ts, key)
     while first + step < rows and ts[np.uint64(first + step)] <= key:
         first += step

@@ -81,7 +81,7 @@ def scan(
 
 
 def are_within(column: Column, lows: Any, highs: Any) -> NDArray[np.bool_]:
-    """Whether each value lies in one of the ranges; NaN never does. A few of these may be lists of numbers."""
+    """Whether each value lies in one of the ranges; NaN never does. Up to 96 may be lists of numbers."""
     if len(lows) == 0:
         return np.zeros(len(column), bool)
     if len(lows) == 1:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernels_selection import assert_guards, belongs, both, guarded, pool_of, ranges_of
 
+from fastk.kernels import compiled
 from fastk.kernels.codes import EMPTY, UNREACHED
 from fastk.kernels.samples import DTYPES, NUMBERS, read_only
 
@@ -107,6 +108,21 @@ def test_chunks_of_different_lengths_are_searched_in_step(kernels):
         named = [np.flatnonzero((low <= column) & (column <= high)) for column in columns]
         assert np.maximum(counts, 0).tolist() == list(map(len, named))
         assert out[:found].tolist() == np.concatenate(named).tolist()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_values_out_of_order_write_no_further_than_there_is_room(seed):
+    """Such as an index may have that was not verified. What is found is then anything."""
+    random = np.random.default_rng(seed)
+    values = [read_only(random.integers(0, 1_000, 200)) for _ in range(6)]
+    rows = [read_only(np.arange(200, dtype=np.uint32))] * 6
+    windows = read_only(np.zeros(6, np.int64)), read_only(np.full(6, 200))
+    (out, whole), (counts, whole_counts) = guarded(int(random.integers(1, 400)), np.uint32), guarded(6, np.int64)
+    bounds = np.sort(random.integers(0, 1_000, 6))
+    found = compiled.finder(values, rows)(*windows, read_only(bounds[::2]), read_only(bounds[1::2]), counts, out)
+    assert -1 <= found <= len(out)
+    assert_guards(whole)
+    assert_guards(whole_counts)
 
 
 @both

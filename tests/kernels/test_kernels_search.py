@@ -92,6 +92,16 @@ def test_long_columns_of_any_shape(kernels: Kernels, shape: str, rows: int) -> N
             assert kernels.bounds(ts, key, end) == expected_bounds(oracle, key, end)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_times_out_of_order_are_searched_within_their_column(seed: int) -> None:
+    """Such as a damaged column may have that is not verified. What is found is then anything."""
+    random = np.random.default_rng(seed)
+    ts = read_only(random.integers(LEAST, GREATEST, 5_000))
+    for key in random.choice(ts, 30).tolist():
+        assert -1 <= compiled.find(ts, key, ts.reshape(-1, 1)) < 5_000
+        assert all(0 <= bound <= 5_000 for bound in compiled.bounds(ts, key, min(key + 1_000, GREATEST)))
+
+
 @both
 @examples
 @given(ts=st.lists(INT64, max_size=80).map(sorted), key=INT64, columns=st.integers(0, 3))

@@ -22,6 +22,7 @@ def small_steps(monkeypatch):
         (plan, "_OWN_ROWS", 4),
         (plan, "_STEP_BACK", 2),
         (plan, "GROUP_COLUMNS", 2),
+        (plan, "ALIKE_COLUMNS", 2),
         (plan, "RESIDENT_BYTES", 0),
     ):
         monkeypatch.setattr(module, name, value)

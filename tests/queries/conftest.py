@@ -6,6 +6,7 @@ import pytest
 from builders import use_kernels
 
 from fastk.kernels.codes import SOME
+from fastk.kernels.plain import selection
 from fastk.query import chunk_search, compared, indexed, planner, search
 
 AT_ONCE = "at once"
@@ -20,13 +21,13 @@ def kernels(request, monkeypatch):
     AT_ONCE does so by value indexes, however few or many rows match, COMPARED by comparing, FEW as in short windows.
     """
     monkeypatch.setattr(search, "_FEW_CHUNKS", 10**9 if request.param == FEW else 0)
-    monkeypatch.setattr(search, "_FEW_RANGES", 96)  # so many numpy compares one by one
+    monkeypatch.setattr(search, "_FEW_RANGES", selection._COMPARED_RANGES)  # more numpy takes as arrays only
     monkeypatch.setattr(search, "rows_scanned_at_once", lambda *_: 10**9)
     use_kernels(monkeypatch, "plain" if "plain" in request.param else "compiled")
     monkeypatch.setattr(compared, "_FEWEST_CHUNKS", 1 if COMPARED in request.param else 10**9)
     if COMPARED in request.param:
         monkeypatch.setattr(compared, "_MOST_ROWS_A_CHUNK", 10**9)
-        monkeypatch.setattr(indexed, "_MOST_RANGES", 0)
+        monkeypatch.setattr(indexed, "MOST_RANGES", 0)
         monkeypatch.setattr(compared, "opened", partial(at_once_at_first, compared.opened))
     if request.param == AT_ONCE:
         monkeypatch.setattr(indexed, "_FEWEST_ROWS_A_CHUNK", 0)

@@ -1,6 +1,7 @@
 """Queries that ask the value indexes of many chunks at once: what they keep between queries never makes them wrong."""
 
 import tracemalloc
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -192,11 +193,19 @@ def test_chunks_without_a_match_are_neither_read_nor_packed_again(store, series,
         content[content.index(values_of(int(path.name[11:13]))[:4].astype(np.int64).tobytes())] ^= 1
         path.write_bytes(content)
     with reopened(store) as damaged:
-        packed, picker = [], kernels.load().picker
-        monkeypatch.setattr(kernels.active, "picker", lambda columns: (packed.append(len(columns)), picker(columns))[1])
+        packed = []
+        for name in ("finder", "picker"):
+            prepare = getattr(kernels.load(), name)
+            watched = partial(watched_preparing, prepare, packed, name)
+            monkeypatch.setattr(kernels.active, name, watched)
         for value in (13, 23, 33):  # of the fourth chunk, which is whole
             assert found(damaged, Eq(value)) == expected([3], value, value)
-        assert packed == [CHUNKS] * 2  # ts, value
+        assert packed == ["finder", "picker", "picker"]  # of ts, of value
+
+
+def watched_preparing(prepare, names, name, *columns):
+    names.append(name)
+    return prepare(*columns)
 
 
 def test_found_columns_are_read_only(series):

@@ -212,7 +212,7 @@ class TestOnRealChunks:
         assert found.chunks_pruned == 1
 
     def test_each_chunk_has_its_own_plan(self, series, steps, monkeypatch):
-        monkeypatch.setattr(indexed, "_MOST_RANGES", 0)  # chunk by chunk
+        monkeypatch.setattr(indexed, "MOST_RANGES", 0)  # chunk by chunk
         monkeypatch.setattr(compared, "_FEWEST_CHUNKS", 10**9)
         hour = 3_600_000
         series.put({**columns_of([700 * hour + n for n in range(40)], list(range(40))), "plain": range(40)})

@@ -193,8 +193,13 @@ class Kernels(Protocol):
     def chain(self, columns: Sequence[Column], /) -> Any:
         """Pack arrays of one dtype. O(columns)."""
 
-    def finder(self, values: Sequence[Column], rows: Sequence[Uint32Array], /) -> Finder:
-        """Prepare the search of the chunks' value indexes, which may read some values. O(columns + entries / 32)."""
+    def finder(
+        self, values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ..., /
+    ) -> Finder:
+        """Prepare the search of the chunks' value indexes, which may read some values. O(columns + entries / 32).
+
+        `ahead` are columns, one array a chunk, that the caller presumably takes of the rows that are found.
+        """
 
     def scan_chunks(
         self,

@@ -51,9 +51,12 @@ class IndexedRows(RowsAtOnce):
 class IndexedChunks(ChunksAtOnce):
     """Chunks that all have a value index of one column."""
 
-    def __init__(self, snapshot: Snapshot, refs: Sequence[ChunkRef], indexes: Sequence[ValueIndex]) -> None:
+    def __init__(
+        self, snapshot: Snapshot, refs: Sequence[ChunkRef], indexes: Sequence[ValueIndex], column: int
+    ) -> None:
         super().__init__(snapshot, refs)
-        self._find = self.kernels.finder([index.values for index in indexes], [index.rows for index in indexes])
+        ahead = [[chunk.columns[place] for chunk in self._chunks] for place in (0, column)]
+        self._find = self.kernels.finder([index.values for index in indexes], [index.rows for index in indexes], ahead)
         self._found: type[IndexedRows] = rows_class(IndexedRows, snapshot.settings.schema)
 
     def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> IndexedRows | None:
@@ -82,7 +85,7 @@ def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> IndexedChunk
     if sum(ref.rows for ref in refs) < _FEWEST_ROWS_A_CHUNK * len(refs):
         return None
     indexes = _indexes((snapshot.open_chunk(*ref) for ref in refs), snapshot, column)
-    return None if indexes is None else IndexedChunks(snapshot, refs, indexes)
+    return None if indexes is None else IndexedChunks(snapshot, refs, indexes, column)
 
 
 def _indexes(chunks: Iterable[MappedChunk], snapshot: Snapshot, column: int) -> list[ValueIndex] | None:

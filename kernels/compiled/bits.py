@@ -108,6 +108,17 @@ def fetch(typing_context: Any, address: Any) -> Any:
 
 
 @instruction
+def fetch_value(typing_context: Any, address: Any) -> Any:
+    """Ask for the cache line of an address, without waiting for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        fetch_line(builder, arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate
+
+
+@instruction
 def fetch_row(typing_context: Any, table: Any, row: Any) -> Any:
     """Ask for the values of one row of a 2-D array, without waiting for them."""
 

@@ -14,7 +14,7 @@ from numba.np.numpy_support import as_dtype
 from ..codes import EMPTY, MOST_RANGES, UNREACHED
 from ..interface import Column, Finder, Int64Array, Picker, Uint32Array, Words
 from ..plain import indexed as plain
-from .bits import clear, either, fetch, lowest_bit, workspace
+from .bits import clear, either, fetch, fetch_value, lowest_bit, workspace
 from .compile import KernelByDtype, array_type, instruction, part
 from .selection import set_bits
 
@@ -29,6 +29,8 @@ _WORD_SHIFT = np.uint64(6)
 _LAST_BIT = np.uint64(63)
 # In one call, which keeps the lock of the interpreter: 0.1 ms of searches, and some milliseconds of matches at most.
 _MOST_SEARCHES = 1_024
+# So many rows fit the nearest cache with what is taken of them.
+_FEW_ROWS = 256
 # The most ranges fit one call of these.
 _FEW_CHUNKS = _MOST_SEARCHES // MOST_RANGES
 _populate: Any = arrayobj.populate_array
@@ -188,6 +190,7 @@ def _find_entries(
 
 # `tables` has three addresses of each chunk, those of all chunks one after the other: of its values, ascending, of the
 # last value of each of their blocks, and of the rows that the values are of. Blocks are as long as four cache lines.
+# Behind them come the addresses of columns that the caller takes next, and of each of these the bytes from row to row.
 def _find_indexed(
     tables: NDArray[np.uint64],
     lengths: Int64Array,
@@ -199,6 +202,7 @@ def _find_indexed(
     out: Uint32Array,
 ) -> Any:
     ranges = len(lows)
+    ahead = (len(tables) - 3 * len(counts)) // (len(counts) + 1)
     starts = workspace(len(counts) * ranges, np.int64(0))
     stops = workspace(len(counts) * ranges, np.int64(0))
     searched = workspace(len(counts), np.int64(0))
@@ -232,6 +236,10 @@ def _find_indexed(
                 set_bits(rows, starts[at], stops[at], begin, end, part)
         if few:
             position = _take_few_rows(part, groups, base, out, position)
+            for column in range(ahead if position <= _FEW_ROWS else 0):
+                start, step = tables[(3 + column) * len(counts) + chunk], tables[(3 + ahead) * len(counts) + column]
+                for place in range(before, position):
+                    fetch_value(start + step * np.uint64(out[np.uint64(place)]))
         else:
             position = write_rows(part, base, out, position)
             clear(part)
@@ -267,10 +275,11 @@ _FIND = KernelByDtype(_find_indexed, plain.find_indexed, _find_types, keeps_gil=
 _PICK = KernelByDtype(_pick, plain.pick, _pick_types, keeps_gil=True)
 
 
-def finder(values: Sequence[Column], rows: Sequence[Uint32Array]) -> Finder:
+def finder(values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ()) -> Finder:
     """Prepare the search of the chunks' value indexes, of which the last value of each block is read now."""
     packed = [chain(each) for each in (values, [_ends_of_blocks(each) for each in values], rows)]
-    tables = np.concatenate([each.addresses for each in packed])
+    addresses = [each.addresses for each in (*packed, *map(chain, ahead))]
+    tables = np.concatenate([*addresses, np.array([columns[0].strides[0] for columns in ahead], np.uint64)])
     find: Finder = _prepared(packed, _FIND[values[0].dtype], _find_in_parts, tables, packed[0].lengths)
     return find
 
@@ -320,7 +329,7 @@ def _find_in_parts(
     count = 0
     for first in range(0, len(counts), step):
         some = slice(first, first + step)
-        part = tables.reshape(3, -1)[:, some].ravel()
+        part = tables[: 3 * len(counts)].reshape(3, -1)[:, some].ravel()
         found = find(part, lengths[some], begins[some], ends[some], lows, highs, counts[some], out[count:])
         if found < 0:
             return -1

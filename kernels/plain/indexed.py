@@ -20,7 +20,7 @@ def chain(columns: Sequence[Column]) -> Any:
     return columns
 
 
-def finder(values: Sequence[Column], rows: Sequence[Uint32Array]) -> Finder:
+def finder(values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ()) -> Finder:
     """Prepare the search of the chunks' value indexes."""
     return partial(find_indexed, values, rows)
 

@@ -40,9 +40,9 @@ def built(monkeypatch):
     """How many chunks were opened together, each time that they were."""
     counts, build = [], indexed.IndexedChunks.__init__
 
-    def watched(chunks, snapshot, refs, indexes):
+    def watched(chunks, snapshot, refs, *further):
         counts.append(len(refs))
-        build(chunks, snapshot, refs, indexes)
+        build(chunks, snapshot, refs, *further)
 
     monkeypatch.setattr(indexed.IndexedChunks, "__init__", watched)
     return counts

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 # Where more than this is read, pages of files leave the process's memory again as soon as they are used.
 RESIDENT_BYTES = 64 << 20
-# Columns of different times that are filled together: whole cache lines of each row, and few enough files mapped.
+# Columns that are filled together: whole cache lines of each row, and few enough files mapped at a time.
 GROUP_COLUMNS = 32
-# Columns of the same times: whole rows of usual matrices, as far as the budget of maps allows them.
+# Columns of the same times, where a row lies in one piece: all of usual matrices, as far as the budget of maps allows.
 ALIKE_COLUMNS = 256
 # Rows of a group of several timelines that are filled before the next ones, so that the lines of the output which they
 # share are still in a cache of 2 MiB.
@@ -180,6 +180,7 @@ class Plan:
         self._divisors = flat_divisors(request, self.sources)
         self._besides = [Beside(timeline, self.grid, reach) for timeline in self.timelines]
         self.columns = int(self._divisors.size)
+        self._threads = threads
         self.groups = self._groups(0, self.columns)
 
     @classmethod
@@ -221,14 +222,20 @@ class Plan:
         part.groups, part.columns = self._groups(first, stop), stop - first
         return part
 
+    @property
+    def _width(self) -> int:
+        """So many columns are a group, of which each thread keeps a file mapped."""
+        if len(self._besides) > 1 or self.request.layout == "FT":
+            return GROUP_COLUMNS
+        most = self.sources[0].snapshot.most_pinned_chunks // self._threads
+        return max(GROUP_COLUMNS, min(ALIKE_COLUMNS, most))
+
     def _groups(self, first: int, stop: int) -> list[list[Aligned]]:
         """The columns between two places, so many together as are filled together."""
         chunks = sum(len(timeline.pieces) * len(timeline.members) for timeline in self.timelines)
+        keeps = chunks <= self.sources[0].snapshot.most_pinned_chunks
         groups: list[list[Aligned]] = [[]]
-        most = self.sources[0].snapshot.most_pinned_chunks
-        keeps = chunks <= most
-        width = GROUP_COLUMNS if len(self._besides) > 1 else max(GROUP_COLUMNS, min(ALIKE_COLUMNS, most))
-        room = width
+        width = room = self._width
         for beside in self._besides:
             columns = [column for column in beside.timeline.columns if first <= column.place < stop]
             while columns:

@@ -78,8 +78,8 @@ class RowsAtOnce(FilledRows):
             column = empty(len(places), dtype)
             pick(self._counts, places, column)
         column.setflags(write=False)
-        self._kept[index] = column
-        return column
+        kept = self._kept[index] = column[:]  # which, other than its owner, cannot be made writable
+        return kept
 
     def _fill(self, index: int, out: NDArray[Any]) -> None:
         if not self._held:  # no rows; to verify none took half of the query

@@ -56,6 +56,8 @@ class IndexedChunks(ChunksAtOnce):
     ) -> None:
         super().__init__(snapshot, refs)
         ahead = [[chunk.columns[place] for chunk in self._chunks] for place in (0, column)]
+        if not all(each.flags.c_contiguous for columns in ahead for each in columns):
+            ahead = []  # others are taken from copies
         self._find = self.kernels.finder([index.values for index in indexes], [index.rows for index in indexes], ahead)
         self._found: type[IndexedRows] = rows_class(IndexedRows, snapshot.settings.schema)
 

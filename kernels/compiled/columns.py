@@ -123,7 +123,7 @@ def _fill(
 def _fetch_next(builder: Any, start: Any, context: Any) -> None:
     """Ask for a tile's rows of a column: there are too many columns for the processor to see where each goes on.
 
-    A matrix of 160 columns takes three quarters of the time so, and half where a row of it is written in one go.
+    A matrix of 160 columns took three quarters of the time so.
     """
     address, number = builder.ptrtoint(start, ir.IntType(64)), ir.IntType(64)
     for offset in range(0, TILE_ROWS * context.get_abi_sizeof(start.type.pointee), LINE):

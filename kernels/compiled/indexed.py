@@ -189,7 +189,7 @@ def _find_entries(
 
 
 # `tables` has three addresses of each chunk, those of all chunks one after the other: of its values, ascending, of the
-# last value of each of their blocks, and of the rows that the values are of. Blocks are as long as four cache lines.
+# last value of each of their blocks, and of the rows that the values are of. Blocks are four cache lines long at most.
 # Behind them come the addresses of columns that the caller takes next, and of each of these the bytes from row to row.
 def _find_indexed(
     tables: NDArray[np.uint64],
@@ -329,6 +329,7 @@ def _find_in_parts(
     count = 0
     for first in range(0, len(counts), step):
         some = slice(first, first + step)
+        # Without the columns to ask ahead for: of so many chunks, not all rows are few.
         part = tables[: 3 * len(counts)].reshape(3, -1)[:, some].ravel()
         found = find(part, lengths[some], begins[some], ends[some], lows, highs, counts[some], out[count:])
         if found < 0:

@@ -96,11 +96,16 @@ def test_few_and_many_rows_of_long_chunks_take_turns(kernels, matches):
 
 
 @both
-def test_chunks_of_different_lengths_are_searched_in_step(kernels):
-    """Around blocks of 32 entries and powers of them; values that lie before, among and behind the ranges."""
+@pytest.mark.parametrize("dtypes", [(), (np.int64, np.uint8), (np.float32,)], ids=str)
+def test_chunks_of_different_lengths_are_searched_in_step(kernels, dtypes):
+    """Around blocks of 32 entries and powers of them; values that lie before, among and behind the ranges.
+
+    Whichever columns are asked for ahead.
+    """
     lengths = [0, 1, 2, 31, 32, 33, 63, 64, 65, 1_023, 1_024, 1_025, 3_000]
     columns = [np.arange(length) * 3 + 100 * place for place, length in enumerate(lengths)]
-    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)))
+    ahead = [[np.zeros(length, dtype) for length in lengths] for dtype in dtypes]
+    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)), ahead)
     windows = read_only(np.zeros(len(lengths), np.int64)), read_only(np.array(lengths))
     for low, high in [(0, 0), (300, 300), (301, 302), (289, 420), (-9, 10**6), (1_297, 4_200), (10_200, 10_300)]:
         counts, out = np.empty(len(lengths), np.int64), np.empty(sum(lengths), np.uint32)

@@ -9,6 +9,7 @@ from matrix_calls import minutes, put_feature
 
 import fastk
 from fastk import Schema, ffill, kernels
+from fastk.matrix import build
 from fastk.matrix import plan as plans
 
 NAN = float("nan")
@@ -284,6 +285,51 @@ def test_more_chunks_than_may_stay_mapped(kernels, small_steps):
         matrix = store.feature_matrix(keys, threads=2, progress=lambda *_: mapped.append(count_maps(store.root)))
         assert max(mapped) <= 4 + 4  # those that the store keeps, and those that two threads read
         np.testing.assert_array_equal(matrix.values, np.repeat(np.arange(600.0)[:, np.newaxis], 3, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("threads", "layout", "alike", "widths"),
+    [(1, "TF", True, [8, 2]), (2, "TF", True, [8, 2]), (4, "TF", True, [4, 4, 2]), (16, "TF", True, [2] * 5),
+     (1, "FT", True, [2] * 5), (1, "TF", False, [2] * 5)],
+)  # fmt: skip
+def test_columns_of_the_same_times_are_filled_together_as_far_as_maps_allow(
+    monkeypatch, threads, layout, alike, widths
+):
+    """Each thread keeps a file of each column of its group mapped; all of them at most a quarter of the budget."""
+    from builders import temporary_store
+
+    monkeypatch.setattr(plans, "GROUP_COLUMNS", 2)
+    monkeypatch.setattr(plans, "ALIKE_COLUMNS", 8)
+    told, fill_all = [], build.fill_all
+
+    def watched(plan, *arguments, **options):
+        told.append([sum(len(aligned.columns) for aligned in group) for group in plan.groups])
+        return fill_all(plan, *arguments, **options)
+
+    monkeypatch.setattr(build, "fill_all", watched)
+    with temporary_store(max_maps=64) as store:
+        keys = [("X", "own", f"column_{place}") for place in range(10)]
+        for place, key in enumerate(keys):
+            ts = JANUARY + np.arange(50) * MINUTE + (0 if alike else place % 2)
+            store.register_series(key, Schema("one", [("ts", "i8"), ("x", "i8")])).put({"ts": ts, "x": np.arange(50)})
+        store.feature_matrix(keys, threads=threads, layout=layout)
+    assert told == [widths]
+
+
+@pytest.mark.parametrize("layout", ["TF", "FT", "TSF"])
+def test_more_columns_than_are_filled_together(kernels, layout):
+    from builders import temporary_store
+
+    names = [f"feature_{place}" for place in range(plans.ALIKE_COLUMNS + 44)]
+    values = np.arange(70 * len(names)).reshape(70, len(names))
+    with temporary_store() as store:
+        schema = Schema("wide", [("ts", "i8"), *((name, "i8") for name in names)])
+        columns = dict(zip(names, values.T, strict=True))
+        store.register_series(("X", "own", "wide"), schema).put({"ts": JANUARY + np.arange(70) * MINUTE, **columns})
+        matrix = store.feature_matrix([("X", "own", "wide")], layout=layout, mask=True)
+    expected = values.T if layout == "FT" else values.reshape(matrix.values.shape)
+    np.testing.assert_array_equal(matrix.values, expected)
+    assert matrix.mask.all()
 
 
 def count_maps(root):

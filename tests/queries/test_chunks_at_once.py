@@ -211,8 +211,10 @@ def watched_preparing(prepare, names, name, *columns):
 def test_found_columns_are_read_only(series):
     for _ in range(2):  # verified as they are taken, and then before
         rows = series.where("value", Eq(13)).rows
-        assert not rows.ts.flags.writeable
-        assert not rows.value.flags.writeable
+        for column in (rows.ts, rows.value):
+            assert not column.flags.writeable
+            with pytest.raises(ValueError, match="cannot set WRITEABLE"):
+                column.setflags(write=True)
 
 
 def test_many_matches_are_compared_instead(series, built):

@@ -274,6 +274,10 @@ class FilledRows(Rows):
         source = self._source
         column = np.empty(source.rows, self.settings.schema.fields[index].dtype)
         source.fill(index, column)
+        return self._keep(index, column)
+
+    def _keep(self, index: int, column: NDArray[Any]) -> NDArray[Any]:
+        """Make a column read-only, and keep it."""
         column.setflags(write=False)
         kept = self._kept[index] = column[:]  # which, other than its owner, cannot be made writable
         return kept

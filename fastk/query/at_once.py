@@ -77,8 +77,8 @@ class RowsAtOnce(FilledRows):
             dtype, pick = ready
             column = empty(len(places), dtype)
             pick(self._counts, places, column)
-        column.setflags(write=False)
-        kept = self._kept[index] = column[:]  # which, other than its owner, cannot be made writable
+        column.setflags(write=False)  # _keep written out
+        kept = self._kept[index] = column[:]
         return kept
 
     def _fill(self, index: int, out: NDArray[Any]) -> None:

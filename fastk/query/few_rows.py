@@ -54,10 +54,7 @@ class FewRows(FilledRows):
         )
 
     def _assemble(self, index: int) -> NDArray[Any]:
-        column = self._gather(index)
-        column.setflags(write=False)
-        kept = self._kept[index] = column[:]  # which, other than its owner, cannot be made writable
-        return kept
+        return self._keep(index, self._gather(index))
 
     def _fill(self, index: int, out: NDArray[Any]) -> None:
         out[:] = self._gather(index)

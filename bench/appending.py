@@ -29,6 +29,7 @@ from bench.measure import Part, Run, take_turns
 from bench.writes import APPENDED, Appender, BareSyncs, FreshFolder, read_bytes
 from fastk.format import names
 from fastk.io.disk import Disk
+from fastk.io.mapping import c_library
 from fastk.kernels import crc32c
 
 CALLS = {
@@ -37,8 +38,7 @@ CALLS = {
     "read": "the newest manifest, read",
     "create": "the chunk, written",
     "replace_unnamed": "the manifest, written",
-    "sync_file": "syncs of two files and two folders",
-    "sync_folder": "syncs of two files and two folders",
+    "sync_together": "syncs of two files and two folders",
     "rename": "the manifest, named",
 }
 BEFORE = {
@@ -46,10 +46,11 @@ BEFORE = {
     "read": "the folders, looked at for links",
     "create": "the rows, planned; the chunk: zones, checksums, header",
     "replace_unnamed": "the tables and the manifest, made",
-    "sync_file": "the next snapshot, made",
+    "sync_together": "the next snapshot, made",
 }
 CHUNK, ITEM = struct.Struct("<8sIIQQQQIIIIqQqqIIII"), struct.Struct("<QqqQQqIIBBBB4x")
 MANIFEST = struct.Struct("<8sIIQQqQIIIII4x")
+SYNC_FILE_RANGE_WRITE = 2
 JANUARY = 1_704_067_200_000
 BETWEEN = "between these calls"
 BEHIND = "the snapshot, pinned; the lock, given back"
@@ -133,10 +134,7 @@ class StraightLine:
             write(f"{self.chunks}/2024-01.delta.{self.sequence:08d}-0000.chunk", os.O_EXCL, chunk),
             write(self.temporary, os.O_TRUNC, manifest),
         )
-        for file in files:
-            os.fsync(file)
-            os.close(file)
-        sync_folder(self.chunks)
+        sync_together(files, self.chunks)
         os.replace(self.temporary, self.manifest)
         sync_folder(self.folder)
         self.committed, self.made = manifest, (chunk, manifest)
@@ -179,6 +177,25 @@ def write(path: str, how: int, data: bytes) -> int:
     return descriptor
 
 
+class SyncsTogether(BareSyncs):
+    """Bare syncs in FastK's order."""
+
+    def sync(self, files: Sequence[int], folder: str) -> None:
+        """Sync open files and their folder."""
+        sync_together(files, folder)
+
+
+def sync_together(files: Sequence[int], folder: str) -> None:
+    """As FastK does: all files begin to be written out, then the folder is synced, then they are; they are closed."""
+    for file in files:
+        if sys.platform == "linux":
+            c_library().sync_file_range(file, 0, 0, SYNC_FILE_RANGE_WRITE)
+    sync_folder(folder)
+    for file in files:
+        os.fsync(file)
+        os.close(file)
+
+
 def leave_unsynced(descriptor: int) -> None:
     """Sync nothing."""
 
@@ -212,18 +229,26 @@ def beside_bare_calls(market: Market) -> list[Part]:
     files = snapshot.chunks.files
     written = read_bytes(files.chunk(snapshot.table[1], snapshot.settings.partition)), read_bytes(files.manifest)
     syncs = BareSyncs(FreshFolder(market.folder, "bare-syncs")(), *written)
+    ordered = SyncsTogether(FreshFolder(market.folder, "bare-syncs-together")(), *written)
     root = os.path.join(market.folder, "appended-beside-calls")
     line = StraightLine(root, os.path.join(market.folder, "straight-line"))
     calls = StraightLine(root, os.path.join(market.folder, "bare-calls"), makes_bytes=False)
     assert_same_bytes(appender, line, root)
-    contenders: dict[str, Run] = {"append": appender.put, "line": line, "calls": calls, "syncs": syncs}
+    contenders: dict[str, Run] = {
+        "append": appender.put,
+        "line": line,
+        "calls": calls,
+        "ordered": ordered,
+        "syncs": syncs,
+    }
     turns = take_turns(
         {name: partial(seconds, run) for name, run in contenders.items()}, [appender.bars() for _ in range(TURNS)]
     )
-    append, straight, every_call, bare = (statistics.median(found) * 1e6 for found in turns.values())
+    append, straight, every_call, together, bare = (statistics.median(found) * 1e6 for found in turns.values())
     return [
-        Part("the bare syncs of its files and folders", bare),
-        Part("its other system calls, in bare Python", every_call - bare),
+        Part("the bare syncs of its files and folders, one after the other", bare),
+        Part("what FastK's order of them saves", together - bare),
+        Part("its other system calls, in bare Python", every_call - together),
         Part("its bytes, made by a straight-line program", straight - every_call),
         Part("what FastK does beyond that", append - straight),
         Part("together", append),

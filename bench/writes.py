@@ -200,14 +200,17 @@ class BareSyncs:
         path = os.path.join(self._chunks, f"{next(self._numbers)}.chunk")
         for place, sidecar in enumerate(self._sidecars):
             os.close(create(f"{path}.{place}", sidecar))
-        chunk = create(path, self._chunk)
-        for descriptor in (chunk, create(temporary, self._manifest)):
-            os.fsync(descriptor)
-            os.close(descriptor)
-        sync_folder(self._chunks)
+        self.sync((create(path, self._chunk), create(temporary, self._manifest)), self._chunks)
         os.replace(temporary, os.path.join(self._folder, "series.meta"))
         sync_folder(self._folder)
         return APPENDED
+
+    def sync(self, files: Sequence[int], folder: str) -> None:
+        """Sync open files and their folder, one after the other, and close them."""
+        for descriptor in files:
+            os.fsync(descriptor)
+            os.close(descriptor)
+        sync_folder(folder)
 
 
 def create(path: str, data: bytes) -> int:

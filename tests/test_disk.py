@@ -1,10 +1,13 @@
 """What the seam to the disk promises of folders, of pieces of files, and of links."""
 
 import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 
 from fastk.errors import InvalidData
+from fastk.io import disk as disk_module
 from fastk.io.disk import Disk, Entry, _read_all
 from fastk.io.lock import FileLock
 
@@ -67,3 +70,55 @@ class TestLinks:
         with pytest.raises(InvalidData, match=r"symbolic link.*remove the link"):
             FileLock(str(link), 0)
         assert (tmp_path / "file").read_bytes() == bytes(range(100))
+
+
+class TestSyncsTogether:
+    @pytest.fixture
+    def written(self, tmp_path):
+        """A disk with two files that wait for their sync, and their paths."""
+        disk, paths = Disk(), [str(tmp_path / name) for name in "ab"]
+        for path in paths:
+            disk.create(path, [b"bytes"], sync=False)
+        return disk, paths
+
+    @pytest.fixture
+    def calls(self, monkeypatch):
+        """What is done to which file or folder, by the name of its path."""
+        done = []
+
+        def noting(what):
+            return lambda descriptor, *_: done.append((what, os.readlink(f"/proc/self/fd/{descriptor}")))
+
+        monkeypatch.setattr(disk_module, "_sync_descriptor", noting("sync"))
+        monkeypatch.setattr(disk_module, "c_library", lambda: SimpleNamespace(sync_file_range=noting("begin")))
+        return done
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux is told to begin")
+    def test_all_files_begin_to_be_written_out_before_the_first_wait(self, tmp_path, written, calls):
+        disk, (first, second) = written
+        disk.sync_together([first, second], [str(tmp_path)])
+        assert calls == [
+            ("begin", first),
+            ("begin", second),
+            ("sync", str(tmp_path)),
+            ("sync", first),
+            ("sync", second),
+        ]
+
+    def test_what_is_durable_already_is_left_alone(self, tmp_path, written, calls):
+        disk, (first, second) = written
+        disk.sync_file(first)
+        calls.clear()
+        disk.sync_together([first, second], [])
+        assert {path for _, path in calls} == {second}
+
+    def test_a_system_that_cannot_be_told_to_begin_syncs_all_the_same(self, tmp_path, written, calls, monkeypatch):
+        disk, paths = written
+        monkeypatch.setattr(disk_module, "c_library", SimpleNamespace)
+        disk.sync_together(paths, [str(tmp_path)])
+        assert sorted(calls) == sorted(("sync", path) for path in (*paths, str(tmp_path)))
+
+    def test_by_the_system_itself(self, tmp_path, written):
+        disk, paths = written
+        disk.sync_together(paths, [str(tmp_path)])
+        assert disk._unsynced == {}

@@ -357,7 +357,7 @@ class Writer:
             made = self._write(commits, grace_ms)
             for commit in commits.values():
                 self._publish(commit.files, commit.created)
-            self._disk.sync_folders([commit.files.folder for commit in commits.values()])
+            self._disk.sync_together([], [commit.files.folder for commit in commits.values()])
             for reader, commit in commits.items():
                 reader.move(made[reader], commit.data, commit.removed)
         except BaseException:
@@ -375,8 +375,9 @@ class Writer:
         for reader, commit in commits.items():
             commit.write_manifest()
             made[reader] = reader.following(commit.manifest, commit.last_chunk)
-        self._disk.sync_files([path for commit in commits.values() for path in commit.unsynced])
-        self._disk.sync_folders([commit.files.chunks for commit in commits.values() if commit.changes_chunk_names])
+        files = [path for commit in commits.values() for path in commit.unsynced]
+        folders = [commit.files.chunks for commit in commits.values() if commit.changes_chunk_names]
+        self._disk.sync_together(files, folders)
         return made
 
     def _publish(self, files: SeriesFiles, created: list[str]) -> None:

@@ -141,15 +141,7 @@ def encode_chunk(
     copied.
     """
     is_small = 0 < len(columns[0]) <= min(SMALL_ROWS, block_rows)
-    body: list[Any] = []
-    length = 0
-    for index in _disk_order(schema):
-        column = columns[index]
-        body.append(column if is_small else column.view(np.uint8))
-        length += column.nbytes
-        if filler := padding(column.nbytes, ALIGNMENT):
-            body.append(bytes(filler))
-            length += filler
+    body, length = _body(schema, columns, is_small)
     block_index = _block_index(schema, columns, block_rows, is_small)
     header = _encode_header(settings, columns, identity, superseded, block_rows, block_index, length)
     crc = int.from_bytes(header[-4:], "little")
@@ -157,6 +149,21 @@ def encode_chunk(
     if is_small:
         buffers = [b"".join(buffers)]
     return EncodedChunk(buffers, crc, len(header) + length + TRAILER_BYTES)
+
+
+def _body(schema: Schema, columns: Sequence[NDArray[Any]], is_small: bool) -> tuple[list[Any], int]:
+    """The columns in their order on disk, each filled up, and how many bytes that is."""
+    body: list[Any] = []
+    length = 0
+    for index in _disk_order(schema):
+        column = columns[index]
+        size = column.nbytes
+        body.append(column if is_small else column.view(np.uint8))
+        length += size
+        if filler := -size % ALIGNMENT:
+            body.append(bytes(filler))
+            length += filler
+    return body, length
 
 
 def _encode_header(

@@ -182,8 +182,7 @@ def write_series(disk: Disk, snapshot: Snapshot, root: str, tell: Tell) -> Expor
     manifest = _manifest(settings, written)
     path = os.path.join(folder, our_names.MANIFEST_FILE)
     disk.create(path, [manifest.encode()], sync=False)
-    disk.sync_files([*writer.unsynced, path])
-    disk.sync_folders([chunks, folder])
+    disk.sync_together([*writer.unsynced, path], [chunks, folder])
     return ExportedSeries(*settings.key, snapshot.rows, len(written))
 
 

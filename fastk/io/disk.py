@@ -10,12 +10,13 @@ import os
 import stat
 import sys
 from contextlib import suppress
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastk.errors import InvalidData
-from fastk.io.mapping import map_descriptor
+from fastk.io.mapping import c_library, map_descriptor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,13 +29,14 @@ _BUFFERS_PER_CALL = 512  # below every IOV_MAX
 _MOST_UNSYNCED = 64  # descriptors, of which a process may have as few as 256
 # Syncs that run at the same time share the file system's own commits: 50 files and their folders took 430 ms one after
 # the other, and 12 ms in 8 threads. Starting threads costs more than it spares where there are few.
-_SYNCING_THREADS, _FEWEST_FOR_THREADS = 8, 4
+_SYNCING_THREADS, _FEWEST_FOR_THREADS = 8, 5
 # No symbolic links: a store's own files are plain ones, and what a planted link names lies outside of it.
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _CREATE = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NONBLOCK", 0) | _FLAGS
 # Of a pipe under a file's name, opening does not wait for who would write to it.
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS
 _END_BYTES = 1 << 16
+_WRITE_OUT = 2  # SYNC_FILE_RANGE_WRITE
 LARGEST_READ = 1 << 28
 """The most bytes of a file that is read as a whole: manifests, tables and zone maps are far smaller."""
 
@@ -161,7 +163,7 @@ class Disk:
         else:
             self._unsynced[path] = descriptor
             if len(self._unsynced) > _MOST_UNSYNCED:
-                self.sync_files(list(self._unsynced))
+                self.sync_together(list(self._unsynced), [])
 
     def sync_file(self, path: str) -> None:
         """Make the bytes of a file durable that was created without; no effect if it is durable already."""
@@ -169,24 +171,36 @@ class Disk:
         if descriptor is not None:
             self._sync_and_close(descriptor, path)
 
-    def sync_files(self, paths: Sequence[str]) -> None:
-        """:meth:`sync_file` of several, in no particular order."""
-        self._at_once(self.sync_file, paths)
+    def sync_together(self, files: Sequence[str], folders: Sequence[str]) -> None:
+        """:meth:`sync_file` and :meth:`sync_folder` of several, in no particular order."""
+        syncs = [
+            *(partial(self.sync_folder, path) for path in folders),
+            *(partial(self.sync_file, path) for path in files),
+        ]
+        if len(syncs) < _FEWEST_FOR_THREADS:
+            self._start_writing_out(files)
+            for sync in syncs:
+                sync()
+        else:
+            self._at_once(syncs)
 
-    def sync_folders(self, paths: Sequence[str]) -> None:
-        """:meth:`sync_folder` of several, in no particular order."""
-        self._at_once(self.sync_folder, paths)
+    def _start_writing_out(self, paths: Sequence[str]) -> None:
+        """Have the system begin to write files to the medium, without waiting; a promise of nothing, a sync follows.
 
-    def _at_once(self, sync: Callable[[str], None], paths: Sequence[str]) -> None:
-        if len(paths) < _FEWEST_FOR_THREADS:
+        Two small files and their folder, synced first, then take a fifth less than one after the other (ext4: 290 us,
+        not 365): the file system commits once for what it committed twice.
+        """
+        if sys.platform == "linux" and (start := getattr(c_library(), "sync_file_range", None)):
             for path in paths:
-                sync(path)
-            return
+                if path in self._unsynced:
+                    start(self._unsynced[path], 0, 0, _WRITE_OUT)  # whatever it answers, the sync will tell
+
+    def _at_once(self, syncs: Sequence[Callable[[], None]]) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
         with ThreadPoolExecutor(_SYNCING_THREADS) as threads:
-            syncs = [threads.submit(sync, path) for path in paths]
-        for each in syncs:
+            started = [threads.submit(sync) for sync in syncs]
+        for each in started:
             each.result()
 
     def _sync_and_close(self, descriptor: int, path: str) -> None:
@@ -306,9 +320,15 @@ class Disk:
 
     def lock(self, path: str, timeout: float) -> FileLock:
         """An exclusive lock that the system frees with the process; see :class:`fastk.io.lock.FileLock`."""
-        from fastk.io.lock import FileLock
+        return _file_lock()(path, timeout)
 
-        return FileLock(path, timeout)
+
+@cache
+def _file_lock() -> type[FileLock]:
+    """Loaded by the first writer."""
+    from fastk.io.lock import FileLock
+
+    return FileLock
 
 
 def _read_ends(descriptor: int, size: int) -> None:

@@ -65,7 +65,7 @@ def will_need(view: NDArray[Any]) -> None:
     if _WILLNEED is not None and view.size:
         address: int = view.__array_interface__["data"][0]
         begin = address - address % mmap.PAGESIZE
-        _libc().madvise(begin, address + view.nbytes - begin, _WILLNEED)  # advice: what it answers changes nothing
+        c_library().madvise(begin, address + view.nbytes - begin, _WILLNEED)  # advice: what it answers changes nothing
 
 
 class _LibcMap:
@@ -78,7 +78,7 @@ class _LibcMap:
 
     def __init__(self, descriptor: int, length: int) -> None:
         self._address = self._length = 0
-        address = _libc().mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        address = c_library().mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
         if address == _FAILED:
             code = ctypes.get_errno()
             raise OSError(code, f"mmap of {length:,} bytes failed (error {code}; is the limit on maps reached?)")
@@ -87,17 +87,18 @@ class _LibcMap:
 
     def drop_pages(self) -> None:
         """Unmap the pages for now; bytes of a file only, so that nothing is lost."""
-        _libc().madvise(self._address, self._length, _DONTNEED)
+        c_library().madvise(self._address, self._length, _DONTNEED)
 
     def __del__(self) -> None:
         if self._length:
-            _libc().munmap(self._address, self._length)
+            c_library().munmap(self._address, self._length)
 
 
 _library: Any = None
 
 
-def _libc() -> Any:
+def c_library() -> Any:
+    """The C library of this process, loaded at the first call, for what Python has no name for."""
     global _library
     if _library is None:
         library = ctypes.CDLL(None, use_errno=True)
@@ -106,5 +107,7 @@ def _libc() -> Any:
         library.mmap.restype = pointer
         library.munmap.argtypes = (pointer, size)
         library.madvise.argtypes = (pointer, size, number)
+        if hasattr(library, "sync_file_range"):  # Linux
+            library.sync_file_range.argtypes = (number, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
         _library = library
     return _library

@@ -244,8 +244,7 @@ class _Building:
 
     def sync(self) -> None:
         """Make all files and names below the temporary name durable."""
-        self._disk.sync_files(self._unsynced)
-        self._disk.sync_folders(self._folders)
+        self._disk.sync_together(self._unsynced, self._folders)
 
     def rename(self, target: str) -> None:
         """Give the folder its name, durable."""

@@ -423,8 +423,7 @@ class Series:
     def _to_columns(self, rows: Any, decoded: bool, zoneless: object) -> Columns:
         if zoneless not in (None, "utc"):
             raise InvalidInput(f"zoneless={zoneless!r} is unknown: give 'utc' or leave it out")
-        from fastk.schema.columns import is_frame, to_columns
-
+        is_frame, to_columns = _conversion()
         settings, zoneless_is_utc = self.settings, zoneless == "utc"
         if is_frame(rows):
             from fastk.interop.incoming import frame_columns
@@ -565,6 +564,14 @@ def check_order(start: TimeLike | None, end: TimeLike | None, what: str = "query
     """Refuse a reversed window, as far as it shows before the series' time unit is known."""
     if (type(start) is type(end) is int or (is_integer(start) and is_integer(end))) and start > end:
         raise InvalidInput(f"the {what}'s start {start} lies after its end {end}")
+
+
+@cache
+def _conversion() -> tuple[Callable[[Any], bool], Callable[..., Columns]]:
+    """What makes columns of what callers hand in, loaded at the first write."""
+    from fastk.schema.columns import is_frame, to_columns
+
+    return is_frame, to_columns
 
 
 @cache

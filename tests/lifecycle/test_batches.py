@@ -459,9 +459,9 @@ class TestSyncs:
         store, journal = recorded
         store.kline(SYMBOLS[0], "1m").put(bars())
         assert [str(effect).rpartition("/")[2] for effect in self.syncs(journal)] == [
+            "chunks",
             "2024-01.00000002-0000.chunk",
             "series.meta.tmp",
-            "chunks",
             "1m",
         ]
 

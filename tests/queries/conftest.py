@@ -20,7 +20,7 @@ def kernels(request, monkeypatch):
 
     AT_ONCE does so by value indexes, however few or many rows match, COMPARED by comparing, FEW as in short windows.
     """
-    monkeypatch.setattr(search, "_FEW_CHUNKS", 10**9 if request.param == FEW else 0)
+    monkeypatch.setattr(search, "_few_chunks", lambda *_: 10**9 if request.param == FEW else 0)
     monkeypatch.setattr(search, "_FEW_RANGES", selection._COMPARED_RANGES)  # more numpy takes as arrays only
     monkeypatch.setattr(search, "rows_scanned_at_once", lambda *_: 10**9)
     use_kernels(monkeypatch, "plain" if "plain" in request.param else "compiled")

@@ -15,7 +15,7 @@ from fastk import Between, Eq, Gt, InSet, InvalidData, kernels
 from fastk.engine import mapped
 from fastk.engine.cache import MapCache
 from fastk.kernels import compiled
-from fastk.query import indexed
+from fastk.query import indexed, search
 
 ROWS = 2_500  # a chunk
 CHUNKS = 6
@@ -108,7 +108,8 @@ def test_a_window_that_reaches_one_row_more_than_those_that_are_open_opens_its_o
     assert built == [2, 3]
 
 
-def test_a_window_beyond_those_that_are_open_opens_its_own(series, built):
+def test_a_window_beyond_those_that_are_open_opens_its_own(series, built, monkeypatch):
+    monkeypatch.setattr(search, "_few_chunks", lambda *_: 0)  # of so few rows, without kernels
     assert found(series, Eq(13), HOUR, 3 * HOUR + 2_000) == expected([3], 13, 13)
     assert found(series, Eq(14), 2 * HOUR, 4 * HOUR + 2_000) == expected([4], 14, 14)
     assert found(series, Eq(10), 0) == expected([0], 10, 10)

@@ -8,6 +8,7 @@ from builders import HOUR, use_kernels
 from query_calls import KEY, columns_of, reopened, values_schema
 
 from fastk import Between, Eq, Gt, Gte, InSet, Lt, Ne, NotInSet
+from fastk import kernels as fastk_kernels
 from fastk.engine.sidecars import SeriesSidecars
 from fastk.errors import InvalidData
 from fastk.format import chunk_tables
@@ -20,6 +21,7 @@ CHUNKS = 4
 @pytest.fixture(params=["plain", "compiled"], autouse=True)
 def kernels(request, monkeypatch):
     use_kernels(monkeypatch, request.param)
+    return request.param
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_the_rows_and_the_stats_are_those_of_chunk_by_chunk(series, monkeypatch,
     start, end, chunks = window
     short = series.where("plain", condition, start, end)
     assert len(searched) == chunks
-    monkeypatch.setattr(search, "_FEW_CHUNKS", 0)
+    monkeypatch.setattr(search, "_few_chunks", lambda *_: 0)
     long = series.where("plain", condition, start, end)
     assert len(searched) == chunks
     assert (
@@ -110,6 +112,33 @@ def test_no_sidecar_is_opened(series, monkeypatch):
     assert series.where("value", Gt(75), 0, 50).stats.rows_checked == 51
     with pytest.raises(AssertionError, match="needs no sidecar"):
         series.where("value", Gt(75), 0, 50, plan="index")
+
+
+@pytest.mark.parametrize(("column", "most"), [("value", 2), ("plain", 3)])
+def test_as_many_chunks_as_pay_are_short_windows(store, searched, kernels, column, most):
+    series = store.register_series(KEY, values_schema())
+    for hour in range(16):
+        series.put(columns_of(hour * HOUR + np.arange(20), np.arange(20)))
+    most = 12 if kernels == "plain" else most
+    for chunks, few in ((most, most), (most + 1, 0)):
+        searched.clear()
+        found = series.where(column, Eq(7), 0, chunks * HOUR - 1).rows.ts.tolist()
+        assert found == [hour * HOUR + 7 for hour in range(chunks)]
+        assert len(searched) == few
+
+
+def test_short_windows_of_many_chunks_load_the_kernels_at_last(store, monkeypatch):
+    series = store.register_series(KEY, values_schema())
+    for hour in range(12):
+        series.put(columns_of(hour * HOUR + np.arange(20), np.arange(20)))
+    use_kernels(monkeypatch, "plain")
+    monkeypatch.setenv("FASTK_KERNELS", "lazy")
+    monkeypatch.setattr(fastk_kernels, "_missed", fastk_kernels._LOADING - 1e-5)
+    for chunks in (3, 12):
+        assert len(series.where("plain", Eq(7), 0, chunks * HOUR - 1)) == chunks
+        assert fastk_kernels.active is fastk_kernels.plain
+    assert len(series.where("plain", Eq(7), 0, 12 * HOUR - 1)) == 12
+    assert fastk_kernels.active is not fastk_kernels.plain
 
 
 def test_longer_windows_go_other_ways(store, searched):

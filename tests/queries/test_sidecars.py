@@ -280,16 +280,16 @@ class Watched(Disk):
         super().__init__()
         self.waves = []
 
-    def sync_files(self, paths):
-        self.waves.append([Path(path).suffix for path in paths])
-        super().sync_files(paths)
+    def sync_together(self, files, folders):
+        self.waves.append([Path(path).suffix or Path(path).name for path in (*files, *folders)])
+        super().sync_together(files, folders)
 
 
 def test_an_append_waits_for_its_chunk_and_its_manifest_and_counts_no_sidecars(tmp_path):
-    # For four files the disk would start threads, which takes longer than these two syncs one after the other.
+    # For more of them the disk would start threads, which takes longer than these syncs one after the other.
     disk = Watched()
     with fastk.open(tmp_path, disk=disk) as store:
         series = store.register_series(KEY, values_schema())
         series.append(columns_of([0, 1], [5, 6]))
         assert {path.suffix for path in tmp_path.rglob("chunks/*")} == {".chunk", ".vix", ".zmap"}
-    assert disk.waves == [[".chunk", ".tmp"]]
+    assert disk.waves == [[".chunk", ".tmp", "chunks"], ["values"]]

@@ -323,10 +323,10 @@ class RecordingDisk(Disk):
         if not os.path.relpath(path, self.journal.base).startswith(".."):  # what lies above the base is durable
             self._effect("sync_folder", path)
 
-    def _at_once(self, sync: Callable[[str], None], paths: Sequence[str]) -> None:
+    def _at_once(self, syncs: Sequence[Callable[[], None]]) -> None:
         """One after the other, so that the journal of a run is that of every run."""
-        for path in paths:
-            sync(path)
+        for sync in syncs:
+            sync()
 
     def make_folder(self, path: str) -> bool:
         if os.path.isdir(path):

@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -352,6 +353,29 @@ def test_more_chunks_than_maps():
         assert [int(piece.close[0]) for piece in pieces] == list(range(40))
         assert_rows(rows[5:30], part(columns, 5, 30))
         assert_rows(series.at_many(columns["ts"][::-1]).rows, {name: each[::-1] for name, each in columns.items()})
+
+
+def test_the_latest_rows_of_many_series_keep_no_more_chunks_mapped_than_the_budget_allows():
+    with temporary_store(max_maps=3) as store:
+        every = [store.register_kline_series(f"S{number}", "1h", HOUR) for number in range(10)]
+        for series in every:
+            series.put(bars(JANUARY, 20, HOUR))
+        for _ in range(2):
+            mapped = [weakref.ref(series.latest(2)._chunk) for series in every]
+            assert sum(chunk() is not None for chunk in mapped) <= 3
+        for series in every:
+            assert_rows(series.latest(2), part(bars(JANUARY, 20, HOUR), 18, 20))
+
+
+def test_a_state_that_is_past_keeps_no_chunk_mapped_that_a_commit_took_out(klines):
+    klines.put(bars(JANUARY, 3))
+    past = klines._reader.snapshot
+    last = weakref.ref(klines.latest(1)._chunk)
+    assert past.tail is not None
+    klines.put(bars(JANUARY + 3 * MINUTE, 3))  # merges both
+    assert (past.tail, last()) == (None, None)
+    assert_rows(past.latest(3), bars(JANUARY, 3))
+    assert_rows(klines.latest(4), part(joined(bars(JANUARY, 3), bars(JANUARY + 3 * MINUTE, 3)), 2, 6))
 
 
 def test_a_slice_of_many_chunks_looks_at_few(monkeypatch):

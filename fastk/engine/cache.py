@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
         used: bool
 
+    class Tailed(Protocol):
+        """What keeps its last chunk mapped."""
+
+        tail: Any
+
     _Mapped = TypeVar("_Mapped", bound=Mapped)
 
 _SYSTEM_LIMIT_FILE = "/proc/sys/vm/max_map_count"
@@ -40,14 +45,15 @@ class MapCache:
     """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction.
 
     ``derived`` is for what was made of several maps and keeps them alive, by series id, column, kernels and maker: it
-    is emptied as soon as any map is let go. ``held`` are chunks that sessions keep mapped beyond that, as long as these
-    live.
+    is emptied as soon as any map is let go, and the tails of snapshots are forgotten. ``held`` are chunks that sessions
+    keep mapped beyond that, as long as these live.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.derived: dict[tuple[Any, ...], Any] = {}
         self.held: WeakSet[Any] = WeakSet()
+        self._tailed: WeakSet[Tailed] = WeakSet()
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
         self._lock = allocate_lock()
 
@@ -71,6 +77,21 @@ class MapCache:
                 self._shrink()
         return present
 
+    def hold_tail(self, snapshot: Tailed, tail: Any) -> None:
+        """Set a snapshot's ``tail``, which keeps one chunk mapped, until any map is let go."""
+        with self._lock:
+            self._tailed.add(snapshot)
+            snapshot.tail = tail
+
+    def _forget_derived(self) -> None:
+        self.derived.clear()
+        self._forget_tails()
+
+    def _forget_tails(self) -> None:
+        for snapshot in self._tailed:
+            snapshot.tail = None
+        self._tailed.clear()
+
     def forget(self, owners: Iterable[dict[int, Any]]) -> None:
         """Let go of all chunks of some owners, in one pass over the ring for all of them."""
         with self._lock:
@@ -78,7 +99,7 @@ class MapCache:
             for owner in owners:
                 owner.clear()
                 gone.add(id(owner))
-            self.derived.clear()
+            self._forget_derived()
             self._ring = deque(entry for entry in self._ring if id(entry[0]) not in gone)
 
     def let_go(self, series_id: int, owners: Iterable[dict[int, Any]], chunk_ids: Iterable[int]) -> None:
@@ -90,6 +111,7 @@ class MapCache:
             for chunk_id in chunk_ids:
                 for owner in owners:
                     owner.pop(chunk_id, None)
+            self._forget_tails()
             for key in list(self.derived):  # queries of other threads add to it without the lock
                 if key[0] == series_id:
                     self.derived.pop(key, None)
@@ -99,7 +121,7 @@ class MapCache:
         with self._lock:
             for owner, _ in self._ring:
                 owner.clear()
-            self.derived.clear()
+            self._forget_derived()
             self._ring.clear()
 
     def _shrink(self) -> None:
@@ -113,4 +135,4 @@ class MapCache:
                 self._ring.append((owner, chunk_id))
             else:
                 del owner[chunk_id]
-                self.derived.clear()
+                self._forget_derived()

@@ -156,11 +156,7 @@ class Series:
     def latest(self, count: int = 1) -> Rows:
         """The last ``count`` rows, ascending; fewer if the series has fewer."""
         snapshot = self._reader.pinned or self._reader.pin()
-        rows, chunk_id, mapped, form = snapshot.tail or snapshot.find_tail()
-        try:
-            chunk = mapped[chunk_id]
-        except KeyError:
-            return snapshot.latest(row_count(count))
+        rows, chunk, form = snapshot.tail or snapshot.find_tail()
         if type(count) is not int or not 0 < count <= rows:
             return snapshot.latest(row_count(count))
         chunk.used = True  # here, not in a method of the snapshot: a twentieth of a read of 1,024 rows and their sum

@@ -84,10 +84,14 @@ def load_when_worth(saving: float = 0.0) -> Kernels:
     better choice would have cost at most (ski rental; Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching,
     1988).
     """
+    global _missed
     if active is not plain:
         return active
     miss(saving)
-    return load() if _missed >= _LOADING else active
+    if _missed < _LOADING:
+        return active
+    _missed = 0.0  # where they are kept away, to ask for them each time would cost a microsecond
+    return load()
 
 
 def miss(saving: float) -> None:

@@ -1,15 +1,22 @@
 """What the seam to the disk promises of folders, of pieces of files, and of links."""
 
+import ctypes
+import errno
 import os
 import sys
+import threading
 from types import SimpleNamespace
 
 import pytest
+from builders import JANUARY, MINUTE, bars
 
+import fastk
 from fastk.errors import InvalidData
 from fastk.io import disk as disk_module
-from fastk.io.disk import Disk, Entry, _read_all
+from fastk.io.disk import Disk, Entry, SyncFailed, _read_all
 from fastk.io.lock import FileLock
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux is told to begin to write files out")
 
 
 @pytest.fixture
@@ -83,42 +90,114 @@ class TestSyncsTogether:
 
     @pytest.fixture
     def calls(self, monkeypatch):
-        """What is done to which file or folder, by the name of its path."""
+        """What is done to which file or folder."""
         done = []
 
         def noting(what):
-            return lambda descriptor, *_: done.append((what, os.readlink(f"/proc/self/fd/{descriptor}")))
+            return lambda descriptor, *_: done.append((what, os.fstat(descriptor).st_ino))
 
         monkeypatch.setattr(disk_module, "_sync_descriptor", noting("sync"))
         monkeypatch.setattr(disk_module, "c_library", lambda: SimpleNamespace(sync_file_range=noting("begin")))
         return done
 
-    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux is told to begin")
+    @linux
     def test_all_files_begin_to_be_written_out_before_the_first_wait(self, tmp_path, written, calls):
-        disk, (first, second) = written
-        disk.sync_together([first, second], [str(tmp_path)])
-        assert calls == [
-            ("begin", first),
-            ("begin", second),
-            ("sync", str(tmp_path)),
-            ("sync", first),
-            ("sync", second),
-        ]
+        disk, paths = written
+        disk.sync_together(paths, [str(tmp_path)])
+        first, second, folder = (os.stat(path).st_ino for path in (*paths, tmp_path))
+        assert calls == [("begin", first), ("begin", second), ("sync", folder), ("sync", first), ("sync", second)]
 
-    def test_what_is_durable_already_is_left_alone(self, tmp_path, written, calls):
+    def test_what_is_durable_already_is_left_alone(self, written, calls):
         disk, (first, second) = written
         disk.sync_file(first)
         calls.clear()
         disk.sync_together([first, second], [])
-        assert {path for _, path in calls} == {second}
+        assert {number for _, number in calls} == {os.stat(second).st_ino}
 
     def test_a_system_that_cannot_be_told_to_begin_syncs_all_the_same(self, tmp_path, written, calls, monkeypatch):
         disk, paths = written
         monkeypatch.setattr(disk_module, "c_library", SimpleNamespace)
         disk.sync_together(paths, [str(tmp_path)])
-        assert sorted(calls) == sorted(("sync", path) for path in (*paths, str(tmp_path)))
+        assert sorted(calls) == sorted(("sync", os.stat(path).st_ino) for path in (*paths, tmp_path))
+
+    @linux
+    @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EPERM])
+    def test_a_system_that_knows_no_such_call_or_allows_none_syncs_all_the_same(self, written, failing, code):
+        disk, paths = written
+        failing(code)
+        disk.sync_together(paths, [])
+        assert disk._unsynced == {}
+
+    @linux
+    @pytest.mark.parametrize("code", [errno.EBADMSG, errno.EIO, errno.ENOSPC])
+    def test_an_error_of_the_beginning_is_a_failed_sync_though_the_sync_would_succeed(
+        self, tmp_path, written, failing, code
+    ):
+        """What ext4 finds no place for, it drops, and says so once."""
+        disk, paths = written
+        failing(code)
+        with pytest.raises(SyncFailed, match="sync failed") as caught:
+            disk.sync_together(paths, [str(tmp_path)])
+        assert (caught.value.errno, caught.value.filename) == (code, paths[0])
+        assert disk._unsynced == {}
+
+    @linux
+    def test_a_put_whose_bytes_found_no_place_is_an_error_and_shuts_the_store(self, tmp_path, failing):
+        with fastk.open(tmp_path) as store:
+            series = store.register_kline_series("BTC", "1m", MINUTE)
+            series.put(bars(JANUARY, 3))
+            failing(errno.EBADMSG)
+            with pytest.raises(SyncFailed):
+                series.put(bars(JANUARY + 3 * MINUTE, 3))
+            with pytest.raises(fastk.StoreClosed, match="sync failed"):
+                series.put(bars(JANUARY + 3 * MINUTE, 3))
+        with fastk.open(tmp_path) as store:
+            assert store.kline("BTC", "1m").range().ts.tolist() == bars(JANUARY, 3)["ts"].tolist()
+
+    @pytest.fixture
+    def failing(self, monkeypatch):
+        """Let every call that begins to write a file out fail with an error."""
+
+        def fail(code):
+            def begin(*_):
+                ctypes.set_errno(code)
+                return -1
+
+            monkeypatch.setattr(disk_module, "c_library", lambda: SimpleNamespace(sync_file_range=begin))
+
+        return fail
+
+    @pytest.mark.parametrize("files", [2, 60])
+    def test_after_a_failure_no_file_stays_open(self, tmp_path, monkeypatch, files):
+        disk, paths = Disk(), [str(tmp_path / str(number)) for number in range(files)]
+        for path in paths:
+            disk.create(path, [b"bytes"], sync=False)
+
+        def fail(descriptor):
+            raise OSError(errno.EIO, "I/O error")
+
+        monkeypatch.setattr(disk_module, "_sync_descriptor", fail)
+        with pytest.raises(SyncFailed):
+            disk.sync_together(paths, [str(tmp_path)])
+        assert disk._unsynced == {}
 
     def test_by_the_system_itself(self, tmp_path, written):
         disk, paths = written
         disk.sync_together(paths, [str(tmp_path)])
         assert disk._unsynced == {}
+
+
+def test_who_writes_many_files_syncs_none_of_another_thread(tmp_path, monkeypatch):
+    """That thread would take its file for durable while the sync of it goes on."""
+    disk, synced = Disk(), []
+    monkeypatch.setattr(disk_module, "_sync_descriptor", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    theirs = tmp_path / "theirs"
+    other = threading.Thread(target=disk.create, args=(str(theirs), [b"bytes"]), kwargs={"sync": False})
+    other.start()
+    other.join()
+    for number in range(200):
+        disk.create(str(tmp_path / str(number)), [b"bytes"], sync=False)
+    assert len(synced) > 100
+    assert theirs.stat().st_ino not in synced
+    disk.sync_file(str(theirs))
+    assert theirs.stat().st_ino in synced

@@ -26,7 +26,7 @@ from bench.peers.stage import Stage
 from bench.peers.tables import Tables
 
 BATCH_SECONDS, BATCH_CALLS = 0.004, 50
-LEAST_ROUNDS = 3  # where a round takes long
+LEAST_ROUNDS = 9  # where a round takes long; of three or four, one disturbance moves the median
 PROOFS = 3
 
 Stages = Mapping[str, Stage]
@@ -97,7 +97,8 @@ def answer(question: Question, stages: Stages, tables: Tables) -> Answered:
     sound = {word: stage for word, stage in able.items() if word not in failures}
     calls = {word: calls_in_a_batch(question, stage, queries) for word, stage in sound.items()}
     each_round = sum(seconds for _, seconds in calls.values())
-    rounds = max(LEAST_ROUNDS, min(question.rounds, int(tables.size.seconds * len(sound) / max(each_round, 1e-9))))
+    affordable = int(tables.size.seconds * len(sound) / max(each_round, 1e-9))
+    rounds = min(question.rounds, max(LEAST_ROUNDS, affordable))
     batches = [list(itertools.islice(queries, BATCH_CALLS if question.is_warm else 1)) for _ in range(rounds)]
     times = take_turns(
         {word: partial(time_batch, question, stage, calls[word][0]) for word, stage in sound.items()}, batches

@@ -187,7 +187,7 @@ class Snapshot(ChunkIndex):
         starts, ends = leaf.starts, leaf.ends
         place = bisect_left(ends, start)
         stop = bisect_right(starts, end, place)
-        if not 0 < stop - place <= chunks:
+        if not 0 < stop - place <= chunks or stop - place > self.most_pinned_chunks:
             return []
         first, last = starts[place], ends[stop - 1]
         between = (end if end < last else last) - (start if start > first else first)

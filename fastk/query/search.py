@@ -40,11 +40,11 @@ if TYPE_CHECKING:
         def _tally(self) -> Tally: ...
 
 
-# What a short window has: numpy takes up to 2 us for each range in each chunk, and compiled kernels 10 more to begin
-# with, but for value indexes; without kernels other ways take 40 more.
-_FEW_CHUNKS, _FEW_INDEXED_CHUNKS, _FEW_CHUNKS_FOR_NUMPY = 3, 2, 12
+# What a short window has: numpy takes up to 2 us for each range in each chunk, other ways 10 more to begin with, or 40
+# without kernels.
+_FEW_CHUNKS, _FEW_SEARCHES_BY_NUMPY = 2, 16
 _FEW_RANGES = 4
-_SAVED_A_SHORT_CHUNK = 1.5e-6
+_SAVED_A_SEARCH = 1.5e-6  # seconds, by the compiled kernels in short windows of more chunks than two
 _SAVED_A_CHUNK, _SAVED_A_ROW = 1e-5, 4e-9  # seconds, by the compiled kernels
 
 
@@ -83,21 +83,21 @@ def search(
 def _few_rows(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> tuple[Rows, Found] | None:
     """The matching rows of a window that has few, in few chunks; None for any other."""
     most = rows_scanned_at_once("auto", values.ranges, 1.0, NUMPY)
-    windows = snapshot.few_between(start, end, _few_chunks(snapshot, column), most)
+    windows = snapshot.few_between(start, end, _few_chunks(snapshot, column, values.ranges), most)
     if not windows or sum([high - low for _, low, high in windows]) > most:
         return None
     few = search_few(snapshot, column, values, windows)
     if len(windows) > _FEW_CHUNKS:
-        kernels.miss(_SAVED_A_SHORT_CHUNK * len(windows))
+        kernels.miss(_SAVED_A_SEARCH * values.ranges * len(windows))
     return few, few
 
 
-def _few_chunks(snapshot: Snapshot, column: int) -> int:
+def _few_chunks(snapshot: Snapshot, column: int, ranges: int) -> int:
     """So few chunks numpy compares sooner than anything else finds its rows in them."""
     if kernels.load_when_worth() is kernels.plain:
-        return _FEW_CHUNKS_FOR_NUMPY
+        return _FEW_SEARCHES_BY_NUMPY // max(1, ranges)
     schema = snapshot.settings.schema
-    return _FEW_INDEXED_CHUNKS if schema.names[column] in schema.value_indexes else _FEW_CHUNKS
+    return _FEW_CHUNKS + (ranges == 1 and schema.names[column] not in schema.value_indexes)
 
 
 def _compared(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> ComparedRows | None:

@@ -7,6 +7,7 @@ import pytest
 from builders import HOUR, use_kernels
 from query_calls import KEY, columns_of, reopened, values_schema
 
+import fastk
 from fastk import Between, Eq, Gt, Gte, InSet, Lt, Ne, NotInSet
 from fastk import kernels as fastk_kernels
 from fastk.engine.sidecars import SeriesSidecars
@@ -114,30 +115,52 @@ def test_no_sidecar_is_opened(series, monkeypatch):
         series.where("value", Gt(75), 0, 50, plan="index")
 
 
-@pytest.mark.parametrize(("column", "most"), [("value", 2), ("plain", 3)])
-def test_as_many_chunks_as_pay_are_short_windows(store, searched, kernels, column, most):
+@pytest.mark.parametrize(
+    ("column", "condition", "compiled", "plain"),
+    [
+        ("value", Eq(7), 2, 16),
+        ("plain", Eq(7), 3, 16),
+        ("plain", InSet([7, 9]), 2, 8),
+        ("plain", InSet([3, 7, 9, 11]), 2, 4),
+    ],
+)
+def test_as_many_chunks_as_pay_are_short_windows(store, searched, kernels, column, condition, compiled, plain):
+    most = plain if kernels == "plain" else compiled
     series = store.register_series(KEY, values_schema())
-    for hour in range(16):
+    for hour in range(17):
         series.put(columns_of(hour * HOUR + np.arange(20), np.arange(20)))
-    most = 12 if kernels == "plain" else most
     for chunks, few in ((most, most), (most + 1, 0)):
         searched.clear()
-        found = series.where(column, Eq(7), 0, chunks * HOUR - 1).rows.ts.tolist()
-        assert found == [hour * HOUR + 7 for hour in range(chunks)]
+        found = series.where(column, condition, 0, chunks * HOUR - 1).rows.ts.tolist()
+        assert found == series.where(column, condition, 0, chunks * HOUR - 1, plan="scan").rows.ts.tolist()
+        assert len(found) == chunks * (len(condition.values) if isinstance(condition, InSet) else 1)
         assert len(searched) == few
 
 
-def test_short_windows_of_many_chunks_load_the_kernels_at_last(store, monkeypatch):
+def test_rows_of_short_windows_keep_no_more_chunks_mapped_than_others(store, searched, kernels):
     series = store.register_series(KEY, values_schema())
-    for hour in range(12):
+    for hour in range(6):
+        series.put(columns_of(hour * HOUR + np.arange(20), np.arange(20)))
+    with fastk.FastKStore.open(store.root, "r", max_maps=8) as frugal:
+        for chunks, few in ((2, 2), (3, 0)):  # a quarter of the maps
+            searched.clear()
+            assert len(frugal.series(KEY).where("plain", Eq(7), 0, chunks * HOUR - 1)) == chunks
+            assert len(searched) == few
+
+
+@pytest.mark.parametrize(("condition", "queries"), [(Eq(7), 3), (InSet([5, 7]), 2)])
+def test_short_windows_of_many_chunks_load_the_kernels_at_last(store, monkeypatch, condition, queries):
+    series = store.register_series(KEY, values_schema())
+    for hour in range(8):
         series.put(columns_of(hour * HOUR + np.arange(20), np.arange(20)))
     use_kernels(monkeypatch, "plain")
     monkeypatch.setenv("FASTK_KERNELS", "lazy")
-    monkeypatch.setattr(fastk_kernels, "_missed", fastk_kernels._LOADING - 1e-5)
-    for chunks in (3, 12):
-        assert len(series.where("plain", Eq(7), 0, chunks * HOUR - 1)) == chunks
+    monkeypatch.setattr(fastk_kernels, "_missed", fastk_kernels._LOADING - 2e-5)
+    for _ in range(10):
+        series.where("plain", condition, 0, 2 * HOUR - 1)  # which kernels would not serve either
+    for _ in range(queries):
         assert fastk_kernels.active is fastk_kernels.plain
-    assert len(series.where("plain", Eq(7), 0, 12 * HOUR - 1)) == 12
+        series.where("plain", condition, 0, 8 * HOUR - 1)
     assert fastk_kernels.active is not fastk_kernels.plain
 
 

@@ -172,7 +172,7 @@ def test_many_series_are_synced_beside_each_other(place, base, monkeypatch):
     """One after the other, two thousand series took five times as long."""
     threads, sync = set(), disk._sync_descriptor
     with fastk.open(place / "live") as store:
-        for number in range(10):
+        for number in range(30):
             store.register_kline_series(f"S{number}", "1d", DAY)
         with monkeypatch.context() as patch:
             patch.setattr(disk, "_sync_descriptor", lambda file: (threads.add(threading.get_ident()), sync(file)))

@@ -323,7 +323,7 @@ class RecordingDisk(Disk):
         if not os.path.relpath(path, self.journal.base).startswith(".."):  # what lies above the base is durable
             self._effect("sync_folder", path)
 
-    def _at_once(self, syncs: Sequence[Callable[[], None]]) -> None:
+    def _do_all(self, syncs: Sequence[Callable[[], None]]) -> None:
         """One after the other, so that the journal of a run is that of every run."""
         for sync in syncs:
             sync()

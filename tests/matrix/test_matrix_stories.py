@@ -1,5 +1,6 @@
 """What a matrix is: labels, scales, gaps, carried values, as-of values, windows, and whatever is asked besides."""
 
+import threading
 from datetime import timedelta
 
 import numpy as np
@@ -185,6 +186,27 @@ def test_progress_counts_rows_up_to_all_of_them(store, gapped, small_steps):
     assert said == sorted(said)
     assert said[-1] == (6, 6)
     assert len(said) > 2
+
+
+def test_a_thread_that_is_held_up_keeps_one_part_and_the_other_does_the_rest(store, monkeypatch):
+    rows = 8 * build._LEAST_ROWS
+    key = put_feature(store, "A", range(rows), np.arange(rows))
+    expected = store.feature_matrix([key]).values
+    fill, filled, rest_is_done = plans.Plan.fill_group, [], threading.Event()
+
+    def held_up(*arguments):
+        if threading.current_thread() is not threading.main_thread():
+            assert rest_is_done.wait(timeout=60)
+        found = fill(*arguments)
+        filled.append(threading.current_thread())
+        if len(filled) == 7:
+            rest_is_done.set()
+        return found
+
+    monkeypatch.setattr(plans.Plan, "fill_group", held_up)
+    np.testing.assert_array_equal(store.feature_matrix([key], threads=2).values, expected)
+    assert filled[:7] == [threading.main_thread()] * 7
+    assert len(filled) == 8
 
 
 def test_an_error_of_the_callers_ends_all_threads(store, gapped, small_steps):

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -367,13 +368,53 @@ def test_the_latest_rows_of_many_series_keep_no_more_chunks_mapped_than_the_budg
             assert_rows(series.latest(2), part(bars(JANUARY, 20, HOUR), 18, 20))
 
 
+def test_a_look_at_a_damaged_last_chunk_is_refused_only_where_it_is_needed(klines):
+    klines.put(bars(JANUARY, 3))
+    (place,) = Path(klines._reader.files.chunks).glob("*.chunk")
+    place.write_bytes(b"damaged")
+    with fastk.open(klines._reader.files.folder.partition("/series/")[0], "r") as store:
+        series = store.series(klines._reader.files.key)
+        assert len(series.latest(0)) == 0
+        for count in (-1, "x", True, None, 1.5):
+            with pytest.raises(InvalidInput, match="number of rows"):
+                series.latest(count)
+        with pytest.raises(fastk.InvalidData):
+            series.latest(1)
+
+
+def test_a_put_to_one_series_forgets_no_tail_of_another():
+    with temporary_store() as store:
+        one, other = (store.register_kline_series(symbol, "1m", MINUTE) for symbol in ("A", "B"))
+        for series in (one, other):
+            series.put(bars(JANUARY, 3))
+            series.latest(1)
+        one.put(bars(JANUARY + 3 * MINUTE, 3))  # merges, and lets a chunk go
+        assert one._reader.tail is None
+        assert other._reader.tail is not None
+
+
+def test_garbage_that_closes_the_store_while_maps_are_looked_after_is_no_deadlock(klines):
+    klines.put(bars(JANUARY, 3))
+    maps = klines._reader.snapshot.chunks.maps
+
+    class Closing:
+        tail = None
+
+        def __hash__(self):  # called under the lock
+            maps.clear()
+            return 1
+
+    maps.hold_tail({}, Closing(), "tail")
+    assert klines.latest(1).ts.tolist() == bars(JANUARY, 3)["ts"][-1:].tolist()
+
+
 def test_a_state_that_is_past_keeps_no_chunk_mapped_that_a_commit_took_out(klines):
     klines.put(bars(JANUARY, 3))
     past = klines._reader.snapshot
     last = weakref.ref(klines.latest(1)._chunk)
-    assert past.tail is not None
+    assert klines._reader.tail is not None
     klines.put(bars(JANUARY + 3 * MINUTE, 3))  # merges both
-    assert (past.tail, last()) == (None, None)
+    assert (klines._reader.tail, last()) == (None, None)
     assert_rows(past.latest(3), bars(JANUARY, 3))
     assert_rows(klines.latest(4), part(joined(bars(JANUARY, 3), bars(JANUARY + 3 * MINUTE, 3)), 2, 6))
 

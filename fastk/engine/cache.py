@@ -6,7 +6,7 @@ chunk, nothing else, and the sweep passes over flagged chunks once. It costs the
 
 from __future__ import annotations
 
-from _thread import allocate_lock  # what threading.Lock is, without a millisecond of that module
+from _thread import RLock  # what threading.RLock is, without a millisecond of that module
 from collections import deque
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -45,17 +45,17 @@ class MapCache:
     """At most ``budget`` files mapped through one store object; views keep their maps alive beyond eviction.
 
     ``derived`` is for what was made of several maps and keeps them alive, by series id, column, kernels and maker: it
-    is emptied as soon as any map is let go, and the tails of snapshots are forgotten. ``held`` are chunks that sessions
-    keep mapped beyond that, as long as these live.
+    is emptied as soon as any map is let go. ``held`` are chunks that sessions keep mapped beyond that, as long as these
+    live. What runs while the lock is held may come back here: a collection of garbage may close the store.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
         self.derived: dict[tuple[Any, ...], Any] = {}
         self.held: WeakSet[Any] = WeakSet()
-        self._tailed: WeakSet[Tailed] = WeakSet()
+        self._tailed: dict[int, WeakSet[Tailed]] = {}
         self._ring: deque[tuple[dict[int, Any], int]] = deque()
-        self._lock = allocate_lock()
+        self._lock = RLock()
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -77,20 +77,15 @@ class MapCache:
                 self._shrink()
         return present
 
-    def hold_tail(self, snapshot: Tailed, tail: Any) -> None:
-        """Set a snapshot's ``tail``, which keeps one chunk mapped, until any map is let go."""
+    def hold_tail(self, owner: dict[int, Any], reader: Tailed, tail: Any) -> None:
+        """Set a reader's ``tail``, which keeps a chunk of an owner mapped, until any of that owner is let go."""
         with self._lock:
-            self._tailed.add(snapshot)
-            snapshot.tail = tail
+            self._tailed.setdefault(id(owner), WeakSet()).add(reader)
+            reader.tail = tail
 
-    def _forget_derived(self) -> None:
-        self.derived.clear()
-        self._forget_tails()
-
-    def _forget_tails(self) -> None:
-        for snapshot in self._tailed:
-            snapshot.tail = None
-        self._tailed.clear()
+    def _forget_tails(self, owner: dict[int, Any]) -> None:
+        for reader in self._tailed.pop(id(owner), ()):
+            reader.tail = None
 
     def forget(self, owners: Iterable[dict[int, Any]]) -> None:
         """Let go of all chunks of some owners, in one pass over the ring for all of them."""
@@ -98,8 +93,9 @@ class MapCache:
             gone = set()
             for owner in owners:
                 owner.clear()
+                self._forget_tails(owner)
                 gone.add(id(owner))
-            self._forget_derived()
+            self.derived.clear()
             self._ring = deque(entry for entry in self._ring if id(entry[0]) not in gone)
 
     def let_go(self, series_id: int, owners: Iterable[dict[int, Any]], chunk_ids: Iterable[int]) -> None:
@@ -108,10 +104,12 @@ class MapCache:
         Their places in the ring stay until the sweep comes by: to find them would take a pass over all.
         """
         with self._lock:
+            owners = list(owners)
             for chunk_id in chunk_ids:
                 for owner in owners:
                     owner.pop(chunk_id, None)
-            self._forget_tails()
+            for owner in owners:
+                self._forget_tails(owner)
             for key in list(self.derived):  # queries of other threads add to it without the lock
                 if key[0] == series_id:
                     self.derived.pop(key, None)
@@ -119,9 +117,10 @@ class MapCache:
     def clear(self) -> None:
         """Let go of all chunks."""
         with self._lock:
-            for owner, _ in self._ring:
+            for owner, _ in list(self._ring):
                 owner.clear()
-            self._forget_derived()
+                self._forget_tails(owner)
+            self.derived.clear()
             self._ring.clear()
 
     def _shrink(self) -> None:
@@ -134,5 +133,6 @@ class MapCache:
                 chunk.used = False
                 self._ring.append((owner, chunk_id))
             else:
-                del owner[chunk_id]
-                self._forget_derived()
+                owner.pop(chunk_id, None)
+                self._forget_tails(owner)
+                self.derived.clear()

@@ -62,7 +62,6 @@ class Snapshot(ChunkIndex):
         # One answer may keep a quarter of the maps that the budget allows.
         self.most_pinned_chunks = max(1, chunks.maps.budget // 4)
         self.last_partition: LastPartition | None = None
-        self.tail: Tail | None = None  # which the cache of maps takes back
 
     def _load_leaf(self, index: int) -> Leaf:
         """A leaf whose table was removed comes from the newest state, as long as its rows are the same."""
@@ -231,17 +230,12 @@ class Snapshot(ChunkIndex):
             missing -= ref.rows
         return self.rows_between(refs[::-1], max(0, -missing), refs[0].rows)
 
-    def find_tail(self) -> Tail:
-        """The last chunk, mapped, and what else the latest rows need; kept until any map is let go.
-
-        To look for it among the chunks that are mapped took a fiftieth of a read of 1,024 rows and their sum.
-        """
+    def tail(self) -> Tail:
+        """The last chunk, mapped, and what else the latest rows need."""
         if not self.leaf_ends:
             return 0, None, self.form
         leaf = self.leaf(len(self.leaf_ends) - 1)
-        tail = leaf.rows[-1], self.open_chunk(leaf, len(leaf.ids) - 1), self.form
-        self.chunks.maps.hold_tail(self, tail)
-        return tail
+        return leaf.rows[-1], self.open_chunk(leaf, len(leaf.ids) - 1), self.form
 
     def at(self, ts: int) -> Any:
         """The first row with this ts as a record; None if there is none."""

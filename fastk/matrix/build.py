@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastk import kernels
 from fastk.errors import InvalidInput
 from fastk.matrix import memory, parallel
 from fastk.matrix.matrix import FeatureMatrix, MatrixCoverage
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 STEP_BYTES = 64 << 20
 _LEAST_ROWS = 1_024
 # Of the rows of a step, where several threads take them: one that waits for a busy core holds up the others by one part
-# at most. With one part a thread, a twentieth of the matrices took 65 ms beside a busy program, with four 15 to 28 of
-# the usual 10; on an idle machine they take 3% more.
-_PARTS_A_THREAD = 4
+# at most. With one part a thread, one matrix in twenty took 65 ms beside a busy program, with two 16 to 32, for the
+# usual 10. Each part costs 0.1 ms: four took 8% more of the largest matrices on an idle machine.
+_PARTS_A_THREAD = 2
 _WAY_OUT = (
     "take a shorter range, fewer columns or float32, or write it to disk block by block by "
     "store.save_feature_matrix(path, ...)"
@@ -265,8 +266,8 @@ class _Filled:
 
 def _part_count(rows: int, threads: int) -> int:
     """Into how many parts the rows of a step are cut."""
-    if threads == 1:
-        return 1
+    if threads == 1 or not kernels.loaded():  # numpy's calls would take a fifth longer for four
+        return min(rows, threads)
     return min(rows, max(threads, min(threads * _PARTS_A_THREAD, rows // _LEAST_ROWS)))
 
 

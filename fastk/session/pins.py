@@ -33,13 +33,14 @@ class PinnedReader(SeriesReader):
     def __init__(self, source: SeriesReader) -> None:
         self.files = source.files
         self.pinned, self._prefix = source.state()
+        self.tail = None
         self.source = source
         self._data = b""
         if self.pinned is None:
             self._data = source.committed()
             self._prefix = self.files.identity(self._data)
         self._held: dict[int, MappedChunk] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
 
     def pin(self) -> Snapshot:
@@ -68,7 +69,7 @@ class PinnedReader(SeriesReader):
     def move_to(self, state: Snapshot, data: bytes) -> None:
         """Pin the state of a manifest."""
         with self._lock:
-            self.pinned = None if self._closed else state
+            self._set(None if self._closed else state)
             self._prefix = self.files.identity(data)
             self._data = b""
             self._held = {}
@@ -90,7 +91,7 @@ class PinnedReader(SeriesReader):
         """Read nothing any more."""
         with self._lock:
             self._closed = True
-            self.pinned = None
+            self._set(None)
             self._data = b""
             self._held = {}
 

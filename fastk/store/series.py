@@ -155,14 +155,23 @@ class Series:
 
     def latest(self, count: int = 1) -> Rows:
         """The last ``count`` rows, ascending; fewer if the series has fewer."""
-        snapshot = self._reader.pinned or self._reader.pin()
-        rows, chunk, form = snapshot.tail or snapshot.find_tail()
+        tail = self._reader.tail
+        if tail is None:
+            return self._latest(count)
+        rows, chunk, form = tail
         if type(count) is not int or not 0 < count <= rows:
-            return snapshot.latest(row_count(count))
+            return self._latest(count)
         chunk.used = True  # here, not in a method of the snapshot: a twentieth of a read of 1,024 rows and their sum
         latest = form()
         latest._chunk, latest._start, latest._stop = chunk, rows - count, rows
         return latest
+
+    def _latest(self, count: Any) -> Rows:
+        """The same for any count, and where the last chunk is not at hand; it will be for the next time."""
+        count = row_count(count)
+        if count and self._reader.tail is None:
+            self._reader.find_tail()
+        return self._reader.snapshot.latest(count)
 
     def at_many(self, ts: Times) -> lookup.Matches:
         """The rows of many timestamps: ``rows, found = series.at_many(array)``; ``rows`` are those found, as asked."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from builders import DAY, JANUARY, MINUTE, bars
+from builders import DAY, JANUARY, MINUTE, bars, use_kernels
 from matrix_calls import minutes, put_feature
 
 import fastk
@@ -189,7 +189,8 @@ def test_progress_counts_rows_up_to_all_of_them(store, gapped, small_steps):
 
 
 def test_a_thread_that_is_held_up_keeps_one_part_and_the_other_does_the_rest(store, monkeypatch):
-    rows = 8 * build._LEAST_ROWS
+    use_kernels(monkeypatch, "compiled")
+    rows = 4 * build._LEAST_ROWS
     key = put_feature(store, "A", range(rows), np.arange(rows))
     expected = store.feature_matrix([key]).values
     fill, filled, rest_is_done = plans.Plan.fill_group, [], threading.Event()
@@ -199,14 +200,14 @@ def test_a_thread_that_is_held_up_keeps_one_part_and_the_other_does_the_rest(sto
             assert rest_is_done.wait(timeout=60)
         found = fill(*arguments)
         filled.append(threading.current_thread())
-        if len(filled) == 7:
+        if len(filled) == 3:
             rest_is_done.set()
         return found
 
     monkeypatch.setattr(plans.Plan, "fill_group", held_up)
     np.testing.assert_array_equal(store.feature_matrix([key], threads=2).values, expected)
-    assert filled[:7] == [threading.main_thread()] * 7
-    assert len(filled) == 8
+    assert filled[:3] == [threading.main_thread()] * 3
+    assert len(filled) == 4
 
 
 def test_an_error_of_the_callers_ends_all_threads(store, gapped, small_steps):

@@ -1,9 +1,8 @@
 """The least that bare code needs for the goals that are hard to meet: the floor beneath FastK's own steps.
 
 Each function here answers one workload of the suite from the files that FastK wrote, by the same kernels, with what it
-needs found beforehand: no checksums, no snapshot that may change, no rows as objects, no conditions as objects, no
-check of what the caller gave. It takes turns with the baseline on the same batches; then FastK does, by itself, because
-both read the same files.
+needs found beforehand: no checksums, no snapshot that may change, no rows as objects, no check of what the caller gave.
+It takes turns with the baseline on the same batches; then FastK does, by itself, because both read the same files.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from bench.queries import QUERIES, Values
 from bench.reads import LATEST, READS
 from bench.signals import mixed
 from bench.table import aligned, figure
-from fastk import Between, kernels
+from fastk import kernels
+from fastk.query.values import value_set
 from fastk.times import INT64_MAX, INT64_MIN
 
 ROUNDS = 101
@@ -138,34 +138,49 @@ def bare_scan(market: Market) -> Answer:
 
 
 def bare_query(market: Market) -> Answer:
-    """The bounds as arrays, a search of all value indexes, and two columns."""
-    active, series = kernels.active, Values(market, mixed).series
+    """The ranges of the condition, and one kernel for all that follows: it searches the indexes, and takes two columns.
+
+    The condition is an object, as the library's contract has it; FastK's own function makes its ranges.
+    """
+    series = Values(market, mixed).series
     snapshot = series._reader.snapshot
     chunks = list(snapshot.all_chunks())
     indexes = [snapshot.chunks.sidecars.value_index(chunk, 1) for chunk in chunks]
-    find = active.finder(
-        [index.values for index in indexes if index is not None], [index.rows for index in indexes if index is not None]
+    columns = [[chunk.dense_rows(place, 0, chunk.rows) for chunk in chunks] for place in (0, 1)]
+    find = kernels.active.finder(
+        [index.values for index in indexes if index is not None],
+        [index.rows for index in indexes if index is not None],
+        columns,
     )
-    pick_ts, pick_value = (
-        active.picker([chunk.dense_rows(place, 0, chunk.rows) for chunk in chunks]) for place in (0, 1)
-    )
-    low_rows, high_rows = np.zeros(len(chunks), np.int64), np.array([chunk.rows for chunk in chunks])
+    ts, value = (kernels.active.picker(each) for each in columns)
+    rows = np.array([chunk.rows for chunk in chunks])
+    answer = _searching_and_taking(*find.args, np.array(ts.args[0]), np.array(value.args[0]), rows)
+    settings, keep = snapshot.settings, (find, ts, value)  # which keep the memory alive that is pointed to
 
-    def found(lows: Any, highs: Any) -> list[Any]:
-        places, counts = np.empty(_CAPACITY, np.uint32), np.empty(len(chunks), np.int64)
-        count = find(low_rows, high_rows, lows, highs, counts, places)
-        ts, value = np.empty(count, np.int64), np.empty(count, np.int64)
-        pick_ts(counts, places[:count], ts)
-        pick_value(counts, places[:count], value)
-        return [ts, value]
-
-    def each(condition: Any) -> list[Any]:
-        if isinstance(condition, Between):
-            return found(np.array([condition.min]), np.array([condition.max]))
-        ascending = np.array(sorted(condition.values))
-        return found(ascending, ascending)
+    def each(condition: Any, keep: Any = keep) -> list[Any]:
+        return list(answer(*value_set(condition, settings, 1).arrays))
 
     return lambda batch: [each(condition) for condition in batch]
+
+
+def _searching_and_taking(tables: Any, lengths: Any, ts: Any, value: Any, ends: Any) -> Any:
+    """FastK's search of value indexes and its taking of columns as one kernel, in which all but the ranges is fixed."""
+    import numba
+
+    from fastk.kernels.compiled import indexed
+
+    find, pick, capacity = numba.njit(indexed._find_indexed), numba.njit(indexed._pick), _CAPACITY
+    tables, lengths, begins = np.array(tables), np.array(lengths), np.zeros_like(ends)
+
+    def answer(lows: Any, highs: Any) -> Any:
+        counts, places = np.empty(len(begins), np.int64), np.empty(capacity, np.uint32)
+        count = find(tables, lengths, begins, ends, lows, highs, counts, places)
+        out = np.empty((2, count), np.int64)
+        pick(ts, counts, places[:count], out[0])
+        pick(value, counts, places[:count], out[1])
+        return out
+
+    return numba.njit(answer)
 
 
 _READS: dict[str, Any] = {

@@ -402,9 +402,12 @@ def test_garbage_that_closes_the_store_while_maps_are_looked_after_is_no_deadloc
 
         def __hash__(self):  # called under the lock
             maps.clear()
+            self.tail = None  # as readers do that are closed
             return 1
 
-    maps.hold_tail({}, Closing(), "tail")
+    closing = Closing()
+    maps.hold_tail({}, closing, "tail")
+    assert closing.tail is None
     assert klines.latest(1).ts.tolist() == bars(JANUARY, 3)["ts"][-1:].tolist()
 
 

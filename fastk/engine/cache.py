@@ -80,8 +80,8 @@ class MapCache:
     def hold_tail(self, owner: dict[int, Any], reader: Tailed, tail: Any) -> None:
         """Set a reader's ``tail``, which keeps a chunk of an owner mapped, until any of that owner is let go."""
         with self._lock:
+            reader.tail = tail  # first: what closes the reader while the other line runs takes it away again
             self._tailed.setdefault(id(owner), WeakSet()).add(reader)
-            reader.tail = tail
 
     def _forget_tails(self, owner: dict[int, Any]) -> None:
         for reader in self._tailed.pop(id(owner), ()):
@@ -96,7 +96,7 @@ class MapCache:
                 self._forget_tails(owner)
                 gone.add(id(owner))
             self.derived.clear()
-            self._ring = deque(entry for entry in self._ring if id(entry[0]) not in gone)
+            self._ring = deque(entry for entry in list(self._ring) if id(entry[0]) not in gone)
 
     def let_go(self, series_id: int, owners: Iterable[dict[int, Any]], chunk_ids: Iterable[int]) -> None:
         """Let go of some chunks of one series, and of what was derived of its maps.
@@ -121,17 +121,18 @@ class MapCache:
                 owner.clear()
                 self._forget_tails(owner)
             self.derived.clear()
-            self._ring.clear()
+            self._ring = deque()
 
     def _shrink(self) -> None:
-        while len(self._ring) > self.budget:
-            owner, chunk_id = self._ring.popleft()
+        ring = self._ring  # that of this moment: a store that closes within leaves it, with owners that are empty
+        while len(ring) > self.budget:
+            owner, chunk_id = ring.popleft()
             chunk = owner.get(chunk_id)
             if chunk is None:
                 continue
             if chunk.used:
                 chunk.used = False
-                self._ring.append((owner, chunk_id))
+                ring.append((owner, chunk_id))
             else:
                 owner.pop(chunk_id, None)
                 self._forget_tails(owner)

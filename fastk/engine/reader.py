@@ -81,14 +81,13 @@ class SeriesReader:
             assert self.pinned is not None
             return self.pinned
 
-    def find_tail(self) -> Tail:
-        """The tail of the pinned snapshot, kept as ``tail`` as long as that is pinned."""
+    def find_tail(self) -> None:
+        """Set ``tail`` to that of the pinned snapshot, unless this is no longer pinned when it is found."""
         snapshot = self.snapshot
         tail = snapshot.tail()
         with self._lock:
             if self.pinned is snapshot:
                 snapshot.chunks.maps.hold_tail(snapshot.mapped, self, tail)
-        return tail
 
     def _read_manifest(self) -> bytes:
         if self._closed:

@@ -174,8 +174,8 @@ class Snapshot(ChunkIndex):
     def few_between(self, start: int, end: int, chunks: int, rows: float) -> list[RowsBetween]:
         """The chunks that touch ``start`` to ``end``, in order, mapped, and which of their rows lie between.
 
-        An empty list if they are more than so many or in more than one leaf, or if more than so many of their rows
-        would lie between, were they spaced evenly: it takes no longer where they are many.
+        An empty list if they are more than so many, more than one answer may keep or in more than one leaf, or if more
+        than so many of their rows would lie between, were they spaced evenly: it takes no longer where they are many.
         """
         index = bisect_left(self.leaf_ends, start)
         if start > end or index == len(self.leaf_ends):

@@ -434,7 +434,7 @@ def _write_all(descriptor: int, buffers: Sequence[Any]) -> None:
 
 
 def _check_that_nothing_began(code: int, path: str) -> None:
-    """Raise SyncFailed for the error of a file that was to begin to be written out, but of a system that never does.
+    """Raise SyncFailed for an error of the call that begins to write a file out, unless there is no such call here.
 
     A file system that finds no place for bytes may drop them, and say so to whoever had them written, once: a later
     sync succeeds (ext4 with a damaged block bitmap, measured).

@@ -93,7 +93,7 @@ def _few_rows(snapshot: Snapshot, column: int, values: ValueSet, start: int, end
 
 
 def _few_chunks(snapshot: Snapshot, column: int, ranges: int) -> int:
-    """So few chunks numpy compares sooner than anything else finds its rows in them."""
+    """In up to how many chunks numpy compares all rows sooner than any other way finds those that match."""
     if kernels.load_when_worth() is kernels.plain:
         return _FEW_SEARCHES_BY_NUMPY // max(1, ranges)
     schema = snapshot.settings.schema

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os.path
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -178,11 +179,16 @@ def write_series(disk: Disk, snapshot: Snapshot, root: str, tell: Tell) -> Expor
     puts = _puts(snapshot)
     ids = {put.order: place + 1 for place, put in enumerate(sorted(puts, key=lambda put: put.order))}
     writer = _ChunkWriter(disk, snapshot, folder, tell)
-    written = [writer.write(put, ids[put.order]) for put in puts]
-    manifest = _manifest(settings, written)
-    path = os.path.join(folder, our_names.MANIFEST_FILE)
-    disk.create(path, [manifest.encode()], sync=False)
-    disk.sync_together([*writer.unsynced, path], [chunks, folder])
+    try:
+        written = [writer.write(put, ids[put.order]) for put in puts]
+        path = os.path.join(folder, our_names.MANIFEST_FILE)
+        disk.create(path, [_manifest(settings, written).encode()], sync=False)
+        disk.sync_together([*writer.unsynced, path], [chunks, folder])
+    except BaseException:
+        for each in writer.unsynced:  # which the disk keeps open
+            with suppress(OSError):
+                disk.remove(each)
+        raise
     return ExportedSeries(*settings.key, snapshot.rows, len(written))
 
 

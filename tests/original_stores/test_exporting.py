@@ -15,6 +15,7 @@ import fastk
 from fastk import CompactionPolicy, FastKStore, InvalidData, InvalidInput, NotFound, Schema, feature_series_key
 from fastk.cli.main import main
 from fastk.interop import original
+from fastk.io.disk import Disk
 
 BTC = ("BTC", "kline", "1m")
 
@@ -267,6 +268,22 @@ def test_what_a_killed_export_left_is_no_trouble(store, folder):
     assert os.listdir(folder) == ["new"]
     assert os.listdir(folder / "new") == ["series"]
     assert len(read_store(folder / "new")[BTC].rows) == 5
+
+
+def test_an_export_that_fails_between_two_files_leaves_none_open(store, folder):
+    series = store.register_kline_series("BTC", "1m", MINUTE)
+    for month in (JANUARY, FEBRUARY):
+        series.put(bars(month, 10))
+    disk, seen = Disk(), []
+
+    def stop(done, total):
+        seen.append(len(disk._unsynced))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fastk.export_original(store.root, folder / "new", progress=stop, disk=disk)
+    assert (seen, disk._unsynced) == ([0, 1], {})
 
 
 def test_progress_ends_at_its_total(store, folder):

@@ -266,7 +266,7 @@ class _Filled:
 
 def _part_count(rows: int, threads: int) -> int:
     """Into how many parts the rows of a step are cut."""
-    if threads == 1 or not kernels.loaded():  # numpy's calls would take a fifth longer for four
+    if threads == 1 or not kernels.loaded():  # numpy's calls took a fifth longer with four parts a thread
         return min(rows, threads)
     return min(rows, max(threads, min(threads * _PARTS_A_THREAD, rows // _LEAST_ROWS)))
 

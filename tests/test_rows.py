@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+import threading
 import weakref
 from pathlib import Path
 
@@ -406,7 +407,10 @@ def test_garbage_that_closes_the_store_while_maps_are_looked_after_is_no_deadloc
             return 1
 
     closing = Closing()
-    maps.hold_tail({}, closing, "tail")
+    holding = threading.Thread(target=maps.hold_tail, args=({}, closing, "tail"), daemon=True)
+    holding.start()
+    holding.join(timeout=60)
+    assert not holding.is_alive()
     assert closing.tail is None
     assert klines.latest(1).ts.tolist() == bars(JANUARY, 3)["ts"][-1:].tolist()
 

@@ -160,7 +160,7 @@ def _body(schema: Schema, columns: Sequence[NDArray[Any]], is_small: bool) -> tu
         size = column.nbytes
         body.append(column if is_small else column.view(np.uint8))
         length += size
-        if filler := -size % ALIGNMENT:
+        if filler := padding(size, ALIGNMENT):
             body.append(bytes(filler))
             length += filler
     return body, length

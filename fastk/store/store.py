@@ -193,7 +193,9 @@ class FastKStore(
                 f"the content {encode_store_file().decode().strip()}"
             )
         if self.mode == "r":
-            raise NotFound(f"there is no store at {self.root}; check the path, or open it with mode='rw' to create it")
+            raise NotFound(
+                f"there is no store at {self.root}; check the path, or open it with mode='rw' in a program to create it"
+            )
         return False
 
     def _open_original(self, layout: Layout) -> None:

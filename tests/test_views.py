@@ -18,6 +18,7 @@ from support.operations import JANUARY, KEY, bars, register
 
 import fastk
 from fastk.engine import pieces
+from fastk.io import mapping
 
 MONTHS = 8
 needs_proc = pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="counts maps where the system lists them")
@@ -234,6 +235,20 @@ class TestLifetime:
             cycle.append(cycle)
         """
         run(program, root)
+
+    @needs_proc
+    def test_a_map_goes_after_the_names_of_its_module(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Python clears these when it ends, and objects that others hold after them."""
+        failures: list[Any] = []
+        monkeypatch.setattr(sys, "unraisablehook", failures.append)
+        with fastk.FastKStore.open(root) as store:
+            column = store.series(KEY).range().segments[0].close
+        assert len(mappings(root)) == 1
+        with monkeypatch.context() as ended:
+            ended.setattr(mapping, "c_library", None)
+            del column
+            gc.collect()
+        assert (failures, mappings(root)) == ([], [])
 
 
 @needs_proc

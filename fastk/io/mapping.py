@@ -74,10 +74,11 @@ class _LibcMap:
     The interface is marked read-only and there is no buffer behind it, so ``flags.writeable = True`` is refused.
     """
 
-    __slots__ = ("__array_interface__", "_address", "_length")
+    __slots__ = ("__array_interface__", "_address", "_length", "_unmap")
 
     def __init__(self, descriptor: int, length: int) -> None:
         self._address = self._length = 0
+        self._unmap = c_library().munmap  # a name of the module may be gone when the process ends
         address = c_library().mmap(None, length, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
         if address == _FAILED:
             code = ctypes.get_errno()
@@ -91,7 +92,7 @@ class _LibcMap:
 
     def __del__(self) -> None:
         if self._length:
-            c_library().munmap(self._address, self._length)
+            self._unmap(self._address, self._length)
 
 
 _library: Any = None

@@ -38,15 +38,19 @@ class Finder(Protocol):
         ends: Int64Array,
         lows: Column,
         highs: Column,
-        counts: Int64Array,
-        out: Uint32Array,
+        answer: Int64Array,
+        room: int,
         /,
     ) -> int:
-        """Write the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges, ascending.
+        """Find the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges.
 
-        There are 1 to MOST_RANGES ranges. Writes to counts[i] how many rows there are, or EMPTY or UNREACHED, and gives
-        their sum; or -1, with any counts, if more entries than `out` has room for lie in the ranges (the rows that they
-        name, where chunks are searched some at a time). O(chunks * ranges * log entries + rows / 64).
+        There are 1 to MOST_RANGES ranges. Writes to `answer`, one behind the other: of each chunk how many rows there
+        are, or EMPTY or UNREACHED, one word each; in `room` words their ts; in `room` words, from the first one's
+        begin, their values; and the rows themselves as uint32, chunk by chunk, ascending, for which all the rest is
+        room. The ts and the values are anything if they are more than `room`, which is 0 where the chunks' columns are
+        not known. Gives how many rows there are, or -1 if more entries lie in the ranges than rows have room (or more
+        such rows, where chunks are searched some at a time); then `answer` is anything.
+        O(chunks * ranges * log entries + rows / 64).
         """
 
 
@@ -194,11 +198,11 @@ class Kernels(Protocol):
         """Pack arrays of one dtype. O(columns)."""
 
     def finder(
-        self, values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ..., /
+        self, values: Sequence[Column], rows: Sequence[Uint32Array], columns: Sequence[Sequence[Column]] = ..., /
     ) -> Finder:
         """Prepare the search of the chunks' value indexes, which may read some values. O(columns + entries / 32).
 
-        `ahead` are columns, one array a chunk, that the caller presumably takes of the rows that are found.
+        `columns` are none, or two, an array a chunk each: ts, and what the values are from, bool as uint8.
         """
 
     def scan_chunks(

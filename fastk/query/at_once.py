@@ -59,7 +59,7 @@ class RowsAtOnce(FilledRows):
         self.settings = chunks.settings
         self._kept = {}
         self._chunks = chunks.reference
-        self._held = chunks.holding(counts) if len(places) else ()
+        self._held = (chunks.few or chunks.holding(counts)) if len(places) else ()
         self._counts = counts
         self._places = places
         self._span = span
@@ -117,6 +117,7 @@ class ChunksAtOnce:
         self.settings = snapshot.settings
         self.kernels = kernels.active
         self._chunks = [snapshot.open_chunk(*ref) for ref in refs]
+        self.few = self._chunks if len(refs) <= _FEW_CHUNKS else []
         self._starts = [leaf.starts[place] for leaf, place in refs]
         self._ends = [leaf.ends[place] for leaf, place in refs]
         self._start, self._end = self._starts[0], self._ends[-1]
@@ -127,10 +128,13 @@ class ChunksAtOnce:
         rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
         self._whole = Window(0, len(refs), np.zeros_like(rows), rows, int(rows.sum()))
 
+    def numbers(self, index: int) -> list[NDArray[Any]]:
+        """A column of each chunk as kernels compare it: bool as uint8."""
+        columns = [chunk.columns[index] for chunk in self._chunks]
+        return [column.view(np.uint8) for column in columns] if columns[0].dtype.kind == "b" else columns
+
     def holding(self, counts: Int64) -> Sequence[MappedChunk]:
-        """The chunks that have rows, or all if they are few."""
-        if len(self._chunks) <= _FEW_CHUNKS:
-            return self._chunks
+        """The chunks that have rows."""
         return [self._chunks[place] for place in np.flatnonzero(counts > 0).tolist()]
 
     def window(self, start: int, end: int) -> Window:

@@ -14,7 +14,7 @@ from fastk.arrays import is_float, is_integer
 from fastk.errors import InvalidInput
 from fastk.format.chunk import zone_dtype
 from fastk.kernels.codes import ALL, NONE, SOME
-from fastk.query.expressions import UNBOUNDED, reversed_bounds
+from fastk.query.expressions import UNBOUNDED, ValuesOf, reversed_bounds
 from fastk.times import INT64_MAX, INT64_MIN, to_ts
 
 if TYPE_CHECKING:
@@ -59,7 +59,8 @@ class ValueSet:
         """Lows and highs in the column's dtype."""
         if self._arrays is None:
             (lows, highs), dtype = self.numbers, _stored(self._dtype)
-            self._arrays = array(lows, dtype), array(highs, dtype)
+            least = array(lows, dtype)
+            self._arrays = least, least if lows is highs else array(highs, dtype)
         return self._arrays
 
     @property
@@ -109,6 +110,10 @@ def value_set(predicate: ScalarPredicateExpr, settings: SeriesSettings, column: 
         ranges = None if numbers is None else _of_numbers(numbers, field.dtype)
         if ranges is not None:
             return ValueSet.of_arrays(*ranges, predicate.negated)
+        if column and numbers is None and isinstance(predicate, ValuesOf):
+            points = _of_few_integers(predicate.values, field.dtype)
+            if points is not None:
+                return ValueSet((points, points), field.dtype, predicate.negated)
         intervals = predicate.intervals()
         if column == 0 or field.dtype.kind == "b":
             intervals = _as_integers(intervals, settings, column)
@@ -146,6 +151,21 @@ def _of_floats(numbers: NDArray[Any], dtype: np.dtype[Any]) -> Ranges | None:
         return None
     values = values[np.append(values[1:] != values[:-1], True)[: len(values)]]
     return values, values
+
+
+# A few integers, as they usually are: singly they took three times as long, a fifth of a query.
+
+
+def _of_few_integers(values: tuple[Any, ...], dtype: np.dtype[Any]) -> list[int] | None:
+    """Those of Python, ascending; None for all else, for neighbours, and for what the column's dtype does not have."""
+    if dtype.kind not in "iu" or set(map(type, values)) != {int}:
+        return None
+    members = set(values)
+    points = sorted(members)
+    least, greatest = _integer_limits(dtype)
+    if points[0] < least or points[-1] > greatest or points[-1] > INT64_MAX:
+        return None
+    return points if members.isdisjoint([point + 1 for point in points]) else None
 
 
 # Any other condition: interval by interval.

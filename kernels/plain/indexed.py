@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,12 +20,47 @@ def chain(columns: Sequence[Column]) -> Any:
     return columns
 
 
-def finder(values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ()) -> Finder:
+class Answer(NamedTuple):
+    """The parts of what a search writes."""
+
+    counts: Int64Array
+    ts: Int64Array
+    value: Column
+    rows: Uint32Array
+
+
+def answer_parts(answer: Int64Array, chunks: int, room: int, dtype: np.dtype[Any]) -> Answer:
+    """Take the memory of an answer apart."""
+    counts, ts, value, rows = np.split(answer, np.cumsum([chunks, room, room]))
+    return Answer(counts, ts, value.view(dtype)[:room], rows.view(np.uint32))
+
+
+def finder(values: Sequence[Column], rows: Sequence[Uint32Array], columns: Sequence[Sequence[Column]] = ()) -> Finder:
     """Prepare the search of the chunks' value indexes."""
-    return partial(find_indexed, values, rows)
+    return partial(find_indexed, values, rows, columns)
 
 
 def find_indexed(
+    values: Sequence[Column],
+    rows: Sequence[Uint32Array],
+    columns: Sequence[Sequence[Column]],
+    begins: Int64Array,
+    ends: Int64Array,
+    lows: Column,
+    highs: Column,
+    answer: Int64Array,
+    room: int,
+) -> int:
+    """Write the rows whose values are in one of the ranges, and what they have in two columns if there is room."""
+    counts, *taken, out = answer_parts(answer, len(values), room, lows.dtype)
+    found = _find_rows(values, rows, begins, ends, lows, highs, counts, out)
+    if 0 < found <= room:
+        for column, part in zip(columns, taken, strict=True):
+            pick(column, counts, out[:found], part[:found])
+    return found
+
+
+def _find_rows(
     values: Sequence[Column],
     rows: Sequence[Uint32Array],
     begins: Int64Array,
@@ -35,7 +70,7 @@ def find_indexed(
     counts: Int64Array,
     out: Uint32Array,
 ) -> int:
-    """Write the rows whose values are in one of the ranges, chunk by chunk. Two binary searches a range and chunk."""
+    """Two binary searches a range and chunk."""
     bounds = []
     for chunk, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
         if begin >= end:

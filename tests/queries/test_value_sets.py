@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastk
-from fastk import Between, Eq, Gt, Gte, InSet, Lt, Ne
+from fastk import Between, Eq, Gt, Gte, InSet, Lt, Ne, NotInSet
+from fastk.query import values as conditions
 from fastk.query.values import ValueSet, value_set
 
 NUMBERS = st.integers(-20, 20)
@@ -82,3 +83,38 @@ def test_an_open_end_of_floats_leaves_out_its_number_alone(store, dtype, bound):
     ):
         lows, highs = value_set(condition, settings, 1).arrays
         assert (lows.tolist(), highs.tolist()) == ([least], [greatest]), condition
+
+
+MEMBERS = st.one_of(
+    st.integers(-3, 3), st.integers(250, 258), st.sampled_from([2**63 - 1, 2**63, 2**64 - 1, -(2**63), -(2**63) - 1])
+)
+OTHERS = st.sampled_from([True, 1.0, np.int8(2), None, "1", [1]])
+
+
+@pytest.mark.slow
+@settings(deadline=None)
+@given(
+    members=st.lists(MEMBERS, max_size=6),
+    other=st.lists(OTHERS, max_size=1),
+    dtype=st.sampled_from(["?", "u1", "i4", "i8", "u8", "f8"]),
+    form=st.sampled_from([InSet, NotInSet]),
+)
+def test_a_few_integers_are_the_same_ranges_as_any_other_values(tmp_path_factory, members, other, dtype, form):
+    """Or the same refusal."""
+    with fastk.open(tmp_path_factory.mktemp("store")) as store:
+        schema = fastk.Schema("values", [("ts", "i8"), ("value", dtype)])
+        series_settings = store.register_series(("X", "own", "values"), schema).settings
+        found = outcome(form([*members, *other]), series_settings)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(conditions, "_of_few_integers", lambda *_: None)
+            assert found == outcome(form([*members, *other]), series_settings)
+
+
+def outcome(condition, series_settings):
+    """The ranges of a condition, as numbers and as arrays; or why there are none."""
+    try:
+        found = value_set(condition, series_settings, 1)
+    except fastk.InvalidInput as error:
+        return str(error)
+    lows, highs = found.arrays
+    return [*map(list, found.numbers)], lows.tolist(), highs.tolist(), lows.dtype, found.ranges, found.negated

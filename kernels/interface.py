@@ -38,18 +38,18 @@ class Finder(Protocol):
         ends: Int64Array,
         lows: Column,
         highs: Column,
-        answer: Int64Array,
-        room: int,
+        counts: Int64Array,
+        out: Uint32Array,
+        taken: Int64Array,
         /,
     ) -> int:
-        """Find the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges.
+        """Write the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges, ascending.
 
-        There are 1 to MOST_RANGES ranges. Writes to `answer`, one behind the other: of each chunk how many rows there
-        are, or EMPTY or UNREACHED, one word each; in `room` words their ts; in `room` words, from the first one's
-        begin, their values; and the rows themselves as uint32, chunk by chunk, ascending, for which all the rest is
-        room. The ts and the values are anything if they are more than `room`, which is 0 where the chunks' columns are
-        not known. Gives how many rows there are, or -1 if more entries lie in the ranges than rows have room (or more
-        such rows, where chunks are searched some at a time); then `answer` is anything.
+        There are 1 to MOST_RANGES ranges. Writes to counts[i] how many rows there are, or EMPTY or UNREACHED, and gives
+        their sum; or -1, with any counts, if more entries than `out` has room for lie in the ranges (the rows that they
+        name, where chunks are searched some at a time). If the half of `taken` has a word for each of the rows, their
+        ts are written there, and to the other half their values of the other column, from its begin and as narrow as
+        they are; else anything. It has no words where there are no columns.
         O(chunks * ranges * log entries + rows / 64).
         """
 
@@ -202,7 +202,7 @@ class Kernels(Protocol):
     ) -> Finder:
         """Prepare the search of the chunks' value indexes, which may read some values. O(columns + entries / 32).
 
-        `columns` are none, or two, an array a chunk each: ts, and what the values are from, bool as uint8.
+        `columns` are none, or two, an array a chunk each: ts, and one of the values' dtype.
         """
 
     def scan_chunks(

@@ -55,9 +55,16 @@ class RowsAtOnce(FilledRows):
 
     __slots__ = ("_chunks", "_counts", "_held", "_places", "_span")
 
-    def __init__(self, chunks: ChunksAtOnce, counts: Int64, places: NDArray[np.uint32], span: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        chunks: ChunksAtOnce,
+        counts: Int64,
+        places: NDArray[np.uint32],
+        span: tuple[int, int],
+        kept: dict[int, NDArray[Any]],
+    ) -> None:
         self.settings = chunks.settings
-        self._kept = {}
+        self._kept = kept
         self._chunks = chunks.reference
         self._held = (chunks.few or chunks.holding(counts)) if len(places) else ()
         self._counts = counts

@@ -49,7 +49,7 @@ class ComparedRows(RowsAtOnce):
         self, chunks: ComparedChunks, counts: Int64, places: NDArray[np.uint32], span: tuple[int, int],
         compared: Int64, decided: int,
     ) -> None:  # fmt: skip
-        super().__init__(chunks, counts, places, span)
+        super().__init__(chunks, counts, places, span, {})
         self._compared = compared
         self._decided = decided
 

@@ -26,15 +26,12 @@ if TYPE_CHECKING:
     from fastk.query.values import ValueSet
 
     Int64 = NDArray[np.int64]
-    Question = tuple[Int64, Int64, NDArray[Any], NDArray[Any]]  # from and to which rows; lows and highs of ranges
-    Span = tuple[int, int]
-    Kept = dict[int, NDArray[Any]]
 
 # Below that a chunk's index costs more to open than it saves in some queries: of 984 rows, as much as six (120 chunks:
 # 5 to 9 ms at the first query, then 0.17 ms a query in place of 0.98).
 _FEWEST_ROWS_A_CHUNK = 512
 _PLACE, _WORD = np.dtype(np.uint32), np.dtype(np.int64)
-# Of so many rows the search takes ts and values; or of twice as many as were found last. Both are even.
+# Of so many rows the search takes ts and values; or of twice as many as were found last.
 _LEAST_ROOM, _MOST_ROOM = 16, 256
 
 
@@ -57,39 +54,6 @@ class IndexedRows(RowsAtOnce):
         )
 
 
-class TakenRows(IndexedRows):
-    """Few rows, whose ts and values were taken with the search: views of its answer, which is read-only.
-
-    Where they are is told by other views, made when other columns or the steps are asked for: 0.4 us. The answer begins
-    with the counts, up to the first of ``parts``; from the second on it has the places.
-    """
-
-    __slots__ = ("_answer", "_length", "_parts")
-
-    def __init__(
-        self, chunks: ChunksAtOnce, answer: Int64, parts: tuple[int, int], length: int, span: Span, kept: Kept
-    ) -> None:
-        self.settings = chunks.settings
-        self._chunks = chunks.reference
-        self._answer = answer
-        self._parts = parts
-        self._length = length
-        self._span = span
-        self._kept = kept
-        self._held = (chunks.few or chunks.holding(self._counts)) if length else ()
-
-    def __len__(self) -> int:
-        return self._length
-
-    @property
-    def _counts(self) -> Int64:  # type: ignore[override]
-        return self._answer[: self._parts[0]]
-
-    @property
-    def _places(self) -> NDArray[np.uint32]:  # type: ignore[override]
-        return self._answer[self._parts[1] :].view(_PLACE)[: self._length]
-
-
 class IndexedChunks(ChunksAtOnce):
     """Chunks that all have a value index of one column.
 
@@ -110,51 +74,36 @@ class IndexedChunks(ChunksAtOnce):
         values, rows = [index.values for index in indexes], [index.rows for index in indexes]
         self._find = self.kernels.finder(values, rows, columns if self._may_take else ())
         self._found: type[IndexedRows] = rows_class(IndexedRows, snapshot.settings.schema)
-        self._taken: type[TakenRows] = rows_class(TakenRows, snapshot.settings.schema)
 
-    def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> IndexedRows | None:
+    def find(
+        self, values: ValueSet, start: int, end: int, costs: Costs, *, may_take: bool = True
+    ) -> IndexedRows | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
         first, stop, low_rows, high_rows, rows = self.window(start, end)
-        question, room = (low_rows, high_rows, *values.arrays), self._room
-        taken = self._find_and_take(question, (first, stop), room) if room else None
-        if taken is not None:
-            return taken
-        return self._find_only(question, (first, stop), index_capacity(rows, stop - first, values.ranges, costs))
+        room = self._room if may_take else 0
+        capacity = room or index_capacity(rows, stop - first, values.ranges, costs)
+        counts, places, taken = empty(len(low_rows), _WORD), empty(capacity, _PLACE), empty(2 * room, _WORD)
+        found = self._find(low_rows, high_rows, *values.arrays, counts, places, taken)
+        if found < 0:
+            self._room = 0
+            return self.find(values, start, end, costs, may_take=False) if room else None
+        if room > 4 * found + _LEAST_ROOM or (found <= _MOST_ROOM and not room):
+            self._room = self._room_for(found)
+        if room:
+            return self._found(self, counts, places[:found], (first, stop), self._values(taken, found))
+        return self._found(self, counts, places[:found].copy(), (first, stop), {})  # a view keeps all of the capacity
 
-    def _find_and_take(self, question: Question, span: Span, room: int) -> TakenRows | None:
-        """The matching rows with their ts and values; None if there is no room for so many."""
-        ts = len(question[0])
-        value, numbers = ts + room, ts + 2 * room
-        answer = empty(numbers + room // 2, _WORD)
-        length = self._find(*question, answer, room)
-        if not 0 <= length <= room <= 4 * length + _LEAST_ROOM:
-            self._room = self._room_for(length)
-            if length < 0:
-                return None
-        answer.setflags(write=False)
-        column = answer[value : value + length]
-        if self._dtype is not None:
-            column = answer[value:numbers].view(self._dtype)[:length]
-        kept = {0: answer[ts : ts + length], self._column: column}
-        return self._taken(self, answer, (ts, numbers), length, span, kept)
-
-    def _find_only(self, question: Question, span: Span, capacity: int) -> IndexedRows | None:
-        """The matching rows; None if they are more than so many."""
-        chunks = len(question[0])
-        answer = empty(chunks + (capacity + 1) // 2, _WORD)
-        length = self._find(*question, answer, 0)
-        if length < 0:
-            return None
-        self._room = self._room_for(length)
-        answer = answer[: chunks + (length + 1) // 2].copy()  # a view would keep all of the capacity
-        return self._found(self, answer[:chunks], answer[chunks:].view(_PLACE)[:length], span)
-
-    def _room_for(self, length: int) -> int:
-        """Of how many rows the next search shall take the values, if it finds about so many; -1 stands for more."""
+    def _room_for(self, found: int) -> int:
+        """Of how many rows the next search shall take the values, if it finds about as many; 0 before all is ready."""
         is_ready = self._may_take and 0 in self.verified and self._column in self.verified
-        if not is_ready or not 0 <= length <= _MOST_ROOM:
-            return 0
-        return min(max(_LEAST_ROOM, 2 * length), _MOST_ROOM)
+        return min(max(_LEAST_ROOM, 2 * found), _MOST_ROOM) if is_ready else 0
+
+    def _values(self, taken: Int64, found: int) -> dict[int, NDArray[Any]]:
+        """The two columns of what a search took."""
+        taken.setflags(write=False)
+        room = len(taken) >> 1
+        value = taken[room : room + found] if self._dtype is None else taken[room:].view(self._dtype)[:found]
+        return {0: taken[:found], self._column: value}
 
 
 def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> IndexedChunks | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,21 +20,6 @@ def chain(columns: Sequence[Column]) -> Any:
     return columns
 
 
-class Answer(NamedTuple):
-    """The parts of what a search writes."""
-
-    counts: Int64Array
-    ts: Int64Array
-    value: Column
-    rows: Uint32Array
-
-
-def answer_parts(answer: Int64Array, chunks: int, room: int, dtype: np.dtype[Any]) -> Answer:
-    """Take the memory of an answer apart."""
-    counts, ts, value, rows = np.split(answer, np.cumsum([chunks, room, room]))
-    return Answer(counts, ts, value.view(dtype)[:room], rows.view(np.uint32))
-
-
 def finder(values: Sequence[Column], rows: Sequence[Uint32Array], columns: Sequence[Sequence[Column]] = ()) -> Finder:
     """Prepare the search of the chunks' value indexes."""
     return partial(find_indexed, values, rows, columns)
@@ -48,16 +33,22 @@ def find_indexed(
     ends: Int64Array,
     lows: Column,
     highs: Column,
-    answer: Int64Array,
-    room: int,
+    counts: Int64Array,
+    out: Uint32Array,
+    taken: Int64Array,
 ) -> int:
     """Write the rows whose values are in one of the ranges, and what they have in two columns if there is room."""
-    counts, *taken, out = answer_parts(answer, len(values), room, lows.dtype)
     found = _find_rows(values, rows, begins, ends, lows, highs, counts, out)
-    if 0 < found <= room:
-        for column, part in zip(columns, taken, strict=True):
+    if 0 < found <= len(taken) // 2:
+        for column, part in zip(columns, halves(taken, lows.dtype), strict=True):
             pick(column, counts, out[:found], part[:found])
     return found
+
+
+def halves(taken: Int64Array, dtype: np.dtype[Any]) -> tuple[Int64Array, Column]:
+    """The room for ts, and that for values."""
+    room = len(taken) // 2
+    return taken[:room], taken[room:].view(dtype)[:room]
 
 
 def _find_rows(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from test_kernels_selection import assert_guards, belongs, both, guarded, pool_o
 from fastk.kernels import compiled
 from fastk.kernels.codes import EMPTY, UNREACHED
 from fastk.kernels.compiled import indexed
-from fastk.kernels.plain.indexed import answer_parts
+from fastk.kernels.plain import indexed as plain
 from fastk.kernels.samples import DTYPES, NUMBERS, read_only
 
 every_number = pytest.mark.parametrize("dtype", NUMBERS, ids=str)
@@ -58,10 +60,19 @@ def times_of(columns):
 
 def searched(find, begins, ends, lows, highs, most, room=0):
     """How many rows are found where `most` have room, and the parts of the answer; nothing beside it is written."""
-    answer, whole = guarded(len(begins) + 2 * room + (most + 1) // 2, np.int64)
-    found = find(begins, ends, lows, highs, answer, room)
-    assert_guards(whole)
-    return found, answer_parts(answer, len(begins), room, lows.dtype)
+    outputs = guarded(len(begins), np.int64), guarded(most, np.uint32), guarded(2 * room, np.int64)
+    counts, rows, taken = (output for output, _ in outputs)
+    found = find(begins, ends, lows, highs, counts, rows, taken)
+    for _, whole in outputs:
+        assert_guards(whole)
+    return found, Answer(counts, rows, *plain.halves(taken, lows.dtype))
+
+
+class Answer(NamedTuple):
+    counts: Any
+    rows: Any
+    ts: Any
+    value: Any
 
 
 @pytest.mark.slow

@@ -38,19 +38,15 @@ def written(store, dtype, hours):
 @pytest.fixture
 def sizes(monkeypatch):
     """How many rows each search found with their values, and -1 of those that did so without."""
-    found, with_values, without = [], indexed.IndexedChunks._find_and_take, indexed.IndexedChunks._find_only
+    found, find = [], indexed.IndexedChunks.find
 
-    def watched(search, size):
-        def count(*arguments):
-            rows = search(*arguments)
-            if rows is not None:
-                found.append(size(rows))
-            return rows
+    def watched(*arguments, **options):
+        rows = find(*arguments, **options)
+        if rows is not None and options.get("may_take", True):
+            found.append(len(rows) if rows._kept else -1)
+        return rows
 
-        return count
-
-    monkeypatch.setattr(indexed.IndexedChunks, "_find_and_take", watched(with_values, len))
-    monkeypatch.setattr(indexed.IndexedChunks, "_find_only", watched(without, lambda _: -1))
+    monkeypatch.setattr(indexed.IndexedChunks, "find", watched)
     monkeypatch.setattr(indexed, "index_capacity", lambda rows, chunks, ranges, costs: rows)
     return found
 

@@ -6,3 +6,5 @@ NONE, SOME, ALL = 0, 1, 2
 EMPTY, UNREACHED = -2, -1
 # It takes so many ranges.
 MOST_RANGES = 64
+# A `member_finder` takes so many values, and finds so many rows in all.
+MOST_MEMBERS, MOST_MEMBER_ROWS = 4, 32

@@ -40,17 +40,26 @@ class Finder(Protocol):
         highs: Column,
         counts: Int64Array,
         out: Uint32Array,
-        taken: Int64Array,
         /,
     ) -> int:
         """Write the rows from begins[i] to ends[i] of each chunk i whose values are in one of the ranges, ascending.
 
         There are 1 to MOST_RANGES ranges. Writes to counts[i] how many rows there are, or EMPTY or UNREACHED, and gives
         their sum; or -1, with any counts, if more entries than `out` has room for lie in the ranges (the rows that they
-        name, where chunks are searched some at a time). If the half of `taken` has a word for each of the rows, their
-        ts are written there, and to the other half their values of the other column, from its begin and as narrow as
-        they are; else anything. It has no words where there are no columns.
-        O(chunks * ranges * log entries + rows / 64).
+        name, where chunks are searched some at a time). O(chunks * ranges * log entries + rows / 64).
+        """
+
+
+class MemberFinder(Protocol):
+    """A look for single values in the value indexes of some chunks of int64, which it keeps alive."""
+
+    def __call__(self, count: int, one: int, two: int, three: int, four: int, answer: Int64Array, /) -> int:
+        """Find the rows whose value is one of the first `count` values given, which may be the same.
+
+        Writes to `answer`, one behind the other: of each chunk how many rows there are, or UNREACHED; then three times
+        MOST_MEMBER_ROWS words: their ts, their values, and their places, chunk by chunk, ascending in each. Gives how
+        many there are, or -1 with anything in `answer` if there is no room for so many. OverflowError where a value is
+        none of int64. O(chunks * count), and O(log entries) each where values lie close to each other.
         """
 
 
@@ -198,12 +207,17 @@ class Kernels(Protocol):
         """Pack arrays of one dtype. O(columns)."""
 
     def finder(
-        self, values: Sequence[Column], rows: Sequence[Uint32Array], columns: Sequence[Sequence[Column]] = ..., /
+        self, values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ..., /
     ) -> Finder:
         """Prepare the search of the chunks' value indexes, which may read some values. O(columns + entries / 32).
 
-        `columns` are none, or two, an array a chunk each: ts, and one of the values' dtype.
+        `ahead` are columns, one array a chunk, that the caller presumably takes of the rows that are found.
         """
+
+    def member_finder(
+        self, values: Sequence[Int64Array], rows: Sequence[Uint32Array], ts: Sequence[Int64Array], /
+    ) -> MemberFinder:
+        """Prepare the look for single values, which may read some. No index is empty. O(columns + entries / 16)."""
 
     def scan_chunks(
         self,

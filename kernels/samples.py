@@ -86,6 +86,7 @@ def _many_chunks(rows: Column, bounds: Column) -> Iterator[tuple[str, tuple[Any,
             window = bounds[:1], bounds[3:4]
             yield "scan_chunks", (columns, flags, *window, column[:1], column[:1], False, counts.copy(), found)
             yield "finder", ([column], [rows])
+    yield "member_finder", ([bounds], [rows], [bounds])
 
 
 def _replays(ts: Column, out: Column) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -55,16 +55,9 @@ class RowsAtOnce(FilledRows):
 
     __slots__ = ("_chunks", "_counts", "_held", "_places", "_span")
 
-    def __init__(
-        self,
-        chunks: ChunksAtOnce,
-        counts: Int64,
-        places: NDArray[np.uint32],
-        span: tuple[int, int],
-        kept: dict[int, NDArray[Any]],
-    ) -> None:
+    def __init__(self, chunks: ChunksAtOnce, counts: Int64, places: NDArray[np.uint32], span: tuple[int, int]) -> None:
         self.settings = chunks.settings
-        self._kept = kept
+        self._kept = {}
         self._chunks = chunks.reference
         self._held = (chunks.few or chunks.holding(counts)) if len(places) else ()
         self._counts = counts
@@ -135,10 +128,12 @@ class ChunksAtOnce:
         rows = np.array([chunk.rows for chunk in self._chunks], np.int64)
         self._whole = Window(0, len(refs), np.zeros_like(rows), rows, int(rows.sum()))
 
-    def numbers(self, index: int) -> list[NDArray[Any]]:
-        """A column of each chunk as kernels compare it: bool as uint8."""
-        columns = [chunk.columns[index] for chunk in self._chunks]
-        return [column.view(np.uint8) for column in columns] if columns[0].dtype.kind == "b" else columns
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def are_all(self, start: int, end: int) -> bool:
+        """Whether all their rows lie between two times, and no other chunk touches these."""
+        return self.before < start <= self._start and self._end <= end < self.behind
 
     def holding(self, counts: Int64) -> Sequence[MappedChunk]:
         """The chunks that have rows."""

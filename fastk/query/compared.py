@@ -5,7 +5,7 @@ The span of each chunk's values decides first; only chunks that it leaves undeci
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class ComparedRows(RowsAtOnce):
         self, chunks: ComparedChunks, counts: Int64, places: NDArray[np.uint32], span: tuple[int, int],
         compared: Int64, decided: int,
     ) -> None:  # fmt: skip
-        super().__init__(chunks, counts, places, span, {})
+        super().__init__(chunks, counts, places, span)
         self._compared = compared
         self._decided = decided
 
@@ -72,7 +72,7 @@ class ComparedChunks(ChunksAtOnce):
         super().__init__(snapshot, refs)
         self._column = column
         self._found: type[ComparedRows] = rows_class(ComparedRows, snapshot.settings.schema)
-        columns = self.numbers(column)
+        columns = [_as_numbers(chunk.columns[column]) for chunk in self._chunks]
         self._values = self.kernels.chain(columns)
         spans = [snapshot.chunks.sidecars.span(chunk, column) for chunk in self._chunks]
         least, greatest, has_nan = zip(*spans, strict=True)
@@ -114,6 +114,10 @@ class ComparedChunks(ChunksAtOnce):
         """Verify the rows that will be compared."""
         for place, chunk in self.unverified(self._column, undecided):
             chunk.dense_rows(self._column, int(low_rows[place]), int(high_rows[place]))
+
+
+def _as_numbers(column: NDArray[Any]) -> NDArray[Any]:
+    return column.view(np.uint8) if column.dtype.kind == "b" else column
 
 
 def compared_chunks(snapshot: Snapshot, column: int, start: int, end: int) -> ComparedChunks | None:

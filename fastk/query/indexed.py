@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy import empty  # by itself: a look less in each query
 
+from fastk import kernels
 from fastk.engine.rows import rows_class
 from fastk.kernels.codes import EMPTY, MOST_RANGES, UNREACHED
 from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
@@ -16,23 +17,19 @@ from fastk.query.stats import Tally
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
     from fastk.engine.chunk_index import ChunkRef
     from fastk.engine.mapped import MappedChunk
     from fastk.engine.snapshot import Snapshot
     from fastk.format.sidecars import ValueIndex
+    from fastk.kernels.interface import MemberFinder
+    from fastk.query.members import MemberSearch
     from fastk.query.planner import Costs
     from fastk.query.values import ValueSet
-
-    Int64 = NDArray[np.int64]
 
 # Below that a chunk's index costs more to open than it saves in some queries: of 984 rows, as much as six (120 chunks:
 # 5 to 9 ms at the first query, then 0.17 ms a query in place of 0.98).
 _FEWEST_ROWS_A_CHUNK = 512
-_PLACE, _WORD = np.dtype(np.uint32), np.dtype(np.int64)
-# Of so many rows the search takes ts and values; or of twice as many as were found last.
-_LEAST_ROOM, _MOST_ROOM = 16, 256
+_PLACE, _COUNT = np.dtype(np.uint32), np.dtype(np.int64)
 
 
 class IndexedRows(RowsAtOnce):
@@ -55,55 +52,48 @@ class IndexedRows(RowsAtOnce):
 
 
 class IndexedChunks(ChunksAtOnce):
-    """Chunks that all have a value index of one column.
-
-    Once that column and ts need no look any more, a search takes what few rows have in them: to call for each column
-    when it is asked for takes longer.
-    """
+    """Chunks that all have a value index of one column."""
 
     def __init__(
         self, snapshot: Snapshot, refs: Sequence[ChunkRef], indexes: Sequence[ValueIndex], column: int
     ) -> None:
         super().__init__(snapshot, refs)
-        self._column = column
-        dtype = self._chunks[0].columns[column].dtype
-        self._dtype = None if dtype == _WORD else dtype  # to view words as what they are would take 0.1 us
-        self._room = 0
-        columns = self.numbers(0), self.numbers(column)
-        self._may_take = all(each.flags.c_contiguous for pair in columns for each in pair)  # others, from copies
-        values, rows = [index.values for index in indexes], [index.rows for index in indexes]
-        self._find = self.kernels.finder(values, rows, columns if self._may_take else ())
+        self.column = column
+        self.members: MemberSearch | None = None
+        self.asked_for_members = 0
+        ahead = [[chunk.columns[place] for chunk in self._chunks] for place in (0, column)]
+        if not all(each.flags.c_contiguous for columns in ahead for each in columns):
+            ahead = []  # others are taken from copies
+        self._indexes = [index.values for index in indexes], [index.rows for index in indexes]
+        self._find = self.kernels.finder(*self._indexes, ahead)
         self._found: type[IndexedRows] = rows_class(IndexedRows, snapshot.settings.schema)
 
-    def find(
-        self, values: ValueSet, start: int, end: int, costs: Costs, *, may_take: bool = True
-    ) -> IndexedRows | None:
+    def find(self, values: ValueSet, start: int, end: int, costs: Costs) -> IndexedRows | None:
         """The matching rows of a window; None if they are so many that comparing may find them sooner."""
         first, stop, low_rows, high_rows, rows = self.window(start, end)
-        room = self._room if may_take else 0
-        capacity = room or index_capacity(rows, stop - first, values.ranges, costs)
-        counts, places, taken = empty(len(low_rows), _WORD), empty(capacity, _PLACE), empty(2 * room, _WORD)
-        found = self._find(low_rows, high_rows, *values.arrays, counts, places, taken)
+        places = empty(index_capacity(rows, stop - first, values.ranges, costs), _PLACE)
+        counts = empty(len(low_rows), _COUNT)
+        found = self._find(low_rows, high_rows, *values.arrays, counts, places)
         if found < 0:
-            self._room = 0
-            return self.find(values, start, end, costs, may_take=False) if room else None
-        if room > 4 * found + _LEAST_ROOM or (found <= _MOST_ROOM and not room):
-            self._room = self._room_for(found)
-        if room:
-            return self._found(self, counts, places[:found], (first, stop), self._values(taken, found))
-        return self._found(self, counts, places[:found].copy(), (first, stop), {})  # a view keeps all of the capacity
+            return None
+        return self._found(self, counts, places[:found].copy(), (first, stop))  # a view would keep all of the capacity
 
-    def _room_for(self, found: int) -> int:
-        """Of how many rows the next search shall take the values, if it finds about as many; 0 before all is ready."""
-        is_ready = self._may_take and 0 in self.verified and self._column in self.verified
-        return min(max(_LEAST_ROOM, 2 * found), _MOST_ROOM) if is_ready else 0
+    @property
+    def may_find_members(self) -> bool:
+        """Whether :meth:`member_finder` may be called: of verified, contiguous int64 and compiled kernels."""
+        is_ready = all(index in self.verified and index in self._columns for index in (0, self.column))
+        return is_ready and self._columns[self.column][0] == _COUNT and self.kernels is not kernels.plain
 
-    def _values(self, taken: Int64, found: int) -> dict[int, NDArray[Any]]:
-        """The two columns of what a search took."""
-        taken.setflags(write=False)
-        room = len(taken) >> 1
-        value = taken[room : room + found] if self._dtype is None else taken[room:].view(self._dtype)[:found]
-        return {0: taken[:found], self._column: value}
+    def member_finder(self) -> MemberFinder:
+        """What finds single values, with ts."""
+        return self.kernels.member_finder(*self._indexes, [chunk.columns[0] for chunk in self._chunks])
+
+
+def known_chunks(snapshot: Snapshot, column: int) -> IndexedChunks | None:
+    """Those that the last queries of a column were about, if any are open."""
+    key = snapshot.settings.series_id, column, kernels.active, _open
+    chunks: IndexedChunks | None = snapshot.chunks.maps.derived.get(key)
+    return chunks if chunks is not None and chunks.snapshot is snapshot else None
 
 
 def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> IndexedChunks | None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastk.engine.rows import Rows
 from fastk.format.sidecars import VALUE_INDEX, ZONE_MAP
+from fastk.query.members import find_members
 from fastk.query.planner import checked_plan
 from fastk.query.scalars import ScalarQueryCapabilities, ValueIndexEntry, ZoneMapEntry, check_predicate
 from fastk.query.search import search
@@ -65,6 +66,9 @@ def where(snapshot: Snapshot, column: str, predicate: object, start: int, end: i
     what the cheapest plan takes; see the planner.
     """
     place = snapshot.settings.schema.position(column)
+    members = find_members(snapshot, place, predicate, start, end) if plan == "auto" else None
+    if members is not None:
+        return QueryResult(members, members)
     return QueryResult(*search(snapshot, place, check_predicate(predicate), start, end, checked_plan(plan)))
 
 

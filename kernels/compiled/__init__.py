@@ -15,6 +15,7 @@ if _config.DISABLE_JIT:  # Python itself cannot run the instructions
     from ..plain.chunks import scan_chunks
     from ..plain.indexed import chain, finder, picker
     from ..plain.matrix import bundle, gather, spread
+    from ..plain.members import member_finder
     from ..plain.merging import interleave, merge
     from ..plain.search import bounds, copy_ranges, find, find_many, group_order, lower_bounds, take, upper_bounds
     from ..plain.selection import compact, index_bounds, mark, prune, scan
@@ -26,6 +27,7 @@ else:
     from .indexed import chain, finder, picker
     from .interleave import interleave
     from .matrix import gather, spread
+    from .members import member_finder
     from .merge import merge
     from .search import bounds, copy_ranges, find, find_many, group_order, lower_bounds, take, upper_bounds
     from .selection import index_bounds, mark, prune, scan
@@ -53,6 +55,7 @@ __all__ = [
     "intersect",
     "lower_bounds",
     "mark",
+    "member_finder",
     "merge",
     "picker",
     "prune",

@@ -95,15 +95,6 @@ def fetch_line(builder: Any, address: Any) -> None:
     builder.call(function, [builder.inttoptr(address, byte), for_reading, for_long, as_data])
 
 
-def repeated(module: Any, times: int) -> Any:
-    """What tells LLVM how often to write out a loop's body."""
-    count = module.add_metadata(["llvm.loop.unroll.count", ir.IntType(32)(times)])
-    # Not by add_metadata: it gives equal ones once, and each loop needs its own.
-    loop = ir.MDValue(module, (count,), name=str(len(module.metadata)))
-    loop.operands = loop, count  # LLVM knows a loop by a node that names itself first
-    return loop
-
-
 @instruction
 def fetch(typing_context: Any, address: Any) -> Any:
     """Ask for four cache lines from an address on, without waiting for them."""
@@ -111,6 +102,17 @@ def fetch(typing_context: Any, address: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         for offset in range(0, 4 * LINE, LINE):
             fetch_line(builder, builder.add(arguments[0], ir.IntType(64)(offset)))
+        return context.get_dummy_value()
+
+    return types.void(types.uint64), generate
+
+
+@instruction
+def fetch_value(typing_context: Any, address: Any) -> Any:
+    """Ask for the cache line of an address, without waiting for it."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        fetch_line(builder, arguments[0])
         return context.get_dummy_value()
 
     return types.void(types.uint64), generate

@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils
 
 from ..interface import Column
-from .bits import LINE, fetch_line, repeated
+from .bits import LINE, fetch_line
 from .compile import instruction
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _fill(
                 value = _widened(builder, _read(builder, start, row(loop.index)), kind, shift, wide)
                 builder.store(value, builder.gep(target.data, [loop.index]))
                 body = builder.block
-            body.terminator.set_metadata("llvm.loop", repeated(builder.module, repeats))
+            body.terminator.set_metadata("llvm.loop", _repeated(builder.module, repeats))
             if first is not None:
                 _fetch_next(builder, builder.gep(start, [builder.add(first, count)]), context)
 
@@ -145,3 +145,12 @@ def _widened(builder: Any, value: Any, kind: int, shift: Any, wide: Any) -> Any:
         return value
     convert = {_UNSIGNED: builder.uitofp, _SINGLES: builder.fpext}.get(kind, builder.sitofp)
     return convert(value, wide)
+
+
+def _repeated(module: Any, times: int) -> Any:
+    """What tells LLVM how often to write out a loop's body."""
+    count = module.add_metadata(["llvm.loop.unroll.count", ir.IntType(32)(times)])
+    # Not by add_metadata: it gives equal ones once, and each loop needs its own.
+    loop = ir.MDValue(module, (count,), name=str(len(module.metadata)))
+    loop.operands = loop, count  # LLVM knows a loop by a node that names itself first
+    return loop

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
 from numba import from_dtype, types
-from numba.core import cgutils
 from numba.np import arrayobj
 from numba.np.numpy_support import as_dtype
 
 from ..codes import EMPTY, MOST_RANGES, UNREACHED
 from ..interface import Column, Finder, Int64Array, Picker, Uint32Array, Words
 from ..plain import indexed as plain
-from .bits import clear, either, fetch, fetch_line, lowest_bit, repeated, workspace
+from .bits import clear, either, fetch, fetch_value, lowest_bit, workspace
 from .compile import KernelByDtype, array_type, instruction, part
 from .selection import set_bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -36,7 +34,6 @@ _FEW_ROWS = 256
 # The most ranges fit one call of these.
 _FEW_CHUNKS = _MOST_SEARCHES // MOST_RANGES
 _populate: Any = arrayobj.populate_array
-_cgutils: Any = cgutils
 
 
 class Chain(NamedTuple):
@@ -67,67 +64,6 @@ def array_at(typing_context: Any, address: Any, length: Any, like: Any) -> Any:
         return array._getvalue()
 
     return array_type(like.dtype)(types.uint64, types.intp, like), generate
-
-
-@instruction
-def half_of(typing_context: Any, words: Any, like: Any) -> Any:
-    """The second half of an array as values of another one's dtype. It does not keep the array alive, as slices do."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.return_type
-        item = context.get_data_type(kind.dtype)
-        size = context.get_constant(types.intp, context.get_abi_sizeof(item))
-        array, whole = (
-            context.make_array(kind)(context, builder),
-            context.make_array(words)(context, builder, arguments[0]),
-        )
-        half = builder.lshr(whole.nitems, whole.nitems.type(1))
-        start = builder.bitcast(builder.gep(whole.data, [half]), item.as_pointer())
-        _populate(array, start, shape=[half], strides=[size], itemsize=size, meminfo=None)
-        return array._getvalue()
-
-    return types.Array(like.dtype, 1, "C")(words, like), generate
-
-
-# These two loops are made here, because kernels with them are compiled a fifth sooner than with loops of Python.
-
-
-@instruction
-def take_values(typing_context: Any, address: Any, rows: Any, first: Any, last: Any, out: Any) -> Any:
-    """Set out[i] to the value of row rows[i] of the column at an address, for all places from the first to the last."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target = context.make_array(out)(context, builder, arguments[4]).data
-        start = builder.inttoptr(arguments[0], target.type)
-        with _each_row(context, builder, rows, arguments[1:4], 4) as (place, row):
-            builder.store(builder.load(builder.gep(start, [row])), builder.gep(target, [place]))
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, rows, types.intp, types.intp, out), generate
-
-
-@instruction
-def fetch_values(typing_context: Any, address: Any, rows: Any, first: Any, last: Any, like: Any) -> Any:
-    """Ask for the values of such rows, which are of the type of an array's, without waiting for them."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        start = builder.inttoptr(arguments[0], context.get_data_type(like.dtype).as_pointer())
-        with _each_row(context, builder, rows, arguments[1:4], 1) as (_, row):
-            fetch_line(builder, builder.ptrtoint(builder.gep(start, [row]), ir.IntType(64)))
-        return context.get_dummy_value()
-
-    return types.void(types.uint64, rows, types.intp, types.intp, like), generate
-
-
-@contextmanager
-def _each_row(context: Any, builder: Any, rows: Any, arguments: Any, repeats: int) -> Iterator[tuple[Any, Any]]:
-    """A loop over some places of an array of rows, written out so often; gives each place, and the row there."""
-    numbers = context.make_array(rows)(context, builder, arguments[0]).data
-    _, first, last = arguments
-    with _cgutils.for_range_slice(builder, first, last, first.type(1)) as (place, _):
-        yield place, builder.zext(builder.load(builder.gep(numbers, [place])), ir.IntType(64))
-        body = builder.block
-    body.terminator.set_metadata("llvm.loop", repeated(builder.module, repeats))
 
 
 @part
@@ -254,7 +190,7 @@ def _find_entries(
 
 # `tables` has three addresses of each chunk, those of all chunks one after the other: of its values, ascending, of the
 # last value of each of their blocks, and of the rows that the values are of. Blocks are four cache lines long at most.
-# Behind them come the addresses of the two columns, if there are any.
+# Behind them come the addresses of columns that the caller takes next, and of each of these the bytes from row to row.
 def _find_indexed(
     tables: NDArray[np.uint64],
     lengths: Int64Array,
@@ -264,10 +200,9 @@ def _find_indexed(
     highs: Column,
     counts: Int64Array,
     out: Uint32Array,
-    taken: Int64Array,
 ) -> Any:
-    ranges, columns, room = len(lows), len(tables) // len(lengths) - 3, len(taken) >> 1
-    value = half_of(taken, lows)
+    ranges = len(lows)
+    ahead = (len(tables) - 3 * len(counts)) // (len(counts) + 1)
     starts = workspace(len(counts) * ranges, np.int64(0))
     stops = workspace(len(counts) * ranges, np.int64(0))
     searched = workspace(len(counts), np.int64(0))
@@ -301,19 +236,14 @@ def _find_indexed(
                 set_bits(rows, starts[at], stops[at], begin, end, part)
         if few:
             position = _take_few_rows(part, groups, base, out, position)
-            if position <= columns * _FEW_ROWS:
-                fetch_values(tables[3 * len(lengths) + chunk], out, before, position, taken)
-                fetch_values(tables[4 * len(lengths) + chunk], out, before, position, value)
+            for column in range(ahead if position <= _FEW_ROWS else 0):
+                start, step = tables[(3 + column) * len(counts) + chunk], tables[(3 + ahead) * len(counts) + column]
+                for place in range(before, position):
+                    fetch_value(start + step * np.uint64(out[np.uint64(place)]))
         else:
             position = write_rows(part, base, out, position)
             clear(part)
         counts[chunk] = position - before
-    before = 0
-    for chunk in range(len(counts) if position <= room else 0):
-        if counts[chunk] > 0:
-            take_values(tables[3 * len(lengths) + chunk], out, before, before + counts[chunk], taken)
-            take_values(tables[4 * len(lengths) + chunk], out, before, before + counts[chunk], value)
-            before += counts[chunk]
     return position
 
 
@@ -322,14 +252,16 @@ def _pick(addresses: NDArray[np.uint64], counts: Int64Array, rows: Uint32Array, 
     for chunk in range(len(counts)):
         if counts[chunk] <= 0:
             continue
-        take_values(addresses[chunk], rows, first, first + counts[chunk], out)
+        column = array_at(addresses[chunk], 1, out)
+        for place in range(first, first + counts[chunk]):
+            out[np.uint64(place)] = column[np.uint64(rows[np.uint64(place)])]
         first += counts[chunk]
 
 
 def _find_types(value: types.Type) -> tuple[types.Type, ...]:
     addresses, int64s, values = array_type(types.uint64), array_type(types.int64), array_type(value)
-    written, out = array_type(types.int64, readonly=False), array_type(types.uint32, readonly=False)
-    return addresses, int64s, int64s, int64s, values, values, written, out, written
+    counts, out = array_type(types.int64, readonly=False), array_type(types.uint32, readonly=False)
+    return addresses, int64s, int64s, int64s, values, values, counts, out
 
 
 def _pick_types(value: types.Type) -> tuple[types.Type, ...]:
@@ -343,10 +275,11 @@ _FIND = KernelByDtype(_find_indexed, plain.find_indexed, _find_types, keeps_gil=
 _PICK = KernelByDtype(_pick, plain.pick, _pick_types, keeps_gil=True)
 
 
-def finder(values: Sequence[Column], rows: Sequence[Uint32Array], columns: Sequence[Sequence[Column]] = ()) -> Finder:
+def finder(values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ()) -> Finder:
     """Prepare the search of the chunks' value indexes, of which the last value of each block is read now."""
-    packed = [chain(each) for each in (values, [_ends_of_blocks(each) for each in values], rows, *columns)]
-    tables = np.concatenate([each.addresses for each in packed])
+    packed = [chain(each) for each in (values, [_ends_of_blocks(each) for each in values], rows)]
+    addresses = [each.addresses for each in (*packed, *map(chain, ahead))]
+    tables = np.concatenate([*addresses, np.array([columns[0].strides[0] for columns in ahead], np.uint64)])
     find: Finder = _prepared(packed, _FIND[values[0].dtype], _find_in_parts, tables, packed[0].lengths)
     return find
 
@@ -389,21 +322,18 @@ def _find_in_parts(
     highs: Column,
     counts: Int64Array,
     out: Uint32Array,
-    taken: Int64Array,
 ) -> int:
     step = max(1, _MOST_SEARCHES // len(lows))
     if len(counts) <= step:  # the slices below take a microsecond
-        return int(find(tables, lengths, begins, ends, lows, highs, counts, out, taken))
-    whole, part, count = plain.halves(taken, lows.dtype), np.empty_like(taken), 0
+        return int(find(tables, lengths, begins, ends, lows, highs, counts, out))
+    count = 0
     for first in range(0, len(counts), step):
         some = slice(first, first + step)
-        columns = tables.reshape(-1, len(counts))[:, some].ravel()
-        found = find(columns, lengths[some], begins[some], ends[some], lows, highs, counts[some], out[count:], part)
+        # Without the columns to ask ahead for: of so many chunks, not all rows are few.
+        part = tables[: 3 * len(counts)].reshape(3, -1)[:, some].ravel()
+        found = find(part, lengths[some], begins[some], ends[some], lows, highs, counts[some], out[count:])
         if found < 0:
             return -1
-        if count + found <= len(taken) // 2:
-            for target, values in zip(whole, plain.halves(part, lows.dtype), strict=True):
-                target[count : count + found] = values[:found]
         count += found
     return count
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .matrix import intersect as intersect
     from .matrix import spread as spread
     from .matrix import unite as unite
+    from .members import member_finder as member_finder
     from .merging import interleave as interleave
     from .merging import merge as merge
     from .order import first_disorder as first_disorder
@@ -49,6 +50,7 @@ _HOMES = {
     "fnv": "fnv1a",
     "indexed": "chain finder picker",
     "matrix": "align bundle carry_forward equal gather intersect spread unite",
+    "members": "member_finder",
     "merging": "interleave merge",
     "order": "first_disorder",
     "search": "bounds copy_ranges find find_many group_order lower_bounds take upper_bounds",

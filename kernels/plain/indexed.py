@@ -20,40 +20,14 @@ def chain(columns: Sequence[Column]) -> Any:
     return columns
 
 
-def finder(values: Sequence[Column], rows: Sequence[Uint32Array], columns: Sequence[Sequence[Column]] = ()) -> Finder:
+def finder(values: Sequence[Column], rows: Sequence[Uint32Array], ahead: Sequence[Sequence[Column]] = ()) -> Finder:
     """Prepare the search of the chunks' value indexes."""
-    return partial(find_indexed, values, rows, columns)
+    return partial(find_indexed, values, rows)
 
 
 def find_indexed(
     values: Sequence[Column],
     rows: Sequence[Uint32Array],
-    columns: Sequence[Sequence[Column]],
-    begins: Int64Array,
-    ends: Int64Array,
-    lows: Column,
-    highs: Column,
-    counts: Int64Array,
-    out: Uint32Array,
-    taken: Int64Array,
-) -> int:
-    """Write the rows whose values are in one of the ranges, and what they have in two columns if there is room."""
-    found = _find_rows(values, rows, begins, ends, lows, highs, counts, out)
-    if 0 < found <= len(taken) // 2:
-        for column, part in zip(columns, halves(taken, lows.dtype), strict=True):
-            pick(column, counts, out[:found], part[:found])
-    return found
-
-
-def halves(taken: Int64Array, dtype: np.dtype[Any]) -> tuple[Int64Array, Column]:
-    """The room for ts, and that for values."""
-    room = len(taken) // 2
-    return taken[:room], taken[room:].view(dtype)[:room]
-
-
-def _find_rows(
-    values: Sequence[Column],
-    rows: Sequence[Uint32Array],
     begins: Int64Array,
     ends: Int64Array,
     lows: Column,
@@ -61,7 +35,7 @@ def _find_rows(
     counts: Int64Array,
     out: Uint32Array,
 ) -> int:
-    """Two binary searches a range and chunk."""
+    """Write the rows whose values are in one of the ranges, chunk by chunk. Two binary searches a range and chunk."""
     bounds = []
     for chunk, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
         if begin >= end:

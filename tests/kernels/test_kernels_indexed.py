@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,8 +10,6 @@ from test_kernels_selection import assert_guards, belongs, both, guarded, pool_o
 
 from fastk.kernels import compiled
 from fastk.kernels.codes import EMPTY, UNREACHED
-from fastk.kernels.compiled import indexed
-from fastk.kernels.plain import indexed as plain
 from fastk.kernels.samples import DTYPES, NUMBERS, read_only
 
 every_number = pytest.mark.parametrize("dtype", NUMBERS, ids=str)
@@ -48,33 +44,6 @@ def expected_count(column, begin, end, lows, highs):
     return np.count_nonzero(belongs(column, lows, highs, False)[begin:end])
 
 
-def prepared(kernels, columns):
-    """The search of columns, with the times of rows that `times_of` gives."""
-    values, rows = map(list, zip(*map(index_of, columns), strict=True))
-    return kernels.finder(values, rows, (times_of(columns), [read_only(column) for column in columns]))
-
-
-def times_of(columns):
-    return [read_only(np.arange(len(column)) * 7 + 10**6 * place) for place, column in enumerate(columns)]
-
-
-def searched(find, begins, ends, lows, highs, most, room=0):
-    """How many rows are found where `most` have room, and the parts of the answer; nothing beside it is written."""
-    outputs = guarded(len(begins), np.int64), guarded(most, np.uint32), guarded(2 * room, np.int64)
-    counts, rows, taken = (output for output, _ in outputs)
-    found = find(begins, ends, lows, highs, counts, rows, taken)
-    for _, whole in outputs:
-        assert_guards(whole)
-    return found, Answer(counts, rows, *plain.halves(taken, lows.dtype))
-
-
-class Answer(NamedTuple):
-    counts: Any
-    rows: Any
-    ts: Any
-    value: Any
-
-
 @pytest.mark.slow
 @both
 @every_number
@@ -84,23 +53,21 @@ def test_rows_in_ranges_chunk_by_chunk(kernels, dtype, seed, count, ranges):
     random = np.random.default_rng(seed)
     columns, begins, ends = random_chunks(random, dtype, count)
     lows, highs = ranges_of(random, dtype, ranges)
-    room = int(random.choice([0, random.integers(1, 40), 2_000]))
-    most = sum(map(len, columns))
-    found, answer = searched(prepared(kernels, columns), begins, ends, lows, highs, most, room)
+    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)))
+    out, whole = guarded(sum(map(len, columns)), np.uint32)
+    counts, whole_counts = guarded(count, np.int64)
+    found = find(begins, ends, lows, highs, counts, out)
     windows = list(zip(columns, begins, ends, strict=True))
-    assert answer.counts.tolist() == [expected_count(*window, lows, highs) for window in windows]
+    assert counts.tolist() == [expected_count(*window, lows, highs) for window in windows]
     named = [begin + np.flatnonzero(belongs(column, lows, highs, False)[begin:end]) for column, begin, end in windows]
-    assert answer.rows[:found].tolist() == np.concatenate(named).tolist()
-    ts, values = (
-        np.concatenate([column[row] for column, row in zip(each, named, strict=True)])
-        for each in (times_of(columns), columns)
-    )
-    if found <= room:
-        np.testing.assert_array_equal(answer.ts[:found], ts)
-        np.testing.assert_array_equal(answer.value[:found], values)
+    assert out[:found].tolist() == np.concatenate(named).tolist()
+    assert_guards(whole)
+    assert_guards(whole_counts)
     picked, whole = guarded(found, dtype)
-    kernels.picker(columns)(read_only(answer.counts), read_only(answer.rows[:found]), picked)
-    np.testing.assert_array_equal(picked, values)
+    kernels.picker(columns)(read_only(counts), read_only(out[:found]), picked)
+    np.testing.assert_array_equal(
+        picked, np.concatenate([column[row] for column, row in zip(columns, named, strict=True)])
+    )
     assert_guards(whole)
 
 
@@ -116,48 +83,36 @@ def test_few_and_many_rows_of_long_chunks_take_turns(kernels, matches):
         column[column >= count] += 10_000  # so many are below
         if count:
             column[[begin - 1, begin, end - 1, end % 10_000]] = 0  # and those at the borders, within and without
-    found, answer = searched(prepared(kernels, columns), begins, ends, *bounds, 40_000)
+    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)))
+    counts, (out, whole) = np.empty(4, np.int64), guarded(40_000, np.uint32)
+    found = find(begins, ends, *bounds, counts, out)
     named = [
         begin + np.flatnonzero(column[begin:end] <= 7_000)
         for column, begin, end in zip(columns, begins, ends, strict=True)
     ]
-    assert answer.rows[:found].tolist() == np.concatenate(named).tolist()
-    assert np.maximum(answer.counts, 0).tolist() == [len(each) for each in named]
+    assert out[:found].tolist() == np.concatenate(named).tolist()
+    assert np.maximum(counts, 0).tolist() == [len(each) for each in named]
+    assert_guards(whole)
 
 
 @both
-def test_chunks_of_different_lengths_are_searched_in_step(kernels):
-    """Around blocks of 32 entries and powers of them; values that lie before, among and behind the ranges."""
+@pytest.mark.parametrize("dtypes", [(), (np.int64, np.uint8), (np.float32,)], ids=str)
+def test_chunks_of_different_lengths_are_searched_in_step(kernels, dtypes):
+    """Around blocks of 32 entries and powers of them; values that lie before, among and behind the ranges.
+
+    Whichever columns are asked for ahead.
+    """
     lengths = [0, 1, 2, 31, 32, 33, 63, 64, 65, 1_023, 1_024, 1_025, 3_000]
     columns = [np.arange(length) * 3 + 100 * place for place, length in enumerate(lengths)]
+    ahead = [[np.zeros(length, dtype) for length in lengths] for dtype in dtypes]
+    find = kernels.finder(*map(list, zip(*map(index_of, columns), strict=True)), ahead)
     windows = read_only(np.zeros(len(lengths), np.int64)), read_only(np.array(lengths))
     for low, high in [(0, 0), (300, 300), (301, 302), (289, 420), (-9, 10**6), (1_297, 4_200), (10_200, 10_300)]:
-        bounds = read_only(np.array([low])), read_only(np.array([high]))
-        found, answer = searched(prepared(kernels, columns), *windows, *bounds, sum(lengths))
+        counts, out = np.empty(len(lengths), np.int64), np.empty(sum(lengths), np.uint32)
+        found = find(*windows, read_only(np.array([low])), read_only(np.array([high])), counts, out)
         named = [np.flatnonzero((low <= column) & (column <= high)) for column in columns]
-        assert np.maximum(answer.counts, 0).tolist() == list(map(len, named))
-        assert answer.rows[:found].tolist() == np.concatenate(named).tolist()
-
-
-@both
-@every_number
-@pytest.mark.parametrize("room", [0, 1, 5, 6, 7, 600])
-@pytest.mark.parametrize("searches", [4, 1_024])
-def test_ts_and_values_come_with_rows_that_have_room(kernels, dtype, room, searches, monkeypatch):
-    """Also where chunks are searched some at a time."""
-    monkeypatch.setattr(indexed, "_MOST_SEARCHES", searches)
-    monkeypatch.setattr(indexed, "_FEW_CHUNKS", min(searches, 16))
-    columns = [(np.arange(90) % 30 + place).astype(dtype) for place in range(5)]
-    windows = read_only(np.zeros(5, np.int64)), read_only(np.full(5, 90))
-    three = read_only(np.array([3]).astype(dtype))
-    found, answer = searched(prepared(kernels, columns), *windows, three, three, 450, room)
-    rows = [np.flatnonzero(column == three[0]) for column in columns]
-    assert answer.rows[:found].tolist() == np.concatenate(rows).tolist()
-    assert np.maximum(answer.counts, 0).tolist() == list(map(len, rows))
-    if found <= room:
-        ts = [times[row] for times, row in zip(times_of(columns), rows, strict=True)]
-        assert answer.ts[:found].tolist() == np.concatenate(ts).tolist()
-        assert answer.value[:found].tolist() == [three[0].item()] * found
+        assert np.maximum(counts, 0).tolist() == list(map(len, named))
+        assert out[:found].tolist() == np.concatenate(named).tolist()
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -167,11 +122,12 @@ def test_values_out_of_order_write_no_further_than_there_is_room(seed):
     values = [read_only(random.integers(0, 1_000, 200)) for _ in range(6)]
     rows = [read_only(np.arange(200, dtype=np.uint32))] * 6
     windows = read_only(np.zeros(6, np.int64)), read_only(np.full(6, 200))
-    bounds, room = np.sort(random.integers(0, 1_000, 6)), int(random.integers(0, 400))
-    find = compiled.finder(values, rows, (values, values))
-    most = int(random.integers(1, 400))
-    found, answer = searched(find, *windows, read_only(bounds[::2]), read_only(bounds[1::2]), most, room)
-    assert -1 <= found <= len(answer.rows)
+    (out, whole), (counts, whole_counts) = guarded(int(random.integers(1, 400)), np.uint32), guarded(6, np.int64)
+    bounds = np.sort(random.integers(0, 1_000, 6))
+    found = compiled.finder(values, rows)(*windows, read_only(bounds[::2]), read_only(bounds[1::2]), counts, out)
+    assert -1 <= found <= len(out)
+    assert_guards(whole)
+    assert_guards(whole_counts)
 
 
 @both
@@ -179,20 +135,21 @@ def test_more_entries_than_there_is_room_for(kernels):
     values, rows = index_of(np.array([5, 1, 5, 2, 5]))
     find = kernels.finder([values, values], [rows, rows])
     windows, five = (read_only(np.zeros(2, np.int64)), read_only(np.full(2, 5))), read_only(np.array([5]))
-    found, _ = searched(find, *windows, five, five, 4)
-    assert found == -1
-    found, answer = searched(find, *windows, five, five, 6)
-    assert found == 6
-    assert answer.rows.tolist() == [0, 2, 4] * 2
+    counts = np.empty(2, np.int64)
+    assert find(*windows, five, five, counts, np.empty(5, np.uint32)) == -1
+    out, whole = guarded(6, np.uint32)
+    assert find(*windows, five, five, counts, out) == 6
+    assert out.tolist() == [0, 2, 4] * 2
+    assert_guards(whole)
 
 
 @both
 def test_rows_beyond_the_window_are_passed_over_whatever_they_are(kernels):
     find = kernels.finder([read_only(np.zeros(4, np.int64))], [read_only(np.array([9, 2, 0, 7], np.uint32))])
     window, zero = (read_only(np.array([1])), read_only(np.array([3]))), read_only(np.array([0]))
-    found, answer = searched(find, *window, zero, zero, 4)
-    assert found == 1
-    assert answer.rows[0] == 2
+    counts, out = np.empty(1, np.int64), np.empty(4, np.uint32)
+    assert find(*window, zero, zero, counts, out) == 1
+    assert out[0] == 2
 
 
 @both

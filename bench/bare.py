@@ -22,11 +22,10 @@ from bench.reads import LATEST, READS
 from bench.signals import mixed
 from bench.table import aligned, figure
 from fastk import kernels
-from fastk.query.values import value_set
 from fastk.times import INT64_MAX, INT64_MIN
 
 ROUNDS = 101
-_CAPACITY = 1_024
+_CAPACITY, _WORD = 256, np.dtype(np.int64)
 IN_PROGRESS = "a month less one minute", MINUTES["a month less one minute"]
 Answer = Callable[[Any], Any]
 
@@ -137,11 +136,36 @@ def bare_scan(market: Market) -> Answer:
     return lambda batch: [sum([piece.sum() for piece in close]) for close in pieces]
 
 
-def bare_query(market: Market) -> Answer:
-    """The ranges of the condition, and one kernel for all that follows: it searches the indexes, and takes two columns.
+class _Rows:
+    """Rows that were found: their columns, read-only."""
 
-    The condition is an object, as the library's contract has it; FastK's own function makes its ranges.
-    """
+    __slots__ = ("ts", "value")
+
+    def __init__(self, ts: Any, value: Any) -> None:
+        self.ts, self.value = ts, value
+
+    def __getitem__(self, name: Any) -> Any:
+        return self.value if name == "value" else self.ts
+
+
+class _Queried:
+    """A series of which one thing is asked: a range of one column's values, by the library's names."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, answer: Callable[[Any, Any, Any], int]) -> None:
+        self.answer = answer
+
+    def where(self, column: str, condition: Any, *, plan: str = "auto") -> _Rows:
+        """The rows by one kernel, which searches the indexes and takes both columns. All is as expected."""
+        out = np.empty(2 * _CAPACITY, _WORD)
+        count = self.answer(np.array([condition.min], _WORD), np.array([condition.max], _WORD), out)
+        out.setflags(write=False)
+        return _Rows(out[:count], out[_CAPACITY : _CAPACITY + count])
+
+
+def bare_query(market: Market) -> Answer:
+    """One kernel for all of it, and around that the least: a method, a condition as an object, rows as an object."""
     series = Values(market, mixed).series
     snapshot = series._reader.snapshot
     chunks = list(snapshot.all_chunks())
@@ -154,17 +178,18 @@ def bare_query(market: Market) -> Answer:
     )
     ts, value = (kernels.active.picker(each) for each in columns)
     rows = np.array([chunk.rows for chunk in chunks])
-    answer = _searching_and_taking(*find.args, np.array(ts.args[0]), np.array(value.args[0]), rows)
-    settings, keep = snapshot.settings, (find, ts, value)  # which keep the memory alive that is pointed to
+    queried = _Queried(_searching_and_taking(*find.args, np.array(ts.args[0]), np.array(value.args[0]), rows))
+    memory = find, ts, value  # which keep alive what is pointed to
 
-    def each(condition: Any, keep: Any = keep) -> list[Any]:
-        return list(answer(*value_set(condition, settings, 1).arrays))
+    def each(condition: Any, keep: Any = memory) -> list[Any]:
+        rows = queried.where("value", condition, plan="auto")
+        return [rows.ts, rows["value"]]
 
     return lambda batch: [each(condition) for condition in batch]
 
 
 def _searching_and_taking(tables: Any, lengths: Any, ts: Any, value: Any, ends: Any) -> Any:
-    """FastK's search of value indexes and its taking of columns as one kernel, in which all but the ranges is fixed."""
+    """FastK's search of value indexes and its taking of columns as one kernel, in which all but the range is fixed."""
     import numba
 
     from fastk.kernels.compiled import indexed
@@ -172,15 +197,16 @@ def _searching_and_taking(tables: Any, lengths: Any, ts: Any, value: Any, ends: 
     find, pick, capacity = numba.njit(indexed._find_indexed), numba.njit(indexed._pick), _CAPACITY
     tables, lengths, begins = np.array(tables), np.array(lengths), np.zeros_like(ends)
 
-    def answer(lows: Any, highs: Any) -> Any:
+    def answer(lows: Any, highs: Any, out: Any) -> Any:
         counts, places = np.empty(len(begins), np.int64), np.empty(capacity, np.uint32)
         count = find(tables, lengths, begins, ends, lows, highs, counts, places)
-        out = np.empty((2, count), np.int64)
-        pick(ts, counts, places[:count], out[0])
-        pick(value, counts, places[:count], out[1])
-        return out
+        pick(ts, counts, places[:count], out[:count])
+        pick(value, counts, places[:count], out[capacity : capacity + count])
+        return count
 
-    return numba.njit(answer)
+    compiled = numba.njit(answer)
+    compiled(np.zeros(1, np.int64), np.zeros(1, np.int64), np.empty(2 * capacity, np.int64))
+    return compiled.overloads[compiled.signatures[0]].entry_point
 
 
 _READS: dict[str, Any] = {
@@ -193,6 +219,5 @@ _READS: dict[str, Any] = {
         f"{IN_PROGRESS[0]}: all, sum of close": bare_minutes,
     }.items()
 }
-_QUERIES: dict[str, Any] = {
-    name: (QUERIES[name], bare_query) for name in ("where value between, 0.1% match", "where value in 3 values")
-}
+_BETWEEN = "where value between, 0.1% match"
+_QUERIES: dict[str, Any] = {_BETWEEN: (QUERIES[_BETWEEN], bare_query)}

@@ -56,8 +56,8 @@ class MemberFinder(Protocol):
     def __call__(self, count: int, one: int, two: int, three: int, four: int, answer: Int64Array, /) -> int:
         """Find the rows whose value is one of the first `count` values given, which may be the same.
 
-        Writes to `answer`, one behind the other: of each chunk how many rows there are, or UNREACHED; then three times
-        MOST_MEMBER_ROWS words: their ts, their values, and their places, chunk by chunk, ascending in each. Gives how
+        Writes to `answer`, one behind the other: three times MOST_MEMBER_ROWS words for the rows' ts, their values, and
+        their places, chunk by chunk, ascending in each; then of each chunk how many there are, or UNREACHED. Gives how
         many there are, or -1 with anything in `answer` if there is no room for so many. OverflowError where a value is
         none of int64. O(chunks * count), and O(log entries) each where values lie close to each other.
         """

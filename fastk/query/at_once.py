@@ -120,7 +120,7 @@ class ChunksAtOnce:
         self.few = self._chunks if len(refs) <= _FEW_CHUNKS else []
         self._starts = [leaf.starts[place] for leaf, place in refs]
         self._ends = [leaf.ends[place] for leaf, place in refs]
-        self._start, self._end = self._starts[0], self._ends[-1]
+        self.start, self.end = self._starts[0], self._ends[-1]
         self.before, self.behind = snapshot.neighbours(refs[0], refs[-1])
         self.verified: dict[int, Ready] = {}
         self._columns: dict[int, Ready] = {}
@@ -131,17 +131,13 @@ class ChunksAtOnce:
     def __len__(self) -> int:
         return len(self._chunks)
 
-    def are_all(self, start: int, end: int) -> bool:
-        """Whether all their rows lie between two times, and no other chunk touches these."""
-        return self.before < start <= self._start and self._end <= end < self.behind
-
     def holding(self, counts: Int64) -> Sequence[MappedChunk]:
         """The chunks that have rows."""
         return [self._chunks[place] for place in np.flatnonzero(counts > 0).tolist()]
 
     def window(self, start: int, end: int) -> Window:
         """What lies between two times."""
-        if start <= self._start and self._end <= end:
+        if start <= self.start and self.end <= end:
             return self._whole
         starts, ends, whole = self._starts, self._ends, self._whole
         first, stop = bisect_left(ends, start), bisect_right(starts, end)

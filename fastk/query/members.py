@@ -41,25 +41,23 @@ class MemberRows(IndexedRows):
     __slots__ = ("_answer", "_length")
 
     def __init__(self, chunks: IndexedChunks, answer: Int64, length: int) -> None:
-        ts = len(answer) - 3 * MOST_MEMBER_ROWS
-        value = ts + MOST_MEMBER_ROWS
         self.settings = chunks.settings
         self._chunks = chunks.reference
         self._answer = answer
         self._length = length
-        self._kept = {0: answer[ts : ts + length], chunks.column: answer[value : value + length]}
+        self._kept = {0: answer[:length], chunks.column: answer[MOST_MEMBER_ROWS : MOST_MEMBER_ROWS + length]}
         self._held = (chunks.few or chunks.holding(self._counts)) if length else ()
 
     def __len__(self) -> int:
         return self._length
 
     @property
-    def _counts(self) -> Int64:  # type: ignore[override]
-        return self._answer[: -3 * MOST_MEMBER_ROWS]
+    def _places(self) -> NDArray[np.uint32]:  # type: ignore[override]
+        return self._answer[2 * MOST_MEMBER_ROWS :][: self._length].astype(np.uint32)
 
     @property
-    def _places(self) -> NDArray[np.uint32]:  # type: ignore[override]
-        return self._answer[-MOST_MEMBER_ROWS:][: self._length].astype(np.uint32)
+    def _counts(self) -> Int64:  # type: ignore[override]
+        return self._answer[3 * MOST_MEMBER_ROWS :]
 
     @property
     def _span(self) -> tuple[int, int]:  # type: ignore[override]
@@ -111,11 +109,15 @@ def find_members(snapshot: Snapshot, column: int, predicate: object, start: int,
     if not 0 < len(values) <= MOST_MEMBERS:
         return None
     chunks = known_chunks(snapshot, column)
-    if chunks is None or not chunks.are_all(start, end):
+    if chunks is None or not chunks.before < start <= chunks.start or not chunks.end <= end < chunks.behind:
         return None
-    if chunks.members is None:
-        chunks.asked_for_members += 1
-        if chunks.asked_for_members < _ASKED_BEFORE + _ASKED_A_CHUNK * len(chunks) or not chunks.may_find_members:
-            return None
+    members = chunks.members or _opened(chunks)
+    return None if members is None else members.find(values)
+
+
+def _opened(chunks: IndexedChunks) -> MemberSearch | None:
+    """The search of these chunks, if it was asked for often enough to be made."""
+    chunks.asked_for_members += 1
+    if chunks.asked_for_members >= _ASKED_BEFORE + _ASKED_A_CHUNK * len(chunks) and chunks.may_find_members:
         chunks.members = MemberSearch(chunks)
-    return chunks.members.find(values)
+    return chunks.members

@@ -56,22 +56,22 @@ def _find_members(
             is_new &= members[place] != members[given]
         members[different] = either(is_new, members[given], members[different])
         different += is_new
+    values, places, counts = MOST_MEMBER_ROWS, 2 * MOST_MEMBER_ROWS, 3 * MOST_MEMBER_ROWS  # where they begin
     starts, stops = workspace(chunks * different, word), workspace(chunks * different, word)
     for chunk in range(chunks):
         facts = tables[_FACTS * chunk : _FACTS * (chunk + 1)]
         least, greatest = np.int64(facts[_LEAST]), np.int64(facts[_GREATEST])
-        answer[chunk] = UNREACHED
+        answer[counts + chunk] = UNREACHED
         for place in range(different):
             at, member = chunk * different + place, members[place]
             starts[at] = stops[at] = 0
             if least <= member <= greatest:
-                answer[chunk] = 0
+                answer[counts + chunk] = 0
                 slot = np.int64((np.uint64(member) - facts[_LEAST]) >> facts[_SHIFT])
                 starts[at] = load(facts[_GUIDE], slot, number)
                 stops[at] = load(facts[_GUIDE], slot + 1, number)
                 fetch(facts[_VALUES] + np.uint64(8 * starts[at]))
                 fetch(facts[_ROWS] + np.uint64(4 * starts[at]))
-    ts, values, places = chunks, chunks + MOST_MEMBER_ROWS, chunks + 2 * MOST_MEMBER_ROWS
     found = 0
     for chunk in range(chunks):
         facts = tables[_FACTS * chunk : _FACTS * (chunk + 1)]
@@ -100,12 +100,12 @@ def _find_members(
                 answer[places + target], answer[values + target] = row, member
                 found += 1
         if found > before:
-            answer[chunk] = found - before
+            answer[counts + chunk] = found - before
     first = 0
     for chunk in range(chunks):
-        stop = first + either(answer[chunk] > 0, answer[chunk], 0)
+        stop = first + either(answer[counts + chunk] > 0, answer[counts + chunk], 0)
         for place in range(first, stop):
-            answer[ts + place] = load(tables[_FACTS * chunk + _TS], answer[places + place], word)
+            answer[place] = load(tables[_FACTS * chunk + _TS], answer[places + place], word)
         first = stop
     return found
 

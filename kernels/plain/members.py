@@ -33,7 +33,7 @@ def find_members(
 ) -> int:
     """Write how many rows each chunk has, and all rows' ts, values and places. A comparison of all values."""
     members = np.array((one, two, three, four)[:count], np.int64)
-    counts, (out_ts, out_values, out_places) = answer[: len(values)], answer[len(values) :].reshape(3, MOST_MEMBER_ROWS)
+    out_ts, out_values, out_places, counts = np.split(answer, MOST_MEMBER_ROWS * np.arange(1, 4))
     position = 0
     for chunk, (present, places, times) in enumerate(zip(values, rows, ts, strict=True)):
         counts[chunk] = UNREACHED

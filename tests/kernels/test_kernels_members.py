@@ -34,8 +34,8 @@ def searched(find: Any, chunks: int, wanted: list[int]) -> Any:
     answer, whole = guarded(chunks + 3 * MOST_MEMBER_ROWS, np.int64)
     found = find(len(wanted), *wanted, *[wanted[0]] * (MOST_MEMBERS - len(wanted)), answer)
     assert_guards(whole)
-    parts = answer[chunks:].reshape(3, MOST_MEMBER_ROWS)[:, : max(found, 0)]
-    return found, answer[:chunks], *parts
+    *parts, counts = np.split(answer, MOST_MEMBER_ROWS * np.arange(1, 4))
+    return found, counts, *[part[: max(found, 0)] for part in parts]
 
 
 @both

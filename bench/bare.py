@@ -160,6 +160,7 @@ class _Queried:
         """The rows by one kernel, which searches the indexes and takes both columns. All is as expected."""
         out = np.empty(2 * _CAPACITY, _WORD)
         count = self.answer(np.array([condition.min], _WORD), np.array([condition.max], _WORD), out)
+        assert count >= 0, condition
         out.setflags(write=False)
         return _Rows(out[:count], out[_CAPACITY : _CAPACITY + count])
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy import empty  # by itself: a look less in each query
 
 from fastk import kernels
+from fastk.engine.mapped import WHOLE_SEARCH_BYTES
 from fastk.engine.rows import rows_class
+from fastk.errors import InvalidData
 from fastk.kernels.codes import EMPTY, MOST_RANGES, UNREACHED
 from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
 from fastk.query.planner import index_capacity
@@ -78,15 +81,26 @@ class IndexedChunks(ChunksAtOnce):
             return None
         return self._found(self, counts, places[:found].copy(), (first, stop))  # a view would keep all of the capacity
 
-    @property
     def may_find_members(self) -> bool:
-        """Whether :meth:`member_finder` may be called: of verified, contiguous int64 and compiled kernels."""
-        is_ready = all(index in self.verified and index in self._columns for index in (0, self.column))
-        return is_ready and self._columns[self.column][0] == _COUNT and self.kernels is not kernels.plain
+        """Whether :meth:`member_finder` may be called: of contiguous int64 that is verified, now if need be."""
+        columns = [(chunk, chunk.columns[index]) for chunk in self._chunks for index in (0, self.column)]
+        if not all(each.dtype == _COUNT and each.flags.c_contiguous for _, each in columns):
+            return False
+        return all(map(len, self._indexes[0])) and all(
+            _is_verified(chunk, index) for chunk in self._chunks for index in (0, self.column)
+        )
 
     def member_finder(self) -> MemberFinder:
         """What finds single values, with ts."""
         return self.kernels.member_finder(*self._indexes, [chunk.columns[0] for chunk in self._chunks])
+
+
+def _is_verified(chunk: MappedChunk, index: int) -> bool:
+    """Whether all checksums of a column were compared, those of a small one now; not by who asked to compare none."""
+    if chunk.clean[index] is None and chunk.columns[index].nbytes <= WHOLE_SEARCH_BYTES:
+        with suppress(InvalidData):
+            chunk.ensure_verified(index, 0, chunk.rows)
+    return 0 not in chunk.verified[index]
 
 
 def known_chunks(snapshot: Snapshot, column: int) -> IndexedChunks | None:

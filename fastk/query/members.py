@@ -1,7 +1,7 @@
 """Rows whose value is one of a few integers, found by one short call: what a query for single values comes down to.
 
 The value indexes of all chunks are looked into as in :mod:`fastk.query.indexed`, by a guide in place of a search, and
-the same call takes ts and values. That is for what is asked again and again and names few rows of verified columns.
+the same call takes ts and values. That is for what is asked again and again, and names few rows.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy import empty  # by itself: a look less in each query
 
+from fastk import kernels
 from fastk.engine.rows import rows_class
 from fastk.kernels.codes import MOST_MEMBER_ROWS, MOST_MEMBERS
 from fastk.query.expressions import Eq, InSet
 from fastk.query.indexed import IndexedRows, known_chunks
+from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +31,8 @@ _new = object.__new__
 _PADDING = [(0,) * (MOST_MEMBERS - count) for count in range(MOST_MEMBERS + 1)]
 # To make the guides takes what so many queries gain by them, and some more for each chunk.
 _ASKED_BEFORE, _ASKED_A_CHUNK = 64, 4
-# Of queries that name too many rows, after so many in a row, only one in as many is tried: it takes a microsecond more.
-_PATIENCE = 8
+# After a query that named too many rows, so many are not tried: to try takes a microsecond.
+_LEFT_OUT = 7
 
 
 class MemberRows(IndexedRows):
@@ -61,22 +63,24 @@ class MemberRows(IndexedRows):
 
 
 class MemberSearch:
-    """The look for single values in the chunks of one snapshot that were opened for queries of a column."""
+    """The look for single values in the chunks that were opened for queries of a column.
+
+    It keeps their maps alive, but not what keeps it: a cycle would let go of maps when Python finds it.
+    """
 
     def __init__(self, chunks: IndexedChunks) -> None:
-        self._chunks = chunks
         self._find = chunks.member_finder()
-        self._words = len(chunks) + 3 * MOST_MEMBER_ROWS
+        self._words = 3 * MOST_MEMBER_ROWS + len(chunks)
         self._form: type[MemberRows] = rows_class(MemberRows, chunks.settings.schema)
-        self._missed = 0
+        self._left_out = 0
 
-    def find(self, values: tuple[Any, ...]) -> MemberRows | None:
+    def find(self, chunks: IndexedChunks, values: tuple[Any, ...]) -> MemberRows | None:
         """The matching rows; None if they are too many, or the values none of int64."""
         one, two, three, four = values + _PADDING[len(values)]
         if not type(one) is type(two) is type(three) is type(four) is int:
             return None
-        if self._missed >= _PATIENCE and self._missed % _PATIENCE:
-            self._missed += 1
+        if self._left_out:
+            self._left_out -= 1
             return None
         answer = empty(self._words, _WORD)
         try:
@@ -84,15 +88,11 @@ class MemberSearch:
         except OverflowError:
             return None
         if length < 0:
-            self._missed += 1
+            self._left_out = _LEFT_OUT
             return None
-        self._missed = 0
-        return self._made(answer, length)
-
-    def _made(self, answer: Int64, length: int) -> MemberRows:
-        """The rows of an answer. Without ``__init__`` and the name of the flag a query takes a twentieth less."""
+        # Without ``__init__`` and the name of the flag a query takes a twentieth less.
         answer.setflags(False)  # type: ignore[call-arg]
-        chunks, rows = self._chunks, _new(self._form)
+        rows = _new(self._form)
         rows.settings = chunks.settings
         rows._chunks = chunks.reference
         rows._answer = answer
@@ -103,7 +103,7 @@ class MemberSearch:
 
 
 def find_members(snapshot: Snapshot, column: int, predicate: object, start: int, end: int) -> MemberRows | None:
-    """The rows that satisfy a condition, if it names a few integers, and this way is open; None for all else.
+    """The rows of a whole series that satisfy a condition, if it names a few integers, and this way is open; else None.
 
     It opens when some hundred such queries were asked of one state of a series, and needs compiled kernels.
     """
@@ -113,18 +113,20 @@ def find_members(snapshot: Snapshot, column: int, predicate: object, start: int,
         values = (predicate.value,)
     else:
         return None
-    if not 0 < len(values) <= MOST_MEMBERS:
+    if start > INT64_MIN or end < INT64_MAX or not 0 < len(values) <= MOST_MEMBERS or kernels.active is kernels.plain:
         return None
     chunks = known_chunks(snapshot, column)
-    if chunks is None or not chunks.before < start <= chunks.start or not chunks.end <= end < chunks.behind:
+    if chunks is None or chunks.before >= start or chunks.behind <= end:
         return None
     members = chunks.members or _opened(chunks)
-    return None if members is None else members.find(values)
+    return None if members is None else members.find(chunks, values)
 
 
 def _opened(chunks: IndexedChunks) -> MemberSearch | None:
-    """The search of these chunks, if it was asked for often enough to be made."""
+    """The search of these chunks, if it was asked for often enough to be made, and can be."""
     chunks.asked_for_members += 1
-    if chunks.asked_for_members >= _ASKED_BEFORE + _ASKED_A_CHUNK * len(chunks) and chunks.may_find_members:
-        chunks.members = MemberSearch(chunks)
+    if chunks.asked_for_members >= _ASKED_BEFORE + _ASKED_A_CHUNK * len(chunks):
+        chunks.asked_for_members = 0
+        if chunks.may_find_members():
+            chunks.members = MemberSearch(chunks)
     return chunks.members

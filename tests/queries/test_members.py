@@ -1,5 +1,7 @@
 """Queries for a few integers that are asked again and again get a short way of their own, with the same answers."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from query_calls import KEY, columns_of, reopened, values_schema
 
 import fastk
 from fastk import Eq, InSet, InvalidData, InvalidInput
-from fastk.query import members
+from fastk.engine import mapped
+from fastk.query import indexed, members
+from fastk.query.indexed import IndexedChunks
 
 ROWS = 700  # a chunk
 FEW = 32
@@ -34,8 +38,8 @@ def ways(monkeypatch):
     """How many rows each query found by the short way, and None of those that it did not answer."""
     found, find = [], members.MemberSearch.find
 
-    def watched(search, values):
-        rows = find(search, values)
+    def watched(search, chunks, values):
+        rows = find(search, chunks, values)
         found.append(None if rows is None else len(rows))
         return rows
 
@@ -84,7 +88,8 @@ WANTED = [[0], [1], [0, 1], [1, 0, 1], [2, 0, 7_000, -1], [2, 2], [3], [-5, 12],
 
 
 @pytest.mark.parametrize("hours", [1, 5, 11])
-def test_rows_and_stats_are_those_of_any_other_way(store, ways, hours):
+def test_rows_and_stats_are_those_of_any_other_way(store, ways, monkeypatch, hours):
+    monkeypatch.setattr(members, "_LEFT_OUT", 0)
     series = open_way(written(store, hours))
     ways.clear()
     for wanted in WANTED:
@@ -152,6 +157,7 @@ def test_integers_of_numpy_windows_plans_and_more_values_go_other_ways(store, wa
     ways.clear()
     assert len(series.where("value", Eq(0), HOUR)) == 2
     assert len(series.where("value", Eq(0), None, HOUR)) == 1
+    assert len(series.where("value", Eq(0), 0, 3 * HOUR)) == 3
     assert len(series.where("value", Eq(0), plan="scan")) == 3
     assert len(series.where("value", InSet([0, 10, 11, 12, 13]))) == 3
     assert len(series.where("value", InSet([]))) == 0
@@ -174,16 +180,56 @@ def test_without_kernels_it_is_not_opened(store, ways, monkeypatch):
     assert ways == []
 
 
-def test_columns_that_are_not_verified_are_not_handed_out(store, ways):
-    """To verify them would read what nobody asked for."""
+@pytest.mark.parametrize("taken", [(), ("ts",), ("value",), ("number",)])
+@pytest.mark.parametrize("verify", ["touch", "open"])
+def test_it_opens_whatever_is_taken_and_found(store, ways, taken, verify):
+    """Small columns are verified then; queries that name no row verify nothing by themselves."""
+    written(store, 3)
+    with reopened(store, verify=verify) as series:
+        for _ in range(6):
+            rows = series.where("value", InSet([12, 0] if taken else [12])).rows
+            _ = [rows[name] for name in taken]
+        assert ways == [len(rows)] * 3
+        assert_found(series.where("value", Eq(1)).rows, 3, [1])
+
+
+def test_large_columns_are_not_verified_for_it(store, ways, monkeypatch):
+    monkeypatch.setattr(indexed, "WHOLE_SEARCH_BYTES", 8 * ROWS - 1)
+    monkeypatch.setattr(mapped, "WHOLE_SEARCH_BYTES", 0)
     written(store, 3)
     with reopened(store) as series:
-        for _ in range(6):
-            _ = series.where("value", Eq(0)).rows.ts
+        for _ in range(12):
+            assert len(series.where("value", Eq(12)).rows) == 0
         assert ways == []
-        for _ in range(3):
-            _ = series.where("value", Eq(0)).rows.value
-        assert ways[-1] == 3
+        _ = [piece[name] for piece in series.range().segments for name in ("ts", "value")]
+        for _ in range(6):
+            assert len(series.where("value", Eq(0))) == 3
+        assert set(ways) == {3}
+
+
+def test_who_compares_no_checksum_goes_other_ways(store, ways):
+    """What an index and a column say may differ then, and each way has its own answer."""
+    written(store, 3)
+    with reopened(store, verify="never") as series:
+        for _ in range(12):
+            assert len(series.where("value", Eq(0)).rows.value) == 3
+    assert ways == []
+
+
+def test_maps_are_let_go_without_the_collector_of_cycles(store):
+    series = open_way(written(store, 3))
+    derived = series._reader.snapshot.chunks.maps.derived
+    chunks = next(each for each in derived.values() if isinstance(each, IndexedChunks))
+    assert chunks.members is not None
+    gone = weakref.ref(chunks)
+    del chunks
+    gc.collect()
+    gc.disable()
+    try:
+        derived.clear()
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_damage_is_an_error_where_its_rows_are_taken(store, ways):
@@ -221,7 +267,7 @@ def test_rows_outlive_what_found_them(store):
     assert_found(rows, 11, [1])
 
 
-def test_sets_that_name_many_rows_are_looked_for_less_and_less(store, ways):
+def test_after_a_set_that_names_many_rows_seven_are_not_tried(store, ways):
     series = open_way(written(store, 3))
     ways.clear()
     looked = []
@@ -236,11 +282,7 @@ def test_sets_that_name_many_rows_are_looked_for_less_and_less(store, ways):
     search._find = watched
     for _ in range(40):
         assert len(series.where("value", Eq(6))) == 3 * 64
-    assert len(looked) == 8 + 4
+    assert len(looked) == 5
     for _ in range(9):
         assert len(series.where("value", Eq(0))) == 3
     assert ways[-1] == 3
-    looked.clear()
-    for _ in range(5):
-        series.where("value", Eq(6))
-    assert len(looked) == 5

@@ -21,7 +21,8 @@ from bench.queries import QUERIES, Values
 from bench.reads import LATEST, READS
 from bench.signals import mixed
 from bench.table import aligned, figure
-from fastk import kernels
+from fastk import Between, kernels
+from fastk.kernels.codes import MOST_MEMBER_ROWS
 from fastk.times import INT64_MAX, INT64_MIN
 
 ROUNDS = 101
@@ -149,20 +150,26 @@ class _Rows:
 
 
 class _Queried:
-    """A series of which one thing is asked: a range of one column's values, by the library's names."""
+    """A series of which two things are asked by the library's names: a range of values, or three of them."""
 
-    __slots__ = ("answer",)
+    __slots__ = ("between", "members", "words")
 
-    def __init__(self, answer: Callable[[Any, Any, Any], int]) -> None:
-        self.answer = answer
+    def __init__(self, between: Callable[[Any, Any, Any], int], members: Callable[..., int], chunks: int) -> None:
+        self.between = between
+        self.members = members
+        self.words = 3 * MOST_MEMBER_ROWS + chunks
 
     def where(self, column: str, condition: Any, *, plan: str = "auto") -> _Rows:
         """The rows by one kernel, which searches the indexes and takes both columns. All is as expected."""
-        out = np.empty(2 * _CAPACITY, _WORD)
-        count = self.answer(np.array([condition.min], _WORD), np.array([condition.max], _WORD), out)
+        if type(condition) is Between:
+            out, room = np.empty(2 * _CAPACITY, _WORD), _CAPACITY
+            count = self.between(np.array([condition.min], _WORD), np.array([condition.max], _WORD), out)
+        else:
+            out, room = np.empty(self.words, _WORD), MOST_MEMBER_ROWS
+            count = self.members(3, *condition.values, 0, out)
         assert count >= 0, condition
         out.setflags(write=False)
-        return _Rows(out[:count], out[_CAPACITY : _CAPACITY + count])
+        return _Rows(out[:count], out[room : room + count])
 
 
 def bare_query(market: Market) -> Answer:
@@ -172,14 +179,15 @@ def bare_query(market: Market) -> Answer:
     chunks = list(snapshot.all_chunks())
     indexes = [snapshot.chunks.sidecars.value_index(chunk, 1) for chunk in chunks]
     columns = [[chunk.dense_rows(place, 0, chunk.rows) for chunk in chunks] for place in (0, 1)]
-    find = kernels.active.finder(
+    packed = (
         [index.values for index in indexes if index is not None],
         [index.rows for index in indexes if index is not None],
-        columns,
     )
+    find, members = kernels.active.finder(*packed, columns), kernels.active.member_finder(*packed, columns[0])
     ts, value = (kernels.active.picker(each) for each in columns)
     rows = np.array([chunk.rows for chunk in chunks])
-    queried = _Queried(_searching_and_taking(*find.args, np.array(ts.args[0]), np.array(value.args[0]), rows))
+    between = _searching_and_taking(*find.args, np.array(ts.args[0]), np.array(value.args[0]), rows)
+    queried = _Queried(between, members, len(chunks))
     memory = find, ts, value  # which keep alive what is pointed to
 
     def each(condition: Any, keep: Any = memory) -> list[Any]:
@@ -201,8 +209,9 @@ def _searching_and_taking(tables: Any, lengths: Any, ts: Any, value: Any, ends: 
     def answer(lows: Any, highs: Any, out: Any) -> Any:
         counts, places = np.empty(len(begins), np.int64), np.empty(capacity, np.uint32)
         count = find(tables, lengths, begins, ends, lows, highs, counts, places)
-        pick(ts, counts, places[:count], out[:count])
-        pick(value, counts, places[:count], out[capacity : capacity + count])
+        if count > 0:
+            pick(ts, counts, places[:count], out[:count])
+            pick(value, counts, places[:count], out[capacity : capacity + count])
         return count
 
     compiled = numba.njit(answer)
@@ -220,5 +229,6 @@ _READS: dict[str, Any] = {
         f"{IN_PROGRESS[0]}: all, sum of close": bare_minutes,
     }.items()
 }
-_BETWEEN = "where value between, 0.1% match"
-_QUERIES: dict[str, Any] = {_BETWEEN: (QUERIES[_BETWEEN], bare_query)}
+_QUERIES: dict[str, Any] = {
+    name: (QUERIES[name], bare_query) for name in ("where value between, 0.1% match", "where value in 3 values")
+}

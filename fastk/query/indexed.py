@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy import empty  # by itself: a look less in each query
 
-from fastk import kernels
 from fastk.engine.mapped import WHOLE_SEARCH_BYTES
 from fastk.engine.rows import rows_class
 from fastk.errors import InvalidData
@@ -103,13 +102,6 @@ def _is_verified(chunk: MappedChunk, index: int) -> bool:
     return 0 not in chunk.verified[index]
 
 
-def known_chunks(snapshot: Snapshot, column: int) -> IndexedChunks | None:
-    """Those that the last queries of a column were about, if any are open."""
-    key = snapshot.settings.series_id, column, kernels.active, _open
-    chunks: IndexedChunks | None = snapshot.chunks.maps.derived.get(key)
-    return chunks if chunks is not None and chunks.snapshot is snapshot else None
-
-
 def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> IndexedChunks | None:
     """The chunks that touch a window, to be searched at once.
 
@@ -118,10 +110,11 @@ def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int
     schema = snapshot.settings.schema
     if schema.names[column] not in schema.value_indexes or values.negated or not 0 < values.ranges <= MOST_RANGES:
         return None
-    return opened(snapshot, column, start, end, _open, at_once=True)
+    return opened(snapshot, column, start, end, open_indexed, at_once=True)
 
 
-def _open(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> IndexedChunks | None:
+def open_indexed(snapshot: Snapshot, column: int, refs: list[ChunkRef]) -> IndexedChunks | None:
+    """Some chunks; None if one has no index worth opening."""
     if sum(ref.rows for ref in refs) < _FEWEST_ROWS_A_CHUNK * len(refs):
         return None
     indexes = _indexes((snapshot.open_chunk(*ref) for ref in refs), snapshot, column)

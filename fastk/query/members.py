@@ -15,7 +15,7 @@ from fastk import kernels
 from fastk.engine.rows import rows_class
 from fastk.kernels.codes import MOST_MEMBER_ROWS, MOST_MEMBERS
 from fastk.query.expressions import Eq, InSet
-from fastk.query.indexed import IndexedRows, known_chunks
+from fastk.query.indexed import IndexedRows, open_indexed
 from fastk.times import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
@@ -115,8 +115,9 @@ def find_members(snapshot: Snapshot, column: int, predicate: object, start: int,
         return None
     if start > INT64_MIN or end < INT64_MAX or not 0 < len(values) <= MOST_MEMBERS or kernels.active is kernels.plain:
         return None
-    chunks = known_chunks(snapshot, column)
-    if chunks is None or chunks.before >= start or chunks.behind <= end:
+    key = snapshot.settings.series_id, column, kernels.active, open_indexed
+    chunks: IndexedChunks | None = snapshot.chunks.maps.derived.get(key)
+    if chunks is None or chunks.snapshot is not snapshot or chunks.before >= start or chunks.behind <= end:
         return None
     members = chunks.members or _opened(chunks)
     return None if members is None else members.find(chunks, values)

@@ -47,51 +47,51 @@ def _find_members(
     tables: NDArray[np.uint64], count: int, one: int, two: int, three: int, four: int, answer: Int64Array
 ) -> Any:
     chunks, word, number = len(tables) // _FACTS, np.int64(0), np.uint32(0)
-    members = workspace(MOST_MEMBERS, word)
-    members[0], members[1], members[2], members[3] = one, two, three, four
+    values, places, counts = MOST_MEMBER_ROWS, 2 * MOST_MEMBER_ROWS, 3 * MOST_MEMBER_ROWS  # where they begin
+    # The members, and of each in each chunk where its slot, or what is left of it, begins and ends.
+    work = workspace(MOST_MEMBERS * (1 + 2 * chunks), word)
+    work[0], work[1], work[2], work[3] = one, two, three, four
     different = 0
     for given in range(count):
         is_new = True
         for place in range(different):
-            is_new &= members[place] != members[given]
-        members[different] = either(is_new, members[given], members[different])
+            is_new &= work[place] != work[given]
+        work[different] = either(is_new, work[given], work[different])
         different += is_new
-    values, places, counts = MOST_MEMBER_ROWS, 2 * MOST_MEMBER_ROWS, 3 * MOST_MEMBER_ROWS  # where they begin
-    starts, stops = workspace(chunks * different, word), workspace(chunks * different, word)
     for chunk in range(chunks):
-        facts = tables[_FACTS * chunk : _FACTS * (chunk + 1)]
-        least, greatest = np.int64(facts[_LEAST]), np.int64(facts[_GREATEST])
+        fact, at = _FACTS * chunk, MOST_MEMBERS * (1 + 2 * chunk)
+        least, greatest = np.int64(tables[fact + _LEAST]), np.int64(tables[fact + _GREATEST])
         answer[counts + chunk] = UNREACHED
         for place in range(different):
-            at, member = chunk * different + place, members[place]
-            starts[at] = stops[at] = 0
+            member, start, stop = work[place], word, word
             if least <= member <= greatest:
                 answer[counts + chunk] = 0
-                slot = np.int64((np.uint64(member) - facts[_LEAST]) >> facts[_SHIFT])
-                starts[at] = load(facts[_GUIDE], slot, number)
-                stops[at] = load(facts[_GUIDE], slot + 1, number)
-                fetch(facts[_VALUES] + np.uint64(8 * starts[at]))
-                fetch(facts[_ROWS] + np.uint64(4 * starts[at]))
+                slot = np.int64((np.uint64(member) - tables[fact + _LEAST]) >> tables[fact + _SHIFT])
+                start = np.int64(load(tables[fact + _GUIDE], slot, number))
+                stop = np.int64(load(tables[fact + _GUIDE], slot + 1, number))
+                fetch(tables[fact + _VALUES] + np.uint64(8 * start))
+                fetch(tables[fact + _ROWS] + np.uint64(4 * start))
+            work[at + 2 * place], work[at + 2 * place + 1] = start, stop
     found = 0
     for chunk in range(chunks):
-        facts = tables[_FACTS * chunk : _FACTS * (chunk + 1)]
-        before = found
+        fact, at, before = _FACTS * chunk, MOST_MEMBERS * (1 + 2 * chunk), found
+        stored, rows = tables[fact + _VALUES], tables[fact + _ROWS]
         for place in range(different):
-            at, member = chunk * different + place, members[place]
-            entry, size = starts[at], stops[at] - starts[at]
+            member, entry, stop = work[place], work[at + 2 * place], work[at + 2 * place + 1]
+            size = stop - entry
             while size > 0:
                 half = size >> 1
-                is_before = load(facts[_VALUES], entry + half, word) < member
+                is_before = load(stored, entry + half, word) < member
                 entry = either(is_before, entry + half + 1, entry)
                 size = either(is_before, size - half - 1, half)
-            while entry < stops[at] and load(facts[_VALUES], entry, word) == member:
-                row = np.int64(load(facts[_ROWS], entry, number))
+            while entry < stop and load(stored, entry, word) == member:
+                row = np.int64(load(rows, entry, number))
                 entry += 1
-                if row >= np.int64(facts[_LENGTH]):  # as an index may name that was not verified
+                if row >= np.int64(tables[fact + _LENGTH]):  # as an index may name that was not verified
                     continue
                 if found == MOST_MEMBER_ROWS:
                     return -1
-                fetch(facts[_TS] + np.uint64(8 * row))
+                fetch(tables[fact + _TS] + np.uint64(8 * row))
                 target = found
                 while target > before and answer[places + target - 1] > row:
                     answer[places + target] = answer[places + target - 1]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastk import kernels
+from fastk.arrays import read_only
 from fastk.engine.chunk_index import ChunkIndex, ChunkRef, Leaf
 from fastk.engine.pieces import LazyPieces, PinnedRows
 from fastk.engine.rows import ArrayRows, ChunkRows, JoinedRows, Rows, rows_class, rows_of_chunk
@@ -79,7 +80,7 @@ class Snapshot(ChunkIndex):
         """Rows of this series that are none."""
         schema = self.settings.schema
         empty: Rows = rows_class(ArrayRows, schema)(
-            self.settings, [np.empty(0, field.dtype) for field in schema.fields]
+            self.settings, [read_only(np.empty(0, field.dtype)) for field in schema.fields]
         )
         return empty
 

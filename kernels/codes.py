@@ -6,5 +6,7 @@ NONE, SOME, ALL = 0, 1, 2
 EMPTY, UNREACHED = -2, -1
 # It takes so many ranges.
 MOST_RANGES = 64
-# A `member_finder` takes so many values, and finds so many rows in all.
+# A `member_finder` takes so many values, and finds so many rows in all. Of so many chunks it keeps the lock of the
+# interpreter for 25 us.
 MOST_MEMBERS, MOST_MEMBER_ROWS = 4, 32
+MOST_MEMBER_CHUNKS = 256

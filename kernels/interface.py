@@ -217,7 +217,10 @@ class Kernels(Protocol):
     def member_finder(
         self, values: Sequence[Int64Array], rows: Sequence[Uint32Array], ts: Sequence[Int64Array], /
     ) -> MemberFinder:
-        """Prepare the look for single values, which may read some. No index is empty. O(columns + entries / 16)."""
+        """Prepare the look for single values, which may read some. O(columns + entries / 16).
+
+        There are up to MOST_MEMBER_CHUNKS indexes, none of them empty.
+        """
 
     def scan_chunks(
         self,

@@ -24,7 +24,7 @@ UNBOUNDED: Any = object()
 Interval = tuple[Any, Any, bool, bool]
 """Values from the first to the second; either may be UNBOUNDED. An open end, told by its flag, leaves its value out."""
 IntegerRanges = tuple[list[int], list[int]]
-"""Lows and highs."""
+"""Lows and highs of closed ranges, ascending and apart; the same list, which nobody changes, of single values."""
 
 
 class ScalarPredicateExpr:

@@ -11,7 +11,7 @@ from numpy import empty  # by itself: a look less in each query
 from fastk.engine.mapped import WHOLE_SEARCH_BYTES
 from fastk.engine.rows import rows_class
 from fastk.errors import InvalidData
-from fastk.kernels.codes import EMPTY, MOST_RANGES, UNREACHED
+from fastk.kernels.codes import EMPTY, MOST_MEMBER_CHUNKS, MOST_RANGES, UNREACHED
 from fastk.query.at_once import ChunksAtOnce, RowsAtOnce, opened
 from fastk.query.planner import index_capacity
 from fastk.query.stats import Tally
@@ -82,6 +82,8 @@ class IndexedChunks(ChunksAtOnce):
 
     def may_find_members(self) -> bool:
         """Whether :meth:`member_finder` may be called: of contiguous int64 that is verified, now if need be."""
+        if len(self) > MOST_MEMBER_CHUNKS:
+            return False
         columns = [(chunk, chunk.columns[index]) for chunk in self._chunks for index in (0, self.column)]
         if not all(each.dtype == _COUNT and each.flags.c_contiguous for _, each in columns):
             return False

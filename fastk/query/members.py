@@ -41,7 +41,7 @@ class MemberRows(IndexedRows):
     Their counts and places are looked at seldom. To take them out of the answer would be a tenth of the query.
     """
 
-    __slots__ = ("_answer", "_length")
+    __slots__ = ("_answer", "_length")  # the properties stand in place of slots of RowsAtOnce
 
     _answer: Int64
     _length: int
@@ -79,7 +79,7 @@ class MemberSearch:
         one, two, three, four = values + _PADDING[len(values)]
         if not type(one) is type(two) is type(three) is type(four) is int:
             return None
-        if self._left_out:
+        if self._left_out > 0:
             self._left_out -= 1
             return None
         answer = empty(self._words, _WORD)
@@ -105,7 +105,7 @@ class MemberSearch:
 def find_members(snapshot: Snapshot, column: int, predicate: object, start: int, end: int) -> MemberRows | None:
     """The rows of a whole series that satisfy a condition, if it names a few integers, and this way is open; else None.
 
-    It opens when some hundred such queries were asked of one state of a series, and needs compiled kernels.
+    It opens after 64 such queries of one state of a series, and 4 more for each chunk, and needs compiled kernels.
     """
     if type(predicate) is InSet:
         values = predicate.values

@@ -1,6 +1,7 @@
 """Queries for a few integers that are asked again and again get a short way of their own, with the same answers."""
 
 import gc
+import threading
 import weakref
 from pathlib import Path
 
@@ -80,6 +81,10 @@ def assert_found(rows, hours, wanted, get_values=values_of):
         assert rows[name].tolist() == column[chosen].tolist(), name
         assert rows[name].dtype == np.int64
         assert not rows[name].flags.writeable
+        assert rows.column(name, np.empty(len(rows), np.int64)).tolist() == column[chosen].tolist()
+        assert rows[1:3][name].tolist() == column[chosen][1:3].tolist()
+        assert rows.to_numpy()[name].tolist() == column[chosen].tolist()
+    assert [row.value for row in rows] == value[chosen].tolist()
     assert rows["text"].tolist() == [b"%03d" % each for each in number[chosen]]
     assert len(rows) == np.count_nonzero(chosen)
 
@@ -171,6 +176,37 @@ def test_columns_of_other_dtypes_go_other_ways(store, ways, dtype):
     series = open_way(written(store, 2, dtype)) if dtype != "?" else written(store, 2, dtype)
     assert len(series.where("value", Eq(0))) == 2
     assert ways == []
+
+
+def test_many_chunks_go_other_ways(store, ways, monkeypatch):
+    """One call keeps the interpreter's lock, and must not keep it for long."""
+    series = written(store, 5)
+    monkeypatch.setattr(indexed, "MOST_MEMBER_CHUNKS", 4)
+    open_way(series)
+    assert_found(series.where("value", Eq(1)).rows, 5, [1])
+    assert ways == []
+    monkeypatch.setattr(indexed, "MOST_MEMBER_CHUNKS", 5)
+    assert_found(open_way(series).where("value", Eq(1)).rows, 5, [1])
+    assert ways[-1] == 10
+
+
+def test_threads_share_what_was_opened(store, ways):
+    series, failures = written(store, 5), []
+
+    def ask(value):
+        try:
+            for _ in range(200):
+                assert_found(series.where("value", InSet([value, 7_000])).rows, 5, [value])
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask, args=(value,)) for value in (0, 1, 2, 6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert len(ways) > 100
 
 
 def test_without_kernels_it_is_not_opened(store, ways, monkeypatch):

@@ -2,8 +2,8 @@
 
 Each function here answers one workload of the suite from the files that FastK wrote, by the same kernels, with what it
 needs found beforehand: no checksums, no snapshot that may change, no check of what the caller gave, and no rows as
-objects, but for queries, which have the library's names.
-It takes turns with the baseline on the same batches; then FastK does, by itself, because both read the same files.
+objects, but for queries, which have the library's names. It takes turns with the baseline on the same batches; then
+FastK does, by itself, because both read the same files.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class ScalarPredicateExpr:
         raise AssertionError("each condition has its own")
 
     def integers(self) -> IntegerRanges | None:
-        """The same as closed ranges, ascending and apart, where all are integers of Python: in a third of the time.
+        """The same as closed ranges, ascending and apart, where all are integers of Python: in two thirds of the time.
 
         None for all others.
         """

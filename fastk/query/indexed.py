@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy import empty  # by itself: a look less in each query
 
-from fastk.engine.mapped import WHOLE_SEARCH_BYTES
 from fastk.engine.rows import rows_class
 from fastk.errors import InvalidData
 from fastk.kernels.codes import EMPTY, MOST_MEMBER_CHUNKS, MOST_RANGES, UNREACHED
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 # Below that a chunk's index costs more to open than it saves in some queries: of 984 rows, as much as six (120 chunks:
 # 5 to 9 ms at the first query, then 0.17 ms a query in place of 0.98).
 _FEWEST_ROWS_A_CHUNK = 512
+# Bytes to verify for single values, which nobody may have asked for: a millisecond where they are in memory.
+_MOST_VERIFIED = 1 << 24
 _PLACE, _COUNT = np.dtype(np.uint32), np.dtype(np.int64)
 
 
@@ -81,14 +82,17 @@ class IndexedChunks(ChunksAtOnce):
         return self._found(self, counts, places[:found].copy(), (first, stop))  # a view would keep all of the capacity
 
     def may_find_members(self) -> bool:
-        """Whether :meth:`member_finder` may be called: of contiguous int64 that is verified, now if need be."""
-        if len(self) > MOST_MEMBER_CHUNKS:
-            return False
-        columns = [(chunk, chunk.columns[index]) for chunk in self._chunks for index in (0, self.column)]
-        if not all(each.dtype == _COUNT and each.flags.c_contiguous for _, each in columns):
-            return False
-        return all(map(len, self._indexes[0])) and all(
-            _is_verified(chunk, index) for chunk in self._chunks for index in (0, self.column)
+        """Whether :meth:`member_finder` may be called: of few chunks of contiguous int64 that is verified.
+
+        Columns are verified for it where that is little to do.
+        """
+        parts = [(chunk, index) for chunk in self._chunks for index in (0, self.column)]
+        columns = [chunk.columns[index] for chunk, index in parts]
+        return (
+            len(self) <= MOST_MEMBER_CHUNKS
+            and all(map(len, self._indexes[0]))
+            and all(column.dtype == _COUNT and column.flags.c_contiguous for column in columns)
+            and _are_verified(parts)
         )
 
     def member_finder(self) -> MemberFinder:
@@ -96,12 +100,14 @@ class IndexedChunks(ChunksAtOnce):
         return self.kernels.member_finder(*self._indexes, [chunk.columns[0] for chunk in self._chunks])
 
 
-def _is_verified(chunk: MappedChunk, index: int) -> bool:
-    """Whether all checksums of a column were compared, those of a small one now; not by who asked to compare none."""
-    if chunk.clean[index] is None and chunk.columns[index].nbytes <= WHOLE_SEARCH_BYTES:
+def _are_verified(parts: Sequence[tuple[MappedChunk, int]]) -> bool:
+    """Whether all checksums of some columns were compared, or are now; never by who asked to compare none."""
+    missing = [(chunk, index) for chunk, index in parts if chunk.clean[index] is None]
+    if sum(chunk.columns[index].nbytes for chunk, index in missing) <= _MOST_VERIFIED:
         with suppress(InvalidData):
-            chunk.ensure_verified(index, 0, chunk.rows)
-    return 0 not in chunk.verified[index]
+            for chunk, index in missing:
+                chunk.ensure_verified(index, 0, chunk.rows)
+    return all(0 not in chunk.verified[index] for chunk, index in parts)
 
 
 def indexed_chunks(snapshot: Snapshot, column: int, values: ValueSet, start: int, end: int) -> IndexedChunks | None:

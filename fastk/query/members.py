@@ -38,7 +38,7 @@ _LEFT_OUT = 7
 class MemberRows(IndexedRows):
     """Rows with their ts and values: an answer of the kernel, read-only, of which all are views.
 
-    Their counts and places are looked at seldom. To take them out of the answer would be a tenth of the query.
+    Their counts and places are looked at seldom. To take them out of the answer would be a sixth of the query.
     """
 
     __slots__ = ("_answer", "_length")  # the properties stand in place of slots of RowsAtOnce

@@ -62,9 +62,9 @@ def where(snapshot: Snapshot, column: str, predicate: object, start: int, end: i
     """The rows with ``start <= ts <= end`` whose value in a column satisfies a condition.
 
     Cost: 7 to 20 us in a window of few rows; 2 us and 0.1 us a chunk for a few integers that are asked for again and
-    again; 6 to 10 us and 0.1 us a chunk for few matches where all chunks have a
-    value index; about as much, and 0.5 us a chunk, where many small ones are compared; else 5 to 10 us a chunk, plus
-    what the cheapest plan takes; see the planner.
+    again; 6 to 10 us and 0.1 us a chunk for other few matches where all chunks have a value index; about as much, and
+    0.5 us a chunk, where many small ones are compared; else 5 to 10 us a chunk, plus what the cheapest plan takes; see
+    the planner.
     """
     place = snapshot.settings.schema.position(column)
     members = find_members(snapshot, place, predicate, start, end) if plan == "auto" else None

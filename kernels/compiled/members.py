@@ -13,7 +13,7 @@ from ..codes import MOST_MEMBER_ROWS, MOST_MEMBERS, UNREACHED
 from ..interface import Int64Array, MemberFinder, Uint32Array
 from ..plain import members as plain
 from .bits import either, fetch, workspace
-from .compile import KernelByDtype, array_type, instruction
+from .compile import KernelByDtype, array_type, instruction, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # rows there are.
 _VALUES, _ROWS, _TS, _GUIDE, _LEAST, _GREATEST, _SHIFT, _LENGTH = range(8)
 _FACTS = 8
+# Where the parts of an answer begin, behind the ts.
+_MEMBERS, _PLACES, _COUNTS = (MOST_MEMBER_ROWS * times for times in (1, 2, 3))
 # A slot for 16 entries, but 16 KB at most: a slot of more entries is halved a few times more.
 _MOST_SLOT_BITS, _ENTRY_BITS = 12, 4
 _MOST_SHIFT = 63  # of a word; by more it is undefined
@@ -41,16 +43,9 @@ def load(typing_context: Any, address: Any, place: Any, like: Any) -> Any:
     return like(types.uint64, types.int64, like), generate
 
 
-# All slots are looked up first, and what they name is asked for: so the waits for memory overlap. Few rows are put in
-# order by insertion.
-def _find_members(
-    tables: NDArray[np.uint64], count: int, one: int, two: int, three: int, four: int, answer: Int64Array
-) -> Any:
-    chunks, word, number = len(tables) // _FACTS, np.int64(0), np.uint32(0)
-    values, places, counts = MOST_MEMBER_ROWS, 2 * MOST_MEMBER_ROWS, 3 * MOST_MEMBER_ROWS  # where they begin
-    # The members, and of each in each chunk where its slot, or what is left of it, begins and ends.
-    work = workspace(MOST_MEMBERS * (1 + 2 * chunks), word)
-    work[0], work[1], work[2], work[3] = one, two, three, four
+@part
+def _keep_different(work: Int64Array, count: int) -> int:
+    """Leave out what is there before among the first words; gives how many are left."""
     different = 0
     for given in range(count):
         is_new = True
@@ -58,14 +53,49 @@ def _find_members(
             is_new &= work[place] != work[given]
         work[different] = either(is_new, work[given], work[different])
         different += is_new
+    return different
+
+
+@part
+def _first_entry(stored: Any, entry: int, stop: int, member: int) -> int:
+    """The first of some entries that is not less than a value, or the one behind them."""
+    size = stop - entry
+    while size > 0:
+        half = size >> 1
+        is_before = load(stored, entry + half, np.int64(0)) < member
+        entry = either(is_before, entry + half + 1, entry)
+        size = either(is_before, size - half - 1, half)
+    return entry
+
+
+@part
+def _insert(answer: Int64Array, before: int, found: int, row: int, member: int) -> None:
+    """Put a row in its place among those of its chunk, with its value."""
+    while found > before and answer[_PLACES + found - 1] > row:
+        answer[_PLACES + found] = answer[_PLACES + found - 1]
+        answer[_MEMBERS + found] = answer[_MEMBERS + found - 1]
+        found -= 1
+    answer[_PLACES + found], answer[_MEMBERS + found] = row, member
+
+
+# All slots are looked up first, and what they name is asked for: so the waits for memory overlap. Few rows are put in
+# order by insertion.
+def _find_members(
+    tables: NDArray[np.uint64], count: int, one: int, two: int, three: int, four: int, answer: Int64Array
+) -> Any:
+    chunks, word, number = len(tables) // _FACTS, np.int64(0), np.uint32(0)
+    # The members, and of each in each chunk where its slot begins and ends.
+    work = workspace(MOST_MEMBERS * (1 + 2 * chunks), word)
+    work[0], work[1], work[2], work[3] = one, two, three, four
+    different = _keep_different(work, count)
     for chunk in range(chunks):
         fact, at = _FACTS * chunk, MOST_MEMBERS * (1 + 2 * chunk)
         least, greatest = np.int64(tables[fact + _LEAST]), np.int64(tables[fact + _GREATEST])
-        answer[counts + chunk] = UNREACHED
+        answer[_COUNTS + chunk] = UNREACHED
         for place in range(different):
             member, start, stop = work[place], word, word
             if least <= member <= greatest:
-                answer[counts + chunk] = 0
+                answer[_COUNTS + chunk] = 0
                 slot = np.int64((np.uint64(member) - tables[fact + _LEAST]) >> tables[fact + _SHIFT])
                 start = np.int64(load(tables[fact + _GUIDE], slot, number))
                 stop = np.int64(load(tables[fact + _GUIDE], slot + 1, number))
@@ -77,35 +107,25 @@ def _find_members(
         fact, at, before = _FACTS * chunk, MOST_MEMBERS * (1 + 2 * chunk), found
         stored, rows = tables[fact + _VALUES], tables[fact + _ROWS]
         for place in range(different):
-            member, entry, stop = work[place], work[at + 2 * place], work[at + 2 * place + 1]
-            size = stop - entry
-            while size > 0:
-                half = size >> 1
-                is_before = load(stored, entry + half, word) < member
-                entry = either(is_before, entry + half + 1, entry)
-                size = either(is_before, size - half - 1, half)
+            member, stop = work[place], work[at + 2 * place + 1]
+            entry = _first_entry(stored, work[at + 2 * place], stop, member)
             while entry < stop and load(stored, entry, word) == member:
-                row = np.int64(load(rows, entry, number))
+                row: Any = np.int64(load(rows, entry, number))
                 entry += 1
                 if row >= np.int64(tables[fact + _LENGTH]):  # as an index may name that was not verified
                     continue
                 if found == MOST_MEMBER_ROWS:
                     return -1
                 fetch(tables[fact + _TS] + np.uint64(8 * row))
-                target = found
-                while target > before and answer[places + target - 1] > row:
-                    answer[places + target] = answer[places + target - 1]
-                    answer[values + target] = answer[values + target - 1]
-                    target -= 1
-                answer[places + target], answer[values + target] = row, member
+                _insert(answer, before, found, row, member)
                 found += 1
         if found > before:
-            answer[counts + chunk] = found - before
+            answer[_COUNTS + chunk] = found - before
     first = 0
     for chunk in range(chunks):
-        stop = first + either(answer[counts + chunk] > 0, answer[counts + chunk], 0)
+        stop = first + either(answer[_COUNTS + chunk] > 0, answer[_COUNTS + chunk], 0)
         for place in range(first, stop):
-            answer[place] = load(tables[_FACTS * chunk + _TS], answer[places + place], word)
+            answer[place] = load(tables[_FACTS * chunk + _TS], answer[_PLACES + place], word)
         first = stop
     return found
 

@@ -92,21 +92,24 @@ def test_every_value_of_an_index_is_found(kernels: Any, length: int) -> None:
         assert searched(find, 1, [int(column[-1]) - 1])[0] == (1 if int(column[-1]) - 1 in column else 0)
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_an_index_that_was_not_verified_is_searched_within_its_memory(seed: int) -> None:
-    """Values in any order, rows that the chunk does not have. What is found is then anything, of rows that it has."""
+@pytest.mark.parametrize("most", [150, 2**32])
+@pytest.mark.parametrize("seed", range(30))
+def test_an_index_that_was_not_verified_is_searched_within_its_memory(seed: int, most: int) -> None:
+    """Values in any order, and rows that the chunk does not have, which are passed over."""
     random = np.random.default_rng(seed)
-    values = [read_only(random.integers(0, 50, 200)) for _ in range(4)]
-    rows = [
-        read_only(random.integers(0, 2**32, 200).astype(np.uint32) % random.choice([150, 2**32 - 1])) for _ in range(4)
-    ]
+    values = [random.integers(0, 400, 200) for _ in range(4)]
+    rows = [read_only(random.integers(0, most, 200).astype(np.uint32)) for _ in range(4)]
     times = [read_only(np.arange(100)) for _ in range(4)]
-    found, _, ts, _, places = searched(
-        compiled.member_finder(values, rows, times), 4, random.integers(0, 50, 4).tolist()
-    )
-    assert found <= MOST_MEMBER_ROWS
-    assert (places < 100).all()
-    assert ts.tolist() == places.tolist()
+    wanted = random.integers(0, 400, 4).tolist()
+    for is_sorted in (True, False):
+        stored = [read_only(np.sort(each) if is_sorted else each) for each in values]
+        found, _, ts, _, places = searched(compiled.member_finder(stored, rows, times), 4, wanted)
+        assert found <= MOST_MEMBER_ROWS
+        assert (places < 100).all()
+        assert ts.tolist() == places.tolist()
+        if is_sorted:
+            named = [row[np.isin(each, wanted)] for each, row in zip(stored, rows, strict=True)]
+            assert found == sum(np.count_nonzero(each < 100) for each in named)
 
 
 @both

@@ -219,7 +219,7 @@ def test_without_kernels_it_is_not_opened(store, ways, monkeypatch):
 @pytest.mark.parametrize("taken", [(), ("ts",), ("value",), ("number",)])
 @pytest.mark.parametrize("verify", ["touch", "open"])
 def test_it_opens_whatever_is_taken_and_found(store, ways, taken, verify):
-    """Small columns are verified then; queries that name no row verify nothing by themselves."""
+    """Columns are verified for it; queries that name no row verify nothing by themselves."""
     written(store, 3)
     with reopened(store, verify=verify) as series:
         for _ in range(6):
@@ -229,8 +229,8 @@ def test_it_opens_whatever_is_taken_and_found(store, ways, taken, verify):
         assert_found(series.where("value", Eq(1)).rows, 3, [1])
 
 
-def test_large_columns_are_not_verified_for_it(store, ways, monkeypatch):
-    monkeypatch.setattr(indexed, "WHOLE_SEARCH_BYTES", 8 * ROWS - 1)
+def test_more_than_some_bytes_are_not_verified_for_it(store, ways, monkeypatch):
+    monkeypatch.setattr(indexed, "_MOST_VERIFIED", 2 * 3 * 8 * ROWS - 1)
     monkeypatch.setattr(mapped, "WHOLE_SEARCH_BYTES", 0)
     written(store, 3)
     with reopened(store) as series:
